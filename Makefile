@@ -1,0 +1,52 @@
+# Every target that needs the environment makes it first; `make setup` alone is enough for a newcomer.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# Extra options for the command line, e.g. make ablate-norm ARGS="--preset smoke --seeds 2"
+ARGS ?=
+
+.PHONY: help setup test lint smoke ablate-all report bench clean
+
+help:
+	@echo "make setup            create $(VENV) and install"
+	@echo "make smoke            every study at smoke size, in minutes"
+	@echo "make ablate-all       every study at the quick preset (ARGS=... passes options on)"
+	@echo "make ablate-STUDY     one study, e.g. make ablate-norm"
+	@echo "make report           the report of what is done"
+	@echo "make test | lint      the project's own checks"
+	@echo "make bench            the training loop against the bare backbone"
+	@echo "make clean            remove runs and generated reports"
+
+$(STAMP): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+setup: $(STAMP)
+
+test: $(STAMP)
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n 2 --dist loadscope tests
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+smoke: $(STAMP)
+	$(BIN)/python -m ablations run all --preset smoke --store runs/smoke $(ARGS)
+
+ablate-all: $(STAMP)
+	$(BIN)/python -m ablations run all $(ARGS)
+
+ablate-%: $(STAMP)
+	$(BIN)/python -m ablations run $* $(ARGS)
+
+report: $(STAMP)
+	$(BIN)/python -m ablations report all $(ARGS)
+
+bench: $(STAMP)
+	$(BIN)/python tests/bench/loop.py
+
+clean:
+	rm -rf runs reports/generated .pytest_cache .mypy_cache .ruff_cache

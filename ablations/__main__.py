@@ -1,0 +1,15 @@
+"""`python -m ablations`. Light on purpose: worker processes import this module again when they start."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    from ablations.cli import run_cli
+
+    sys.exit(run_cli(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

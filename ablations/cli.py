@@ -1,0 +1,235 @@
+"""The command line: `python -m ablations VERB`. What a user got wrong ends with one line and exit code 2."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+from rich.console import Console
+
+from ablations import options, views
+from ablations.executors.local import Layout
+from ablations.options import AsJson, Data, Device, Eval, Jobs, Out, PresetName, Seeds, Sets, StorePath, Strict, Studies
+from ablations.planner import Plan, plan
+from ablations.registry import load_study, study_names
+from ablations.sweep import bars, sweep
+from core.errors import RunFailure, UserError
+from core.store import Store
+
+EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+
+app = typer.Typer(
+    help="Ablation studies of margin-loss embedding models, judged as claims.",
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
+)  # fmt: skip
+
+
+def _out() -> Console:
+    return Console()
+
+
+def _err() -> Console:
+    return Console(stderr=True)
+
+
+def _print_json(facts: Any) -> None:
+    print(json.dumps(facts, indent=1, default=str))
+
+
+@app.command("list")
+def list_(
+    preset: PresetName = "quick", store: StorePath = Path(options.DEFAULT_STORE), as_json: AsJson = False
+) -> None:
+    """Studies, findings, arms, and what is done."""
+    plans = {name: plan(options.choose([name], preset, store).request, Store(store)) for name in study_names()}
+    facts = views.list_facts(Store(store), plans)
+    _print_json(facts) if as_json else views.print_list(_out(), facts, preset)
+
+
+@app.command()
+def show(study: Annotated[str, typer.Argument(metavar="STUDY")], as_json: AsJson = False) -> None:
+    """One study: the finding, the published numbers, arms as differences, confounds."""
+    loaded = load_study(study)
+    facts = views.show_facts(loaded)
+    _print_json(facts) if as_json else views.print_show(_out(), loaded.study, facts)
+
+
+@app.command("plan")
+def plan_(
+    studies: Studies, preset: PresetName = "quick", seeds: Seeds = None, data: Data = None, evaluation: Eval = None,
+    sets: Sets = None, store: StorePath = Path(options.DEFAULT_STORE), device: Device = "cpu", strict: Strict = False,
+    jobs: Jobs = None,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """What `run` would do: new, cached and failed runs, time and memory."""
+    chosen = options.choose(
+        studies, preset, store, seeds=seeds, data=data, evaluation=evaluation, sets=sets, device=device, strict=strict
+    )
+    planned = plan(chosen.request, chosen.store)
+    facts = views.plan_facts(chosen, planned, Layout.choose(jobs, len(planned.runs), device).jobs)
+    _print_json(facts) if as_json else views.print_plan(_out(), facts, every_run=True)
+
+
+@app.command()
+def run(
+    studies: Studies, preset: PresetName = "quick", seeds: Seeds = None, data: Data = None, evaluation: Eval = None,
+    sets: Sets = None, store: StorePath = Path(options.DEFAULT_STORE), device: Device = "cpu", strict: Strict = False,
+    jobs: Jobs = None,
+    executor: Annotated[str, typer.Option("--executor", help="Where runs happen: local.")] = "local",
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Train failed runs again.")] = False,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Start no further run after a failure.")] = False,
+    out: Out = Path(options.DEFAULT_OUT),
+    report: Annotated[bool, typer.Option("--report/--no-report", help="Write the report at the end.")] = True,
+) -> None:  # fmt: skip
+    """Train what is not done yet, then write the report. Run it again to go on where it stopped."""
+    if executor != "local":
+        raise UserError(f"--executor: unknown executor '{executor}' (known: local)")
+    chosen = options.choose(
+        studies, preset, store, seeds=seeds, data=data, evaluation=evaluation, sets=sets, device=device, strict=strict
+    )
+    chosen.store.check_writable()
+    planned = plan(chosen.request, chosen.store)
+    console = _err()
+    layout = Layout.choose(jobs, len(planned.runs), device)
+    views.print_plan(console, views.plan_facts(chosen, planned, layout.jobs), every_run=False)
+    try:
+        sweep(planned, chosen.store, console, jobs=jobs, retry_failed=retry_failed, fail_fast=fail_fast)
+    except KeyboardInterrupt:
+        console.print(
+            f"\nstopped; nothing half done is kept. To go on: python -m ablations run {chosen.command}", highlight=False
+        )
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    if report and chosen.request.studies:
+        _write_report(chosen, planned, out, console)
+    _finish(planned, chosen.store, console)
+
+
+def _finish(planned: Plan, store: Store, console: Console) -> None:
+    """Exit code 0 only if every planned run is done."""
+    states = [store.state(one.key) for one in planned.runs]
+    missing = len(states) - states.count("done")
+    if missing:
+        failed = states.count("failed")
+        console.print(
+            f"{missing} of {len(states)} runs are not done ({failed} failed): see `status`; "
+            "`run --retry-failed` tries them again", highlight=False, soft_wrap=True,
+        )  # fmt: skip
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _write_report(chosen: options.Chosen, planned: Plan, out: Path, console: Console) -> None:
+    from reports.pages import write_report
+
+    config = planned.baseline
+    source = "procedural documents" if config.data.source == ("procedural",) else ", ".join(config.data.source)
+    judged = "" if config.eval.source == ("held-out",) else f"; judged on {', '.join(config.eval.source)}"
+    page = write_report(
+        chosen.request.studies, planned.cells, chosen.store, out,
+        preset=chosen.request.preset.preset, command=f"python -m ablations run {chosen.command}",
+        data_note=f"{source}{judged}",
+    )  # fmt: skip
+    console.print(f"report: {page}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def status(store: StorePath = Path(options.DEFAULT_STORE), as_json: AsJson = False) -> None:
+    """Runs of a store by state, with the reasons of failures."""
+    facts = views.status_facts(Store(store))
+    _print_json(facts) if as_json else views.print_status(_out(), facts)
+
+
+@app.command()
+def report(
+    studies: Studies, preset: PresetName = "quick", seeds: Seeds = None, data: Data = None, evaluation: Eval = None,
+    sets: Sets = None, store: StorePath = Path(options.DEFAULT_STORE), device: Device = "cpu", strict: Strict = False,
+    out: Out = Path(options.DEFAULT_OUT),
+) -> None:  # fmt: skip
+    """Write the report of what is done, with the same options as `run`."""
+    chosen = options.choose(
+        studies, preset, store, seeds=seeds, data=data, evaluation=evaluation, sets=sets, device=device, strict=strict
+    )
+    if not chosen.request.studies:
+        raise UserError("a report needs studies, not a single run: see `run-info`")
+    _write_report(chosen, plan(chosen.request, chosen.store), out, _err())
+
+
+@app.command("run-info")
+def run_info(
+    key: Annotated[str, typer.Argument(metavar="KEY", help="A run's key, or its first digits.")],
+    store: StorePath = Path(options.DEFAULT_STORE), as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """One run, whole, with the command that repeats it."""
+    facts = views.run_info_facts(Store(store), key)
+    if as_json:
+        _print_json(facts)
+    else:
+        print(yaml.safe_dump(facts, sort_keys=False, width=120), end="")
+
+
+@app.command()
+def pretrain(
+    backbone: Annotated[str, typer.Option("--backbone", help="A timm model.")] = "lcnet_050",
+    samples: Annotated[int, typer.Option("--samples", min=1, help="Images seen in all.")] = 224_000,
+    patterns: Annotated[int, typer.Option("--patterns", min=64, help="Patterns, each a class.")] = 4000,
+    image_size: Annotated[int, typer.Option("--image-size", min=32, max=512)] = 64,
+    threads: Annotated[int, typer.Option("--threads", min=1)] = 1,
+    out: Annotated[Path, typer.Option("--out", help="Folder of the weights.")] = Path("weights"),
+) -> None:
+    """Make pretrained weights from formula-driven patterns; use them with --set model.pretrained=PATH."""
+    from core.pretrain import Recipe
+    from core.pretrain import pretrain as make
+
+    recipe = Recipe(backbone=backbone, samples=samples, patterns=patterns, image_size=image_size)
+    with bars(_err()) as progress:
+        card = make(recipe, out, threads=threads, progress=progress)
+    print(yaml.safe_dump(card, sort_keys=False), end="")
+
+
+@app.command()
+def teacher(
+    samples: Annotated[int, typer.Option("--samples", min=1, help="Image and caption pairs seen in all.")] = 100_000,
+    templates: Annotated[int, typer.Option("--templates", min=256, help="Procedural documents to learn from.")] = 2000,
+    threads: Annotated[int, typer.Option("--threads", min=1)] = 1,
+    out: Annotated[Path, typer.Option("--out", help="Folder of the teacher.")] = Path("weights/teacher"),
+) -> None:
+    """Train the small CLIP teacher on documents and captions; use it with --set distill.teacher=PATH."""
+    from core.teacher_training import TeacherRecipe, train_teacher
+
+    with bars(_err()) as progress:
+        card = train_teacher(
+            TeacherRecipe(samples=samples, templates=templates), out, threads=threads, progress=progress
+        )
+    print(yaml.safe_dump(card, sort_keys=False), end="")
+
+
+def run_cli(arguments: list[str]) -> int:
+    """Run the command line; returns the exit code."""
+    try:
+        code = app(arguments, standalone_mode=False, prog_name="python -m ablations")
+        return int(code or 0)
+    except (UserError, RunFailure) as error:
+        return _refuse(str(error), EXIT_USAGE if isinstance(error, UserError) else EXIT_FAILED)
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output went away
+        return EXIT_FAILED
+    except typer.Exit as error:
+        return int(error.exit_code)
+    except typer.Abort:
+        return EXIT_INTERRUPTED
+    except Exception as error:
+        # Usage errors of the option parser; its exception classes moved between typer versions.
+        message = getattr(error, "format_message", None)
+        if message is None:
+            raise
+        return _refuse(f"{message()} (see `--help`)", int(getattr(error, "exit_code", EXIT_USAGE)))
+
+
+def _refuse(message: str, code: int) -> int:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    return code

@@ -1,0 +1,48 @@
+"""How long a run takes and how much memory: from measured rates where there are any, else a rough model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from core.config import RunConfig
+
+# Images per second in training at 64 px on one CPU core (lcnet_050 measured; others by their cost
+# relative to it). Rough on purpose: the store's own rates replace it after the first runs.
+_RATE_64 = {"lcnet_050": 800.0, "lcnet_100": 350.0, "efficientnet_b0": 60.0}
+_DEFAULT_RATE = 100.0
+_SETUP_SECONDS = 3.0
+_EVAL_SPEEDUP = 3.0  # a forward pass alone against a training step
+_BASE_MB = 650.0  # interpreter, torch, timm
+_BYTES_PER_CENTRE_VALUE = 16  # weight, gradient, two moments, float32
+_ACTIVATION_MB_64 = 2.0  # per image of a batch at 64 px
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds on one process, resident megabytes."""
+
+    seconds: float
+    memory_mb: float
+
+
+def estimate(config: RunConfig, rates: Mapping[tuple[str, int], float]) -> Estimate:
+    """Estimate a run.
+
+    Args:
+        rates: measured samples per second by (backbone, image size).
+    """
+    backbone, size = config.model.backbone, config.data.image_size
+    measured = rates.get((backbone, size))
+    rate = measured or _RATE_64.get(backbone, _DEFAULT_RATE) * (64 / size) ** 2
+    views = 2 if config.distill.clean_view else 1
+    if config.precision.mode == "fp16" and config.runtime.device == "cpu":
+        rate /= 2
+    captured = config.eval.identities + config.eval.points * config.eval.validation_identities
+    evaluation = captured * config.eval.captures / (_EVAL_SPEEDUP * rate)
+    seconds = _SETUP_SECONDS + config.optim.samples * views / rate + evaluation
+    scale = (size / 64) ** 2
+    centres = config.data.classes * config.model.embed_dim * _BYTES_PER_CENTRE_VALUE / 1e6
+    pixels = (config.data.images + captured * config.eval.captures) * size * size * 3 / 1e6
+    memory = _BASE_MB + centres + pixels + views * config.optim.batch_size * _ACTIVATION_MB_64 * scale
+    return Estimate(round(seconds, 1), round(memory))

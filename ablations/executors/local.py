@@ -1,0 +1,152 @@
+"""Runs on this machine: a few worker processes with their share of the cores."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from ablations.executors.worker import Event, Task, main
+from core.store import Store
+
+OnStart = Callable[[int, Task], None]
+OnEvent = Callable[[int, Task, Event], None]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Processes and threads of each."""
+
+    jobs: int
+    threads: int
+
+    @classmethod
+    def choose(cls, jobs: int | None, runs: int, device: str) -> Layout:
+        """One process of one thread a core, never more than runs; one process on a GPU unless told."""
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        wanted = jobs or (1 if device.startswith("cuda") else cores)
+        processes = max(1, min(wanted, runs))
+        return cls(processes, max(1, cores // max(wanted, 1)))
+
+
+@dataclass
+class _Worker:
+    process: BaseProcess
+    pipe: Connection
+    task: Task | None = None
+
+
+class LocalExecutor:
+    """Hands tasks to worker processes and passes on what they say.
+
+    A worker that dies fails its own task with the type `worker_died` and is replaced; the others go on.
+    """
+
+    def __init__(self, store: Store, layout: Layout) -> None:
+        self._store, self._layout = store, layout
+        self._context = multiprocessing.get_context("spawn")
+        self._workers: list[_Worker] = []
+
+    def run(self, tasks: Sequence[Task], on_start: OnStart, on_event: OnEvent, fail_fast: bool = False) -> int:
+        """Run all tasks; returns how many failed. `KeyboardInterrupt` passes through with all workers stopped."""
+        queue, failures = list(tasks), 0
+        try:
+            while queue or any(worker.task for worker in self._workers):
+                self._hand_out(queue, on_start)
+                for worker, event in self._events():
+                    task = worker.task
+                    if task is None:
+                        continue
+                    if event.kind != "progress":
+                        worker.task = None
+                        failures += event.kind == "failed"
+                        if fail_fast and event.kind == "failed":
+                            queue.clear()
+                    on_event(self._workers.index(worker), task, event)
+        except BaseException:
+            self.stop()
+            raise
+        return failures
+
+    def _hand_out(self, queue: list[Task], on_start: OnStart) -> None:
+        while len(self._workers) < min(self._layout.jobs, len(queue)):
+            self._workers.append(self._spawn())
+        for index, worker in enumerate(self._workers):
+            if worker.task is None and queue:
+                if not worker.process.is_alive():
+                    worker = self._workers[index] = self._spawn()
+                task = queue.pop(0)
+                runtime = task.config.runtime.model_copy(update={"threads": self._layout.threads})
+                task = replace(task, config=task.config.model_copy(update={"runtime": runtime}))
+                worker.task = task
+                worker.pipe.send(task)
+                on_start(index, task)
+
+    def _events(self) -> Iterator[tuple[_Worker, Event]]:
+        busy = {worker.pipe: worker for worker in self._workers if worker.task}
+        for ready in wait(list(busy)):
+            worker = busy[ready]  # type: ignore[index]
+            try:
+                yield worker, worker.pipe.recv()
+            except (EOFError, OSError):
+                yield worker, self._died(worker)
+
+    def _died(self, worker: _Worker) -> Event:
+        worker.process.join(5)
+        code = worker.process.exitcode
+        reason = "killed, perhaps for memory" if code == -9 else f"exit code {code}"
+        message = f"the worker process died ({reason}): run again with --retry-failed, or with fewer --jobs"
+        task = worker.task
+        assert task is not None
+        if task.kind == "run":
+            self._store.fail(task.key, "worker_died", message, task.config.to_yaml())
+        return Event("failed", task.key, failure="worker_died", message=message)
+
+    def _spawn(self) -> _Worker:
+        ours, theirs = self._context.Pipe()
+        with _environment({"OMP_NUM_THREADS": str(self._layout.threads), "TOKENIZERS_PARALLELISM": "false"}):
+            process = self._context.Process(target=main, args=(theirs, str(self._store.root)), daemon=True)
+            process.start()
+        theirs.close()
+        return _Worker(process, ours)
+
+    def stop(self) -> None:
+        """End all workers now; unfinished runs leave no folder behind."""
+        for worker in self._workers:
+            worker.process.terminate()
+        for worker in self._workers:
+            worker.process.join(5)
+            if worker.process.is_alive():
+                worker.process.kill()
+                worker.process.join()
+            if worker.task is not None and worker.task.kind == "run":
+                self._store.discard_unfinished(worker.task.key)
+        self._workers.clear()
+
+    def close(self) -> None:
+        """Let idle workers end."""
+        for worker in self._workers:
+            try:
+                worker.pipe.send(None)
+            except OSError:
+                continue
+        for worker in self._workers:
+            worker.process.join(5)
+        self.stop()
+
+
+@contextmanager
+def _environment(changes: dict[str, str]) -> Iterator[None]:
+    """Environment variables that a spawned process starts with, unless the user set them."""
+    added: dict[str, Any] = {name: value for name, value in changes.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)

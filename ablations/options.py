@@ -1,0 +1,150 @@
+"""The options that several verbs share, and how they become a request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from ablations import declarations
+from ablations.planner import Request
+from ablations.registry import load_preset, load_studies
+from core.config import RunConfig
+from core.errors import UserError
+from core.store import Store
+
+DEFAULT_STORE = "runs"
+DEFAULT_OUT = "reports/generated"
+
+Studies = Annotated[
+    list[str],
+    typer.Argument(metavar="STUDY...|all|FILE", help="Studies by name, 'all', or YAML files.", show_default=False),
+]
+PresetName = Annotated[str, typer.Option("--preset", help="Scale: smoke, quick, standard, published.")]
+Seeds = Annotated[
+    str | None, typer.Option("--seeds", help="How many seeds, or which: '3' or '0,1,7'.", show_default="the preset's")
+]
+Data = Annotated[
+    list[str] | None, typer.Option("--data", help="Folder of images, each its own class; may be repeated.")
+]
+Eval = Annotated[
+    list[str] | None, typer.Option("--eval", help="Folder to judge on: DIR/<identity>/<capture>, or flat.")
+]
+Sets = Annotated[
+    list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Change the baseline, e.g. optim.lr=3e-4.")
+]
+StorePath = Annotated[Path, typer.Option("--store", help="Folder where runs live.")]
+Device = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Refuse folders with files that would be skipped.")]
+Jobs = Annotated[int | None, typer.Option("--jobs", min=1, help="Worker processes.", show_default="one a core")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Out = Annotated[Path, typer.Option("--out", help="Folder of the report.")]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A request, its store, and the words that ask for it again."""
+
+    request: Request
+    store: Store
+    command: str
+
+
+def parse_seeds(text: str | None, default: int) -> tuple[int, ...]:
+    """`"3"` -> (0, 1, 2); `"4,9"` -> (4, 9)."""
+    if text is None:
+        return tuple(range(default))
+    parts = text.split(",")
+    if not all(part.strip().isdecimal() for part in parts):
+        raise UserError(f"--seeds: expected a number or numbers with commas between, got '{text}'")
+    numbers = [int(part) for part in parts]
+    if len(numbers) == 1 and "," not in text:
+        if not 1 <= numbers[0] <= 1000:
+            raise UserError(f"--seeds: expected 1 to 1000 seeds, got {numbers[0]}")
+        return tuple(range(numbers[0]))
+    if len(set(numbers)) < len(numbers):
+        raise UserError(f"--seeds: '{text}' names a seed twice")
+    return tuple(numbers)
+
+
+def parse_sets(pairs: Sequence[str]) -> dict[str, Any]:
+    """`["optim.lr=3e-4"]` -> {"optim.lr": "3e-4"}; values are read as YAML scalars and checked by the field."""
+    overrides: dict[str, Any] = {}
+    for pair in pairs:
+        field, equals, text = pair.partition("=")
+        if not equals or not field:
+            raise UserError(f"--set: expected FIELD=VALUE, got '{pair}'")
+        if field.startswith(("data.source", "eval.source", "runtime.")) or field == "seed":
+            raise UserError(f"--set {field}: use --data, --eval, --device or --seeds")
+        try:
+            overrides[field] = yaml.safe_load(text)
+        except yaml.YAMLError:
+            overrides[field] = text
+    return overrides
+
+
+def choose(
+    names: Sequence[str],
+    preset: str,
+    store: Path,
+    *,
+    seeds: str | None = None,
+    data: Sequence[str] | None = None,
+    evaluation: Sequence[str] | None = None,
+    sets: Sequence[str] | None = None,
+    device: str = "cpu",
+    strict: bool = False,
+) -> Chosen:
+    """Turn command-line options into a request; `UserError` says what is wrong with them."""
+    if not names:
+        raise UserError("name at least one study, or 'all' (see `list`)")
+    overrides = parse_sets(sets or [])
+    overrides |= {"runtime.device": device, "data.strict": strict}
+    if data:
+        overrides["data.source"] = tuple(data)
+    if evaluation:
+        overrides["eval.source"] = tuple(evaluation)
+    _check_device(device)
+    loaded = load_preset(preset)
+    words = [*names, "--preset", preset]
+    for option, values in (
+        ("--seeds", [seeds] if seeds else []),
+        ("--data", data),
+        ("--eval", evaluation),
+        ("--set", sets),
+    ):
+        words += [word for value in values or [] for word in (option, value)]
+    config = _single_config(names, overrides)
+    request = Request(
+        studies=() if config else tuple(load_studies(list(names))),
+        preset=loaded,
+        seeds=parse_seeds(seeds, loaded.seeds),
+        overrides=overrides,
+        config=config,
+    )
+    return Chosen(request, Store(store), " ".join(f"'{word}'" if " " in word else word for word in words))
+
+
+def _check_device(device: str) -> None:
+    if device.startswith("cuda"):
+        import torch
+
+        if not torch.cuda.is_available():
+            raise UserError(f"--device {device}: no CUDA device is available here; use --device cpu")
+
+
+def _single_config(names: Sequence[str], overrides: dict[str, Any]) -> RunConfig | None:
+    """A run's own config.yaml in place of a study: the run is repeated as it was."""
+    if len(names) != 1 or not names[0].endswith((".yaml", ".yml")) or not Path(names[0]).is_file():
+        return None
+    path = Path(names[0])
+    root = declarations.compose(str(path), path.read_text(encoding="utf-8", errors="replace"))
+    if any(key.value == "study" for key, _ in root.value):
+        return None
+    config, _ = declarations.read(path, RunConfig)
+    changed = {name: value for name, value in overrides.items() if value not in (False, "cpu")}
+    return config.with_overrides(changed)

@@ -1,0 +1,173 @@
+"""Which runs a request means: arms x seeds, deduplicated by key, minus what the store has."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ablations.estimate import Estimate, estimate
+from ablations.registry import Preset, baseline_values
+from core import inputs
+from core.config import RunConfig
+from core.errors import UserError
+from core.model import hub
+from core.store import State, Store
+from reports.claims import Arm, Study
+from reports.frame import Cell
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for."""
+
+    studies: tuple[Study, ...]
+    preset: Preset
+    seeds: tuple[int, ...]
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    config: RunConfig | None = None  # one run, given whole
+
+
+@dataclass(frozen=True)
+class Run:
+    """One distinct run of a plan, with the first place that wants it."""
+
+    key: str
+    config: RunConfig
+    label: str
+    state: State
+    estimate: Estimate
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All cells of the reports, and the distinct runs behind them."""
+
+    cells: tuple[Cell, ...]
+    runs: tuple[Run, ...]
+    baseline: RunConfig
+    notes: tuple[str, ...] = ()
+
+    def counts(self) -> dict[str, int]:
+        """Distinct runs by state, and arms that cannot be run here."""
+        states = Counter(run.state for run in self.runs)
+        unavailable = len({(cell.study, cell.arm) for cell in self.cells if cell.key is None})
+        return {"new": states["new"], "cached": states["done"], "failed": states["failed"], "unavailable": unavailable}
+
+    def pending(self, retry_failed: bool) -> list[Run]:
+        """Runs to train: seeds in turn, so that every arm has its first seed early; the longest first."""
+        wanted = ("new", "failed") if retry_failed else ("new",)
+        runs = [run for run in self.runs if run.state in wanted]
+        return sorted(runs, key=lambda run: (run.config.seed, -run.estimate.seconds))
+
+
+def plan(request: Request, store: Store) -> Plan:
+    """Work out a request.
+
+    Raises:
+        UserError: data that cannot be used, a baseline that cannot be run, an override out of range.
+    """
+    if request.config is not None:
+        return _plan_one(request.config, store)
+    baseline, notes = _baseline(request)
+    rates = _measured_rates(store)
+    cells: list[Cell] = []
+    runs: dict[str, Run] = {}
+    for study in request.studies:
+        for name, arm in study.arms.items():
+            config, reason = _arm_config(study, name, arm, baseline)
+            for seed in request.seeds:
+                if config is None:
+                    cells.append(Cell(study.study, name, seed, None, reason))
+                    continue
+                seeded = config.model_copy(update={"seed": seed})
+                key = inputs.run_key(seeded)
+                cells.append(Cell(study.study, name, seed, key))
+                if key not in runs:
+                    label = f"{study.study}/{name} seed {seed}"
+                    runs[key] = Run(key, seeded, label, store.state(key), estimate(seeded, rates))
+        _refuse_empty(study, cells)
+    return Plan(tuple(cells), tuple(runs.values()), baseline, tuple(notes))
+
+
+def _plan_one(config: RunConfig, store: Store) -> Plan:
+    key = inputs.run_key(config)
+    run = Run(key, config, f"config seed {config.seed}", store.state(key), estimate(config, _measured_rates(store)))
+    return Plan((Cell("config", "config", config.seed, key),), (run,), config)
+
+
+def _baseline(request: Request) -> tuple[RunConfig, list[str]]:
+    """The preset with the user's overrides; a folder with fewer images than the preset wants lowers `data.images`."""
+    for name in request.preset.requires:
+        given = "model.pretrained" in request.overrides
+        if name == "imagenet_weights" and not given and (why_not := hub.why_not_imagenet("lcnet_050")):
+            raise UserError(f"preset {request.preset.preset}: {why_not} (with --set)")
+    config = RunConfig().with_overrides({**request.preset.set, **request.overrides})
+    notes: list[str] = []
+    available = len(inputs.corpus_of(config).train)
+    if config.data.images > available:
+        if "data.images" in request.overrides or config.data.source == ("procedural",):
+            raise UserError(f"data.images is {config.data.images}, but there are {available} images to train on")
+        notes.append(f"data.images lowered from {config.data.images} to the {available} that there are")
+        config = config.with_overrides({"data.images": available})
+    inputs.fingerprints(config)  # weights that cannot be had are said before anything runs
+    return config, notes
+
+
+def _arm_config(study: Study, name: str, arm: Arm, baseline: RunConfig) -> tuple[RunConfig | None, str]:
+    """The arm's configuration, or None and the reason why it cannot be run here."""
+    values = baseline_values(baseline)
+    overrides = arm.overrides(values)
+    try:
+        config = baseline.with_overrides(overrides)
+    except UserError as error:
+        raise UserError(f"study {study.study}, arm {name}: {error}") from None
+    if reason := _missing_requirement(arm, config):
+        return None, reason
+    available = len(inputs.corpus_of(config).train)
+    if config.data.images > available:
+        return None, f"needs {config.data.images} images to train on, there are {available}"
+    if config.data.classes < 2:
+        return (
+            None,
+            f"{config.data.images} image x{config.data.expansion} makes under two classes: more images are needed",
+        )
+    try:
+        inputs.fingerprints(config)
+    except UserError as error:
+        if name == study.baseline:
+            raise
+        return None, str(error)
+    return config, ""
+
+
+def _missing_requirement(arm: Arm, config: RunConfig) -> str | None:
+    checks = {
+        "imagenet_weights": lambda: hub.why_not_imagenet(config.model.backbone),
+        "openai_clip": hub.why_not_openai_clip,
+    }
+    return next((reason for name in arm.requires if (reason := checks[name]())), None)
+
+
+def _refuse_empty(study: Study, cells: Sequence[Cell]) -> None:
+    own = {cell.arm: cell for cell in cells if cell.study == study.study}
+    if sum(cell.key is not None for cell in own.values()) < 2:
+        reason = next(cell.reason for cell in own.values() if cell.key is None)
+        raise UserError(f"study {study.study}: only its baseline can be run here; {reason}")
+
+
+def _measured_rates(store: Store) -> dict[tuple[str, int], float]:
+    """Median samples per second by (backbone, image size) of the store's done runs."""
+    found: dict[tuple[str, int], list[float]] = {}
+    for key in store.keys()[:200]:
+        if store.state(key) != "done":
+            continue
+        try:
+            result = store.result(key)
+            config = result["config"]
+            where = (config["model"]["backbone"], config["data"]["image_size"])
+            found.setdefault(where, []).append(float(result["cost"]["samples_per_second"]))
+        except (UserError, KeyError, TypeError, ValueError):
+            continue
+    return {where: sorted(rates)[len(rates) // 2] for where, rates in found.items()}

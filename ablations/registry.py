@@ -1,0 +1,121 @@
+"""Studies and presets: those in the package, and the user's own YAML files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ablations import declarations
+from core.config import RunConfig, field_names, nearest_field
+from core.errors import UserError, nearest
+from reports.claims import Arm, Scaled, Study
+
+_PACKAGE = Path(__file__).resolve().parent
+# The order of the documented findings, which is the order of lists and reports.
+STUDY_ORDER = (
+    "partial-fc", "class-count", "precision", "norm", "margin", "pretrain", "neck", "clip", "backbone",
+    "resolution", "pool",
+)  # fmt: skip
+
+
+class Preset(BaseModel):
+    """The scale of runs: fields of the baseline, and how many seeds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    preset: str
+    about: str
+    seeds: int = Field(ge=1)
+    set: dict[str, Any] = Field(default_factory=dict)
+    requires: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class LoadedStudy:
+    """A study and the file that it came from."""
+
+    study: Study
+    path: Path
+
+
+def study_names() -> list[str]:
+    names = {path.stem for path in (_PACKAGE / "studies").glob("*.yaml")}
+    return [name for name in STUDY_ORDER if name in names] + sorted(names - set(STUDY_ORDER))
+
+
+def preset_names() -> list[str]:
+    order = {"smoke": 0, "quick": 1, "standard": 2, "published": 3}
+    return sorted((path.stem for path in (_PACKAGE / "presets").glob("*.yaml")), key=lambda name: order.get(name, 9))
+
+
+@lru_cache(maxsize=64)
+def load_study(name: str) -> LoadedStudy:
+    """A study by name, or from a YAML file.
+
+    Raises:
+        UserError: an unknown name (the nearest is suggested), or a mistake with its file, line and field.
+    """
+    path = Path(name) if name.endswith((".yaml", ".yml")) or "/" in name else _PACKAGE / "studies" / f"{name}.yaml"
+    if not path.is_file():
+        if path.parent == _PACKAGE / "studies":
+            raise UserError(f"unknown study '{name}'{nearest(name, study_names())}")
+        raise UserError(f"study file '{name}' does not exist")
+    study, root = declarations.read(path, Study)
+    for arm_name, arm in study.arms.items():
+        _check_arm(path, root, study, arm_name, arm)
+    return LoadedStudy(study, path)
+
+
+def _check_arm(path: Path, root: yaml.MappingNode, study: Study, name: str, arm: Arm) -> None:
+    """Every field that an arm sets exists, may be set, and takes the value."""
+    for field, value in arm.set.items():
+        where = ("arms", name, field)
+        if field not in field_names() or field == "seed" or field.startswith("runtime."):
+            raise declarations.mistake(path, root, where, f"no field that an arm can set{nearest_field(field)}")
+        if name == study.baseline:
+            raise declarations.mistake(path, root, where, "the baseline arm changes nothing; change other arms")
+        try:
+            if isinstance(value, dict):
+                scaled = Scaled.model_validate(value)
+                if not isinstance(baseline_values(RunConfig())[field], int):
+                    raise UserError("only whole-number fields can be scaled")
+                value = scaled.of(baseline_values(RunConfig())[field])
+            RunConfig().with_overrides({field: value})
+        except (UserError, ValidationError) as error:
+            message = (
+                str(error) if isinstance(error, UserError) else "expected a value or {scale: number, step: number}"
+            )
+            raise declarations.mistake(path, root, where, message.removeprefix(f"{field}: ")) from None
+
+
+def load_studies(names: list[str]) -> list[Study]:
+    """The named studies in order, `all` standing for the package's; doubles are dropped."""
+    expanded: list[str] = []
+    for name in names:
+        expanded.extend(study_names() if name == "all" else [name])
+    return [load_study(name).study for name in dict.fromkeys(expanded)]
+
+
+@lru_cache(maxsize=8)
+def load_preset(name: str) -> Preset:
+    """A preset by name; `UserError` for an unknown one."""
+    path = _PACKAGE / "presets" / f"{name}.yaml"
+    if name not in preset_names():
+        raise UserError(f"unknown preset '{name}'{nearest(name, preset_names())}")
+    preset, _ = declarations.read(path, Preset)
+    return preset
+
+
+def baseline_values(config: RunConfig) -> dict[str, Any]:
+    """A configuration as dotted fields."""
+    values: dict[str, Any] = {}
+    for section, content in config.model_dump().items():
+        if isinstance(content, dict):
+            values.update({f"{section}.{name}": value for name, value in content.items()})
+        else:
+            values[section] = content
+    return values

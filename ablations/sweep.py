@@ -1,0 +1,156 @@
+"""`run`: carry a plan out, show how far it is, and leave the store clean whatever happens."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from ablations.executors.local import Layout, LocalExecutor
+from ablations.executors.worker import Event, Task
+from ablations.planner import Plan, Run
+from core.store import Store
+
+_LINE_EVERY = 30.0  # seconds between lines where no bar can be drawn
+
+
+class Display:
+    """Bars on a terminal, a line a run elsewhere; everything goes to stderr so that stdout stays for facts."""
+
+    def __init__(self, console: Console, runs: Sequence[Run]) -> None:
+        self._console, self._total = console, len(runs)
+        self._weights = {run.key: run.estimate.seconds for run in runs}
+        self._finished, self._started = 0, time.monotonic()
+        self._partial: dict[int, float] = {}
+        self._done_weight = 0.0
+        self._bars: dict[int, TaskID] = {}
+        self.progress = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[left]}"),
+            console=console, disable=not console.is_terminal, transient=True,
+        )  # fmt: skip
+        self._overall = self.progress.add_task("all runs", total=self._total, left="")
+
+    def start(self, index: int, task: Task) -> None:
+        if index not in self._bars:
+            self._bars[index] = self.progress.add_task("", total=1, left="")
+        self.progress.update(self._bars[index], description=task.label, completed=0, total=1)
+
+    def event(self, index: int, task: Task, event: Event) -> None:
+        if event.kind == "progress":
+            self.progress.update(
+                self._bars[index], description=f"{task.label}: {event.what}", completed=event.done, total=event.total
+            )
+            if event.what == "training" and event.total:
+                self._partial[index] = self._weights.get(task.key, 0.0) * event.done / event.total
+        else:
+            self._partial.pop(index, None)
+            if task.kind == "run":
+                self._finish(task, event)
+            elif event.kind == "failed":
+                self._console.print(f"[yellow]data[/]    {event.message}", highlight=False)
+        self.progress.update(self._overall, completed=self._finished, left=self._time_left())
+
+    def _finish(self, task: Task, event: Event) -> None:
+        self._finished += 1
+        self._done_weight += self._weights.get(task.key, 0.0)
+        count = f"[{self._finished}/{self._total}]"
+        if event.kind == "failed":
+            text = f"[red]failed[/]  {count} {task.label}: {event.failure}: {event.message}"
+        else:
+            facts = event.payload or {}
+            text = (
+                f"[green]done[/]    {count} {task.label}: TPR@1e-3 {facts.get('tpr@1e-3', 0):.3f}, "
+                f"{facts.get('seconds', 0):.0f} s{self._time_left(', ')}"
+            )
+        self._console.print(text.replace(count, count.replace("[", r"\[")), highlight=False, soft_wrap=True)
+
+    def _time_left(self, before: str = "") -> str:
+        """From the estimates' share that is done; nothing before there is anything to go by."""
+        done = self._done_weight + sum(self._partial.values())
+        total = sum(self._weights.values())
+        if done <= 0 or self._finished == self._total:
+            return ""
+        seconds = (time.monotonic() - self._started) * (total - done) / done
+        return f"{before}about {clock(seconds)} left"
+
+
+@contextmanager
+def bars(console: Console) -> Iterator[Callable[[str, int, int], None]]:
+    """A progress callback that draws one bar, or prints a line now and then where there is no terminal."""
+    shown = Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+        console=console, disable=not console.is_terminal,
+    )  # fmt: skip
+    task = shown.add_task("starting", total=None)
+    last = time.monotonic()
+
+    def progress(what: str, done: int, total: int) -> None:
+        nonlocal last
+        shown.update(task, description=what, completed=done, total=total)
+        if not console.is_terminal and time.monotonic() - last > _LINE_EVERY:
+            last = time.monotonic()
+            console.print(f"{what}: {done}/{total}", highlight=False)
+
+    with shown:
+        yield progress
+
+
+def clock(seconds: float) -> str:
+    """1:05:09, 4:09 or 9 s."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    hours, rest = divmod(whole, 3600)
+    minutes = f"{rest // 60:02d}" if hours else str(rest // 60)
+    return f"{hours}:{minutes}:{rest % 60:02d}" if hours else f"{minutes}:{rest % 60:02d}"
+
+
+def sweep(plan: Plan, store: Store, console: Console, *, jobs: int | None, retry_failed: bool, fail_fast: bool) -> int:
+    """Train what the plan still needs; returns the number of failed runs.
+
+    Raises:
+        KeyboardInterrupt: on Ctrl-C or a termination signal, after workers are stopped and unfinished runs removed.
+    """
+    runs = plan.pending(retry_failed)
+    if not runs:
+        return 0
+    layout = Layout.choose(jobs, len(runs), plan.baseline.runtime.device)
+    console.print(f"{len(runs)} runs on {layout.jobs} x {layout.threads} (processes x threads)", highlight=False)
+    executor = LocalExecutor(store, layout)
+    display = Display(console, runs)
+    tasks = [Task("run", run.key, run.label, run.config) for run in runs]
+    with _terminable(), display.progress:
+        # Arrays that many runs share are made first, once, instead of by every worker at the same time.
+        executor.run(_preparations(runs), display.start, display.event)
+        failures = executor.run(tasks, display.start, display.event, fail_fast)
+        executor.close()
+    return failures
+
+
+def _preparations(runs: Sequence[Run]) -> list[Task]:
+    """One task for every distinct set of cached arrays behind the runs."""
+    distinct: dict[tuple[object, ...], Run] = {}
+    for run in runs:
+        config = run.config
+        teacher = (config.distill.teacher, config.data.expansion) if config.distill.active else ()
+        distinct.setdefault((config.data.image_size, config.data.pool, *teacher), run)
+    return [Task("prepare", run.key, "preparing data", run.config) for run in distinct.values()]
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """A termination signal ends a sweep as Ctrl-C does."""
+
+    def interrupt(signum: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,199 @@
+"""What `list`, `show`, `plan`, `status` and `run-info` print: plain data first, then how it looks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ablations.options import Chosen
+from ablations.planner import Plan
+from ablations.registry import LoadedStudy, load_preset, load_study, preset_names, study_names
+from ablations.sweep import clock
+from core.errors import UserError
+from core.store import Store
+from reports.claims import Study, findings
+
+
+def list_facts(store: Store, plans: dict[str, Plan]) -> dict[str, Any]:
+    """Studies with their findings, arms and how many planned runs are done; presets; findings."""
+    studies = []
+    for name in study_names():
+        study = load_study(name).study
+        done = Counter(store.state(cell.key) for cell in plans[name].cells if cell.key)
+        studies.append(
+            {
+                "study": name, "title": study.title, "question": study.question,
+                "findings": [findings()[finding].number for finding in study.findings],
+                "arms": list(study.arms), "runs": sum(done.values()), "done": done["done"], "failed": done["failed"],
+            }
+        )  # fmt: skip
+    presets = [
+        {"preset": name, "about": load_preset(name).about, "seeds": load_preset(name).seeds} for name in preset_names()
+    ]
+    known = [{"finding": found.number, "id": found.id, "claim": found.claim} for found in findings().values()]
+    return {"studies": studies, "presets": presets, "findings": known}
+
+
+def print_list(console: Console, facts: dict[str, Any], preset: str) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("study", "asks", "findings", "arms"):
+        table.add_column(column)
+    table.add_column(f"done ({preset})", justify="right")
+    for row in facts["studies"]:
+        numbers = ", ".join(map(str, row["findings"]))
+        done = f"{row['done']}/{row['runs']}" + (f", {row['failed']} failed" if row["failed"] else "")
+        table.add_row(row["study"], row["question"], numbers, str(len(row["arms"])), done)
+    console.print(table)
+    console.print()
+    for row in facts["presets"]:
+        console.print(f"preset [bold]{row['preset']}[/]: {row['about']} Seeds: {row['seeds']}.", highlight=False)
+
+
+def show_facts(loaded: LoadedStudy) -> dict[str, Any]:
+    """One study: findings, arms as differences, published numbers, contrasts, confounds."""
+    study = loaded.study
+    arms = {}
+    for name, arm in study.arms.items():
+        published = {f"{entry.table}/{entry.row}": entry.values() for entry in arm.published}
+        arms[name] = {"about": arm.about, "set": arm.set, "requires": list(arm.requires), "published": published}
+    return {
+        "study": study.study, "title": study.title, "question": study.question, "file": str(loaded.path),
+        "digest": study.digest, "baseline": study.baseline,
+        "findings": {found: findings()[found].claim for found in study.findings},
+        "arms": arms, "contrasts": [contrast.model_dump() for contrast in study.contrasts],
+        "confounds": list(study.confounds),
+    }  # fmt: skip
+
+
+def print_show(console: Console, study: Study, facts: dict[str, Any]) -> None:
+    console.print(
+        f"[bold]{escape(study.title)}[/]  ({study.study}, claims {study.digest})\n{escape(study.question)}\n",
+        highlight=False,
+    )
+    for finding in study.findings:
+        console.print(f"Finding {findings()[finding].number}: {escape(findings()[finding].claim)}", highlight=False)
+    console.print()
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("arm", "changes", "about", "published TPR@1e-4"):
+        table.add_column(column)
+    for name, arm in facts["arms"].items():
+        changes = ", ".join(f"{field}={_value(value)}" for field, value in arm["set"].items()) or "(baseline)"
+        shown = ", ".join(f"{values['tpr']:.3f} ({place.split('/')[0]})" for place, values in arm["published"].items())
+        needs = f" (needs {', '.join(arm['requires']).replace('_', ' ')})" if arm["requires"] else ""
+        table.add_row(name, changes, escape(arm["about"]) + needs, shown)
+    console.print(table)
+    if study.contrasts:
+        console.print("\n[bold]contrasts[/] (the claim is that the first is better)")
+    for contrast in study.contrasts:
+        number = findings()[contrast.finding].number
+        size = (
+            f"margin {contrast.margin}"
+            if contrast.kind == "non_inferiority"
+            else f"smallest effect {contrast.smallest_effect}"
+        )
+        kind = contrast.kind.replace("_", " ")
+        about = f": {contrast.about}" if contrast.about else ""
+        console.print(
+            f"  finding {number}: {contrast.name}, {kind} on {contrast.metric}, {size}{escape(about)}",
+            highlight=False,
+        )
+    if study.confounds:
+        console.print("\n[bold]confounds[/]")
+    for confound in study.confounds:
+        console.print(f"  {escape(confound)}", highlight=False)
+
+
+def _value(value: Any) -> str:
+    return f"baseline x {value['scale']}" if isinstance(value, dict) else str(value)
+
+
+def plan_facts(chosen: Chosen, plan: Plan, jobs: int) -> dict[str, Any]:
+    """Counts, estimated time and memory, the runs, and what cannot be run here."""
+    new = [run for run in plan.runs if run.state == "new"]
+    unavailable = {(cell.study, cell.arm): cell.reason for cell in plan.cells if cell.key is None}
+    return {
+        "command": chosen.command, "store": str(chosen.store.root), "counts": plan.counts(),
+        "estimate": {
+            "seconds": round(sum(run.estimate.seconds for run in new) / max(1, min(jobs, len(new) or 1)), 1),
+            "processes": min(jobs, len(new) or 1),
+            "memory_mb_per_process": max((run.estimate.memory_mb for run in plan.runs), default=0),
+        },
+        "runs": [
+            {"key": run.key, "run": run.label, "state": run.state, "seconds": run.estimate.seconds,
+             "memory_mb": run.estimate.memory_mb}
+            for run in plan.runs
+        ],
+        "unavailable": [{"study": study, "arm": arm, "reason": reason} for (study, arm), reason in unavailable.items()],
+        "notes": list(plan.notes),
+    }  # fmt: skip
+
+
+def print_plan(console: Console, facts: dict[str, Any], *, every_run: bool) -> None:
+    counts, guess = facts["counts"], facts["estimate"]
+    if every_run:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for column in ("run", "state", "estimate", "key"):
+            table.add_column(column)
+        for run in facts["runs"]:
+            table.add_row(run["run"], run["state"], clock(run["seconds"]), run["key"])
+        console.print(table)
+    for entry in facts["unavailable"]:
+        console.print(
+            f"not here: {entry['study']}/{entry['arm']}: {escape(entry['reason'])}", highlight=False, soft_wrap=True
+        )
+    for note in facts["notes"]:
+        console.print(f"note: {escape(note)}", highlight=False)
+    total = sum(counts[state] for state in ("new", "cached", "failed"))
+    line = f"{total} runs: {counts['new']} new, {counts['cached']} cached, {counts['failed']} failed"
+    if counts["unavailable"]:
+        line += f"; {counts['unavailable']} arms not available here"
+    if counts["new"]:
+        memory = f"{guess['memory_mb_per_process']} MB each"
+        line += f"; about {clock(guess['seconds'])} on {guess['processes']} processes, {memory}"
+    console.print(line, highlight=False, soft_wrap=True)
+
+
+def status_facts(store: Store) -> dict[str, Any]:
+    """All run folders of the store by state, with reasons of failures."""
+    runs = []
+    for key in store.keys():  # noqa: SIM118 - a method of the store, not of a dict
+        state: str = store.state(key)
+        row: dict[str, Any] = {"key": key, "state": "unfinished" if state == "new" else state}
+        try:
+            if state == "failed":
+                failure = store.failure(key)
+                row |= {"kind": failure.get("kind"), "message": failure.get("message")}
+            elif state == "done":
+                row["tpr@1e-3"] = store.result(key)["metrics"]["tpr@1e-3"]
+        except (UserError, KeyError, TypeError) as error:
+            row |= {"state": "unreadable", "message": str(error)}
+        runs.append(row)
+    return {"store": str(store.root), "counts": dict(Counter(row["state"] for row in runs)), "runs": runs}
+
+
+def print_status(console: Console, facts: dict[str, Any]) -> None:
+    counts = facts["counts"]
+    listed = ", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "no runs yet"
+    console.print(f"{facts['store']}: {listed}", highlight=False)
+    for row in facts["runs"]:
+        if row["state"] != "done":
+            reason = f"  {row['kind']}: {row['message']}" if row["state"] == "failed" else f"  {row.get('message', '')}"
+            console.print(f"  {row['key']}  {row['state']}{escape(reason)}", highlight=False, soft_wrap=True)
+
+
+def run_info_facts(store: Store, prefix: str) -> dict[str, Any]:
+    """One run, whole, with the command that repeats it; a failed run with its reason."""
+    key = store.find(prefix)
+    state = store.state(key)
+    facts: dict[str, Any] = {"key": key, "state": state, "folder": str(store.path(key))}
+    config = store.path(key, "config.yaml")
+    facts["repeat"] = f"python -m ablations run {config} --store again"
+    if state == "done":
+        facts["result"] = store.result(key)
+    elif state == "failed":
+        facts["failure"] = store.failure(key)
+    return facts

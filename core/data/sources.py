@@ -1,0 +1,84 @@
+"""Where documents come from: drawn by the project's generator, or files in the user's folders."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from core.data.folder import ImageFile, decode, squash
+
+# Templates of the three splits are drawn from seeds of their own, so no layout group is shared.
+_SPLIT_SEEDS = {"train": 101, "validation": 102, "test": 103}
+_PAGE_SIDE = 128  # pixels of a procedural page before it is photographed
+
+
+class Documents(Protocol):
+    """A sequence of documents, each an identity."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when any pixel of any document does."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def clean(self, index: int, size: int) -> np.ndarray:
+        """The document itself, squashed to (size, size, 3) uint8."""
+        ...
+
+    def page(self, index: int, capture: int, size: int) -> np.ndarray:
+        """What is photographed for a capture, (H, W, 3) uint8: fields that vary are drawn anew."""
+        ...
+
+
+@dataclass(frozen=True)
+class ProceduralDocuments:
+    """Documents drawn by `core.data.documents`."""
+
+    split: str
+    count: int
+
+    @property
+    def fingerprint(self) -> str:
+        from core.data import documents
+
+        return f"procedural:{documents.GENERATOR_VERSION}:{documents.font_digest()}:{self.split}:{self.count}"
+
+    def __len__(self) -> int:
+        return self.count
+
+    def clean(self, index: int, size: int) -> np.ndarray:
+        from core.data import documents
+
+        return documents.render(_SPLIT_SEEDS[self.split], index, size)
+
+    def page(self, index: int, capture: int, size: int) -> np.ndarray:
+        from core.data import documents
+
+        side = max(_PAGE_SIDE, size)
+        return documents.render(_SPLIT_SEEDS[self.split], index, side, fields=1 + capture)
+
+
+@dataclass(frozen=True)
+class FolderDocuments:
+    """Image files, each a document; nothing on them varies from capture to capture."""
+
+    files: Sequence[ImageFile]
+
+    @property
+    def fingerprint(self) -> str:
+        joined = "\n".join(file.digest for file in self.files)
+        return f"folder:{hashlib.sha256(joined.encode()).hexdigest()[:16]}"
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def clean(self, index: int, size: int) -> np.ndarray:
+        return squash(decode(self.files[index].path), size)
+
+    def page(self, index: int, capture: int, size: int) -> np.ndarray:
+        return np.asarray(decode(self.files[index].path))

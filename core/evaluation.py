@@ -1,0 +1,89 @@
+"""From an embedder and captures of held-out identities to the metrics of verification."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from core.config import FPRS
+from core.data.corpus import Captures
+from core.verification import Verification, hardest_pairs, one_shot_top1, positive_pairs, verify
+
+_BATCH = 128
+_KEPT_NEGATIVES = 2 * FPRS[-1]  # share of all negative pairs kept, enough to resample identities at every FPR
+
+
+def fpr_name(fpr: float) -> str:
+    """1e-4 -> ``1e-4``, as metrics are named."""
+    return f"{fpr:.0e}".replace("e-0", "e-")
+
+
+@torch.no_grad()
+def embed(embedder: nn.Module, images: np.ndarray, device: torch.device) -> torch.Tensor:
+    """Embeddings (M, D) float32 of images (M, S, S, 3) uint8, in eval mode; the mode is put back after."""
+    was_training = embedder.training
+    embedder.eval()
+    rows = []
+    for start in range(0, len(images), _BATCH):
+        batch = torch.from_numpy(images[start : start + _BATCH]).to(device)
+        # NHWC memory seen as NCHW is channels_last already.
+        rows.append(embedder(batch.permute(0, 3, 1, 2).float().div_(255)).float().cpu())
+    embedder.train(was_training)
+    return torch.cat(rows)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Metrics of one set of captures, with what they were computed from."""
+
+    metrics: dict[str, float]
+    verification: Verification
+    embeddings: torch.Tensor
+    captures: Captures
+
+    def counts(self) -> dict[str, Any]:
+        """How much evidence there is: identities, pairs, false positives allowed at each FPR."""
+        verification = self.verification
+        return {
+            "identities": self.captures.identity_count,
+            "captures": len(self.captures.identities),
+            "positive_pairs": verification.positives,
+            "negative_pairs": verification.negatives,
+            "identity_pairs": verification.identity_pairs,
+            "allowed": {fpr_name(fpr): verification.allowed[fpr] for fpr in FPRS},
+        }
+
+    def scores(self) -> dict[str, np.ndarray]:
+        """ROC, positive scores and hardest negatives with their identities, for intervals over identities."""
+        keep = max(1, int(self.verification.negatives * _KEPT_NEGATIVES))
+        positives, positive_ids = positive_pairs(self.embeddings, self.captures.identities)
+        negatives, left, right = hardest_pairs(self.embeddings, self.captures.identities, keep)
+        return {
+            "roc_fpr": np.asarray(self.verification.roc_fpr, np.float32),
+            "roc_tpr": np.asarray(self.verification.roc_tpr, np.float32),
+            "positive_scores": np.asarray(positives, np.float32),
+            "positive_ids": np.asarray(positive_ids, np.int32),
+            "negative_scores": np.asarray(negatives, np.float32),
+            "negative_i": np.asarray(left, np.int32),
+            "negative_j": np.asarray(right, np.int32),
+        }
+
+
+def evaluate(embedder: nn.Module, captures: Captures, device: torch.device) -> Evaluation:
+    """Verification over all pairs, and top-1 of one-shot registration.
+
+    One-shot registration: the first capture of each identity is registered, all others are looked up.
+    """
+    embeddings = embed(embedder, captures.images, device)
+    verification = verify(embeddings, captures.identities, FPRS)
+    ids = captures.identities
+    registered = np.zeros(len(ids), bool)
+    registered[np.unique(ids, return_index=True)[1]] = True
+    top1 = one_shot_top1(embeddings[registered], ids[registered], embeddings[~registered], ids[~registered])
+    metrics = {f"tpr@{fpr_name(fpr)}": verification.tpr[fpr] for fpr in FPRS}
+    metrics |= {"auroc": verification.auroc, "top1": top1}
+    return Evaluation(metrics, verification, embeddings, captures)

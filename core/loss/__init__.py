@@ -1,0 +1,1 @@
+"""Margin losses over class centres, PartialFC, and distillation."""

@@ -1,0 +1,149 @@
+"""PartialFC: the margin softmax over the batch's own classes and a random sample of the others."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from core.loss.margin import apply_margin, check_labels, check_margin
+
+# Seeds of the generators used when none is passed; unequal, so that centres and samples are independent.
+_SAMPLING_SEED, _INIT_SEED = 1, 2
+
+
+class PartialFC(nn.Module):
+    """Class centres and the margin softmax over a sample of them (An et al. 2022, arXiv 2203.15565, section 3).
+
+    Each step uses all classes of the batch and, up to ``int(sample_rate * num_classes)``, classes drawn
+    uniformly from the rest. A batch with more classes than that keeps its own classes and draws none;
+    `overflow_steps` counts these. At sample rate 1 this is the full margin softmax and nothing is drawn.
+
+    The gradient of `weight` is dense, with zeros for classes left out, as in the record: a stateful optimiser
+    still moves those rows by their momentum and weight decay.
+
+    Args:
+        embed_dim: D.
+        num_classes: C.
+        kind, scale, margin: see `core.loss.margin.margin_logits`.
+        sample_rate: share of the classes in a step, in (0, 1].
+        generator: CPU generator that samples draw from, and nothing else; a private one of fixed seed by default.
+        init_generator: CPU generator for the initial centres; likewise.
+        init_std: standard deviation of the initial centres.
+
+    Attributes:
+        weight: (C, D) class centres, not normalised.
+        num_sampled: classes in a step that does not overflow.
+        overflow_steps: steps so far whose batch had more classes than `num_sampled`.
+
+    Raises:
+        ValueError: sizes, rate, kind, scale or margin out of range, or a generator that is not on the CPU.
+    """
+
+    def __init__(
+        self,
+        embed_dim: int,
+        num_classes: int,
+        kind: str,
+        scale: float,
+        margin: float,
+        sample_rate: float,
+        *,
+        generator: torch.Generator | None = None,
+        init_generator: torch.Generator | None = None,
+        init_std: float = 0.01,
+    ) -> None:
+        super().__init__()
+        check_margin(kind, scale, margin)
+        if embed_dim < 1 or num_classes < 1:
+            raise ValueError(f"embed_dim and num_classes must be positive, not {embed_dim} and {num_classes}")
+        if not 0 < sample_rate <= 1:
+            raise ValueError(f"sample_rate must be in (0, 1], not {sample_rate}")
+        if not init_std > 0:
+            raise ValueError(f"init_std must be positive, not {init_std}")
+        self.embed_dim, self.num_classes = embed_dim, num_classes
+        self.kind, self.scale, self.margin, self.sample_rate = kind, scale, margin, sample_rate
+        self.num_sampled = int(sample_rate * num_classes)
+        if self.num_sampled < 1:
+            raise ValueError(f"sample_rate {sample_rate} of {num_classes} classes is less than one; raise it")
+        self.overflow_steps = 0
+        self._generator = _cpu_generator(generator, _SAMPLING_SEED)
+        init = _cpu_generator(init_generator, _INIT_SEED)
+        self.weight = nn.Parameter(torch.empty(num_classes, embed_dim).normal_(0, init_std, generator=init))
+
+    def forward(self, embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Mean loss, a scalar of at least float32.
+
+        Under autocast the product of embeddings and centres runs in the lower precision; normalisation, margin
+        and softmax do not.
+
+        Args:
+            embeddings: (B, D) floating, of any norm, any B >= 1.
+            labels: (B,) int64 in [0, C); labels on the CPU spare an accelerator from waiting for their check.
+
+        Raises:
+            ValueError: shapes or types that do not fit, labels out of range.
+        """
+        self._check(embeddings, labels)
+        if self.num_sampled == self.num_classes:
+            target = labels.to(self.weight.device)
+            centres: torch.Tensor = self.weight
+        else:
+            sampled = self._sample(labels)
+            self.overflow_steps += len(sampled) > self.num_sampled
+            target = torch.searchsorted(sampled, labels.to(sampled.device))
+            centres = self.weight.index_select(0, sampled)
+        cosine = self._cosine(embeddings, centres)
+        with torch.autocast(cosine.device.type, enabled=False):
+            return F.cross_entropy(apply_margin(cosine, target, self.kind, self.scale, self.margin), target)
+
+    def sampled_classes(self, labels: torch.Tensor) -> torch.Tensor:
+        """Sorted int64 ids (S,) of the classes of one step, the labels (B,) among them; takes one draw.
+
+        At sample rate 1 all ids, without a draw. Raises `ValueError` for labels out of range or not int64.
+        """
+        check_labels(labels, self.num_classes)
+        if self.num_sampled == self.num_classes:
+            return torch.arange(self.num_classes, device=self.weight.device)
+        return self._sample(labels)
+
+    def _sample(self, labels: torch.Tensor) -> torch.Tensor:
+        device = self.weight.device
+        if len(labels) > self.num_sampled:  # else there cannot be too many classes, and no count is waited for
+            positives = labels.unique()
+            if len(positives) > self.num_sampled:
+                return positives.to(device)
+        priority = torch.rand(self.num_classes, generator=self._generator).to(device)
+        priority[labels.to(device)] = 2.0  # above any draw
+        return priority.topk(self.num_sampled, sorted=False).indices.sort().values
+
+    def _cosine(self, embeddings: torch.Tensor, centres: torch.Tensor) -> torch.Tensor:
+        """(B, S) cosines; only the product is left to an active autocast."""
+        dtype = torch.float64 if self.weight.dtype == torch.float64 else torch.float32
+        with torch.autocast(embeddings.device.type, enabled=False):
+            embeddings = F.normalize(embeddings.to(dtype))
+            centres = F.normalize(centres.to(dtype))
+        return F.linear(embeddings, centres).to(dtype).clamp(-1, 1)
+
+    def _check(self, embeddings: torch.Tensor, labels: torch.Tensor) -> None:
+        if embeddings.ndim != 2 or embeddings.shape[1] != self.embed_dim or not len(embeddings):
+            raise ValueError(f"embeddings must have shape (B, {self.embed_dim}), not {tuple(embeddings.shape)}")
+        if not embeddings.is_floating_point():
+            raise ValueError(f"embeddings must be floating, not {embeddings.dtype}")
+        if labels.shape != embeddings.shape[:1]:
+            raise ValueError(f"labels must have shape ({len(embeddings)},), not {tuple(labels.shape)}")
+        check_labels(labels, self.num_classes)
+
+    def extra_repr(self) -> str:
+        return (
+            f"embed_dim={self.embed_dim}, num_classes={self.num_classes}, kind={self.kind}, "
+            f"scale={self.scale}, margin={self.margin}, sample_rate={self.sample_rate}"
+        )
+
+
+def _cpu_generator(generator: torch.Generator | None, seed: int) -> torch.Generator:
+    if generator is None:
+        return torch.Generator().manual_seed(seed)
+    if generator.device.type != "cpu":
+        raise ValueError(f"generators must be on the CPU, so that every device draws the same, not {generator.device}")
+    return generator

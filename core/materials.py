@@ -1,0 +1,88 @@
+"""What a run reads, loaded once a process: pool, captures, teacher features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from core.config import RunConfig
+from core.data import cache
+from core.data.corpus import Captures, Corpus, Progress, captures, pool_images
+from core.errors import RunFailure
+from core.inputs import corpus_of, fingerprints
+from core.seeds import numpy_stream
+from core.teacher import class_features
+
+_KEPT = 4  # sets of arrays kept in memory, least recently used dropped first
+_arrays: dict[tuple[Any, ...], Any] = {}
+
+
+@dataclass(frozen=True)
+class Materials:
+    """Arrays of one run. `pool` (N, 3, S, S) uint8 holds the drawn images, `teacher` (classes, D) or None."""
+
+    pool: torch.Tensor
+    teacher: torch.Tensor | None
+    validation: Captures
+    test: Captures
+    fingerprints: dict[str, str]
+    notes: dict[str, Any]
+
+
+def load_materials(config: RunConfig, progress: Progress | None = None) -> Materials:
+    """Load or make everything that the run reads.
+
+    Raises:
+        UserError: data or weights that cannot be had.
+        RunFailure: `too_few_images` when the pool has fewer than `data.images`.
+    """
+    prints = fingerprints(config)
+    source = corpus_of(config)
+    available = len(source.train)
+    if config.data.images > available:
+        raise RunFailure(
+            "too_few_images",
+            f"data.images is {config.data.images}, but there are {available} to train on: add images or lower it",
+        )
+    pool, validation, test = _resident(config, source, progress)
+    drawn = drawn_images(config.seed, available, config.data.images)
+    images = torch.from_numpy(pool[drawn]).permute(0, 3, 1, 2).contiguous()
+    notes = dict(source.notes, skipped=source.skipped)
+    notes["train"] = f"{config.data.images} of {notes['train']}"
+    return Materials(images, _teacher_rows(config, pool, drawn, progress), validation, test, prints, notes)
+
+
+def drawn_images(seed: int, available: int, count: int) -> np.ndarray:
+    """Indices (count,) of the pool's images that a run trains on; a smaller count is a prefix of a larger."""
+    return numpy_stream(seed, "subset").permutation(available)[:count]
+
+
+def _resident(config: RunConfig, source: Corpus, progress: Progress | None) -> tuple[np.ndarray, Captures, Captures]:
+    size = config.data.image_size
+    folder = cache.cache_dir(config.runtime.cache_dir)
+    identity = (*source.fingerprints().values(), source.captures, size, str(folder))
+    if identity not in _arrays:
+        while len(_arrays) >= _KEPT:
+            _arrays.pop(next(iter(_arrays)))
+        _arrays[identity] = (
+            pool_images(source, size, folder, progress),
+            captures(source.validation, source.captures, size, folder, progress),
+            captures(source.test, source.captures, size, folder, progress),
+        )
+    _arrays[identity] = _arrays.pop(identity)
+    kept: tuple[np.ndarray, Captures, Captures] = _arrays[identity]
+    return kept
+
+
+def _teacher_rows(
+    config: RunConfig, pool: np.ndarray, drawn: np.ndarray, progress: Progress | None
+) -> torch.Tensor | None:
+    if not config.distill.active:
+        return None
+    features = class_features(config, pool, progress)
+    variants = np.arange(config.data.expansion)
+    rows = (drawn[:, None] * config.data.expansion + variants).reshape(-1)
+    return features[torch.from_numpy(rows)]

@@ -1,0 +1,95 @@
+"""timm backbones as feature extractors, with weights from this project, from timm or from a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from core.config import ModelConfig
+from core.errors import RunFailure, nearest
+from core.model.depthwise import use_small_depthwise
+from core.model.weights import resolve
+from core.seeds import global_stream
+
+
+class Backbone(nn.Module):
+    """The last feature map of a timm model: images (B, 3, S, S) in [0, 1] -> (B, C, H, W)."""
+
+    def __init__(self, features: nn.Module) -> None:
+        super().__init__()
+        self.features = features
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        last: torch.Tensor = self.features(images)[-1]
+        return last
+
+
+def build_backbone(config: ModelConfig, seed: int) -> Backbone:
+    """The backbone of a configuration, initialised from the stream `init.backbone`, then from its weights.
+
+    Raises:
+        RunFailure: `bad_config` for a model that timm does not have or cannot take features of;
+            `bad_weights` for a file that does not hold this model's weights.
+        UserError: weights that cannot be had.
+    """
+    import timm
+
+    source = resolve(config.backbone, config.pretrained)
+    if not timm.is_model(config.backbone):
+        raise RunFailure(
+            "bad_config", f"model.backbone: timm has no '{config.backbone}'{_nearest_model(config.backbone)}"
+        )
+    try:
+        with global_stream(seed, "init.backbone"):
+            features = timm.create_model(
+                config.backbone, pretrained=config.pretrained == "imagenet", features_only=True, out_indices=(-1,)
+            )
+    except (RuntimeError, AttributeError) as error:
+        message = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise RunFailure("bad_config", f"model.backbone: {config.backbone} has no feature maps: {message}") from error
+    if source.path is not None:
+        load_features(features, source.path)
+    return Backbone(use_small_depthwise(features))
+
+
+def _nearest_model(name: str) -> str:
+    import timm
+
+    family = timm.list_models(f"{name[:4]}*") or timm.list_models(f"*{name[:3]}*") or ["lcnet_050"]
+    return nearest(name, family[:200]) if len(family) < 12 else nearest(name, family).split(" (known")[0]
+
+
+def read_state(path: Path) -> dict[str, torch.Tensor]:
+    """Tensors of a .safetensors file, or of a PyTorch checkpoint read without running code.
+
+    Raises:
+        RunFailure: `bad_weights` names the file.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return dict(load_file(str(path)))
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        return dict(state.get("state_dict", state))
+    except Exception as error:  # damaged files fail in many ways, none of which may pass silently
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise RunFailure("bad_weights", f"{path} cannot be read as weights: {first}") from error
+
+
+def load_features(features: nn.Module, path: Path) -> None:
+    """Load a backbone's weights; a classifier's in the same file are left aside.
+
+    Raises:
+        RunFailure: `bad_weights` when a tensor is missing or of another shape.
+    """
+    state = read_state(path)
+    wanted = features.state_dict()
+    missing = [name for name in wanted if name not in state and not name.endswith("num_batches_tracked")]
+    wrong = [name for name in wanted if name in state and state[name].shape != wanted[name].shape]
+    if missing or wrong:
+        what = f"has no '{missing[0]}'" if missing else f"has '{wrong[0]}' of another shape"
+        raise RunFailure("bad_weights", f"{path} does not fit the backbone: it {what}")
+    features.load_state_dict({name: state[name] for name in wanted if name in state}, strict=False)

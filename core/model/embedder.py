@@ -1,0 +1,83 @@
+"""The embedder: backbone, neck, and the record's two-layer head with the ablated norms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from core.config import ModelConfig
+from core.errors import RunFailure
+from core.model.backbone import build_backbone
+from core.seeds import global_stream
+
+SQUEEZE_RATIO = 0.25
+
+
+def head_norm(kind: str, dim: int) -> nn.Module:
+    """The norm after each linear layer of the head: (B, dim) -> (B, dim)."""
+    make: dict[str, Callable[[int], nn.Module]] = {"bn": nn.BatchNorm1d, "ln": nn.LayerNorm}
+    return nn.Sequential(*(make[part](dim) for part in kind.split("_") if part != "none"))
+
+
+def neck(kind: str, channels: int) -> nn.Module:
+    """From feature maps (B, C, H, W) to rows: flatten them, pool them, or squeeze channels to a quarter first."""
+    if kind == "gap":
+        return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    if kind == "squeeze":
+        return nn.Sequential(nn.Conv2d(channels, int(channels * SQUEEZE_RATIO), 1, bias=False), nn.Flatten())
+    return nn.Flatten()
+
+
+class Embedder(nn.Module):
+    """Images (B, 3, S, S) in [0, 1] -> embeddings (B, embed_dim), not normalised.
+
+    The head is the record's: neck, linear, norm, linear, norm, both linear layers without bias; both
+    norms are of the ablated kind (DocClassifier 0.4.0 and 0.8.0).
+    """
+
+    def __init__(self, config: ModelConfig, image_size: int, seed: int) -> None:
+        super().__init__()
+        self.backbone = build_backbone(config, seed)
+        with torch.no_grad():
+            self.backbone.eval()
+            shape = self.backbone(torch.zeros(1, 3, image_size, image_size)).shape
+        if len(shape) != 4:
+            raise RunFailure("bad_config", f"model.backbone: {config.backbone} gives no feature map (B, C, H, W)")
+        with global_stream(seed, "init.head"):
+            self.neck = neck(config.neck, shape[1])
+            width = self.neck(torch.zeros(shape)).shape[1]
+            self.head = nn.Sequential(
+                nn.Linear(width, config.embed_dim, bias=False),
+                head_norm(config.norm, config.embed_dim),
+                nn.Linear(config.embed_dim, config.embed_dim, bias=False),
+                head_norm(config.norm, config.embed_dim),
+            )
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        embeddings: torch.Tensor = self.head(self.neck(self.backbone(images)))
+        return embeddings
+
+
+def parameter_count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def size_mb(module: nn.Module) -> float:
+    """Megabytes (10^6) of the parameters in float32, as the record counts model size."""
+    return parameter_count(module) * 4 / 1e6
+
+
+def flops_g(module: nn.Module, image_size: int) -> float:
+    """GFLOPs of one image forward, a multiply-add counted as two."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    device = next(module.parameters()).device
+    was_training = module.training
+    module.eval()
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad(), counter:
+        module(torch.zeros(1, 3, image_size, image_size, device=device))
+    module.train(was_training)
+    return counter.get_total_flops() / 1e9

@@ -1,0 +1,67 @@
+"""Which pretrained weights a configuration means, and the content fingerprint that stands for them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+
+from core.errors import UserError
+from core.model import hub
+
+EMBEDDED = resources.files("core") / "weights"
+
+
+@dataclass(frozen=True)
+class WeightsSource:
+    """`path` is a local file, or None for random initialisation (`none`) and for timm's own (`imagenet`)."""
+
+    fingerprint: str
+    path: Path | None = None
+
+
+@lru_cache(maxsize=64)
+def _digest(path: Path, size: int, mtime_ns: int) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()[:16]
+
+
+def file_digest(path: Path) -> str:
+    """The first 16 hex digits of a file's SHA-256, remembered until its size or time changes."""
+    stat = path.stat()
+    return _digest(path, stat.st_size, stat.st_mtime_ns)
+
+
+def embedded_backbones() -> list[str]:
+    """Backbones whose procedurally pretrained weights are in the package."""
+    names = (entry.name for entry in EMBEDDED.iterdir())
+    return sorted(name.removesuffix(".safetensors") for name in names if name.endswith(".safetensors"))
+
+
+def resolve(backbone: str, pretrained: str) -> WeightsSource:
+    """Resolve `none | procedural | imagenet | PATH`.
+
+    Raises:
+        UserError: weights that cannot be had, in under a second, with what to use instead.
+    """
+    if pretrained == "none":
+        return WeightsSource("none")
+    if pretrained == "procedural":
+        path = Path(str(EMBEDDED / f"{backbone}.safetensors"))
+        if not path.is_file():
+            raise UserError(
+                f"model.pretrained=procedural: no embedded weights for {backbone} (there are: "
+                f"{', '.join(embedded_backbones()) or 'none'}): make some with `pretrain --backbone {backbone}`, "
+                "or use model.pretrained=none"
+            )
+        return WeightsSource(f"procedural:{file_digest(path)}", path)
+    if pretrained == "imagenet":
+        if why_not := hub.why_not_imagenet(backbone):
+            raise UserError(f"model.pretrained=imagenet: {why_not}")
+        return WeightsSource(f"imagenet:{backbone}")
+    path = Path(pretrained)
+    if not path.is_file():
+        raise UserError(f"model.pretrained: '{pretrained}' is neither a file nor one of none, procedural, imagenet")
+    return WeightsSource(f"file:{file_digest(path)}", path)

@@ -1,0 +1,73 @@
+"""Arithmetic precision as an ablated factor, and the probe that shows whether it took effect.
+
+`highest`, `high` and `medium` set `torch.set_float32_matmul_precision`, as the record does; `bf16` and
+`fp16` are autocast of what that setting touches, the products of the head and of the class centres, with
+convolutions left alone, so that all arms differ in the same place. On hardware without the lower-precision kernels the flag changes nothing, so a run
+measures its own arithmetic instead of believing the setting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+_AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+_PROBE_SHAPE = (64, 512, 256)  # rows, inner, columns: a head-sized product
+_TOOK_EFFECT = 10.0  # times the error of `highest`: bf16 and TF32 are off by hundreds of times
+
+
+@contextmanager
+def matmul_precision(mode: str) -> Iterator[None]:
+    """Float32 matmul precision of `mode` (autocast modes keep `highest` beneath), put back after."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest" if mode in _AUTOCAST else mode)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def autocast(mode: str, device: torch.device) -> AbstractContextManager[Any]:
+    """The autocast region of `mode`, disabled for the float32 modes."""
+    return torch.autocast(device.type, dtype=_AUTOCAST.get(mode, torch.bfloat16), enabled=mode in _AUTOCAST)
+
+
+def grad_scaler(mode: str, device: torch.device) -> torch.amp.GradScaler:
+    """Loss scaling, for `fp16` alone."""
+    return torch.amp.GradScaler(device.type, enabled=mode == "fp16")
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Relative error (Frobenius) of a linear layer against float64, in the mode and at `highest`."""
+
+    mode: str
+    device: str
+    linear_error: float
+    reference_error: float
+    took_effect: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def probe(mode: str, device: torch.device) -> Probe:
+    """Measure the arithmetic of `mode` on `device`; `took_effect` is true for a mode that needs none."""
+    generator = torch.Generator().manual_seed(0)
+    rows, inner, columns = _PROBE_SHAPE
+    x = torch.randn(rows, inner, generator=generator).to(device)
+    weight = torch.randn(columns, inner, generator=generator).to(device)
+    exact = x.double() @ weight.double().T
+
+    def error(of: str) -> float:
+        with matmul_precision(of), autocast(of, device), torch.no_grad():
+            got = torch.nn.functional.linear(x, weight).double()
+        return float((got - exact).norm() / exact.norm())
+
+    reference, measured = error("highest"), error(mode)
+    took_effect = mode == "highest" or measured >= _TOOK_EFFECT * reference
+    return Probe(mode, str(device), measured, reference, took_effect)

@@ -1,0 +1,114 @@
+"""What a run leaves behind: its result, and the circumstances it was made in."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import subprocess
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.config import RunConfig
+
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_SOURCE = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """One finished run; `scores` holds the arrays of scores.npz, all else goes into result.json.
+
+    `metrics` are of the test identities, read once at the end from the last weights; `validation` and
+    `curve` are of the validation identities.
+    """
+
+    key: str
+    config: RunConfig
+    metrics: dict[str, float]
+    validation: dict[str, float]
+    cost: dict[str, Any]
+    curve: list[dict[str, float]]
+    test: dict[str, Any]
+    manipulation: dict[str, Any]
+    inputs: dict[str, str]
+    data: dict[str, Any]
+    environment: dict[str, Any]
+    scores: dict[str, np.ndarray]
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of result.json, without arrays."""
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "scores"}
+        fields["config"] = self.config.model_dump(mode="json")
+        return {"key": fields.pop("key"), "seed": self.config.seed, **fields}
+
+
+@lru_cache(maxsize=1)
+def code_digest() -> str:
+    """Digest of the sources of `core`: results of other code can be told apart."""
+    sources = sorted(_SOURCE.rglob("*.py"))
+    joined = b"\0".join(str(path.relative_to(_SOURCE)).encode() + b"\0" + path.read_bytes() for path in sources)
+    return hashlib.sha256(joined).hexdigest()[:12]
+
+
+@lru_cache(maxsize=1)
+def _git_commit() -> str | None:
+    try:
+        asked = subprocess.run(
+            ["git", "rev-parse", "--short=12", "HEAD"],
+            cwd=_SOURCE,
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return asked.stdout.strip() or None
+
+
+@lru_cache(maxsize=1)
+def _cpu_name() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def environment(device: str, threads: int) -> dict[str, Any]:
+    """Versions, hardware and code of this process."""
+    import torch
+
+    hardware = torch.cuda.get_device_name(device) if device.startswith("cuda") else _cpu_name()
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        **{name: metadata.version(name) for name in ("timm", "numpy")},
+        "device": device,
+        "hardware": hardware,
+        "threads": threads,
+        "system": f"{platform.system()} {platform.machine()}",
+        "git": _git_commit(),
+        "code": code_digest(),
+    }
+
+
+def resident_mb() -> float:
+    """Resident memory of this process in MB (10^6 bytes), now; the peak since start where `/proc` is missing."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * _PAGE / 1e6
+    except (OSError, ValueError, IndexError):
+        pass
+    import resource
+
+    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return kilobytes * 1024 / 1e6

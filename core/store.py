@@ -1,0 +1,187 @@
+"""Where runs live: `<root>/<key>/` with config.yaml, metrics.jsonl, scores.npz and result.json.
+
+`result.json` is written last and by rename: its presence is what *done* means. `failure.json` holds a
+typed reason. Nothing here imports torch, so that planning and reporting stay quick.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import os
+import re
+import shutil
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from core.errors import RunFailure, UserError
+
+RESULT_SCHEMA = 1
+State = Literal["done", "failed", "new"]
+_UMASK = os.umask(0)
+os.umask(_UMASK)
+_KEY = re.compile(r"[0-9a-f]{16,64}")
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write by temporary file, sync and rename: readers see the old bytes or the new, never a part.
+
+    Raises:
+        RunFailure: `no_space` or `store_not_writable`; the temporary file is removed.
+    """
+    temporary: str | None = None
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as handle:
+            temporary = handle.name
+            handle.write(data)
+            handle.flush()
+            os.fsync(handle.fileno())
+        # Temporary files are private; results and reports are for whoever may read the folder.
+        os.chmod(temporary, 0o666 & ~_UMASK)
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise storage_failure(path, error) from error
+
+
+def storage_failure(path: Path, error: OSError) -> RunFailure:
+    """The typed failure of an `OSError` met while writing `path`."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return RunFailure("no_space", f"no space left to write {path}: free some, then run again")
+    return RunFailure("store_not_writable", f"cannot write {path}: {error.strerror or error}")
+
+
+class Store:
+    """The runs under one folder."""
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+
+    def check_writable(self) -> None:
+        """Make the folder and write a byte in it; `UserError` says why it cannot be done."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.root) as handle:
+                handle.write(b"x")
+                handle.flush()
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise UserError(
+                f"the store '{self.root}' cannot be written ({reason}): choose another with --store"
+            ) from None
+
+    def path(self, key: str, name: str = "") -> Path:
+        if not _KEY.fullmatch(key):
+            raise UserError(f"'{key}' is not a run key: keys are at least 16 hex digits, see `status`")
+        return self.root / key / name
+
+    def keys(self) -> list[str]:
+        """Keys of all run folders, sorted; a missing store has none."""
+        if not self.root.is_dir():
+            return []
+        return sorted(entry.name for entry in self.root.iterdir() if _KEY.fullmatch(entry.name))
+
+    def find(self, prefix: str) -> str:
+        """The one key that starts with `prefix`; `UserError` when there is none or more than one."""
+        matches = [key for key in self.keys() if key.startswith(prefix)]
+        if len(matches) == 1:
+            return matches[0]
+        problem = "no run" if not matches else f"{len(matches)} runs"
+        raise UserError(f"{problem} in '{self.root}' with a key that starts with '{prefix}': see `status`")
+
+    def state(self, key: str) -> State:
+        if self.path(key, "result.json").exists():
+            return "done"
+        return "failed" if self.path(key, "failure.json").exists() else "new"
+
+    def begin(self, key: str, config_yaml: str) -> None:
+        """Open the run's folder: what a failed or interrupted attempt left is cleared first."""
+        folder = self.path(key)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for name in ("failure.json", "metrics.jsonl", "scores.npz"):
+                (folder / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise storage_failure(folder, error) from error
+        write_atomic(folder / "config.yaml", config_yaml.encode())
+
+    def log(self, key: str, row: Mapping[str, Any]) -> None:
+        """Append one line to metrics.jsonl."""
+        path = self.path(key, "metrics.jsonl")
+        try:
+            with path.open("a", encoding="utf-8") as handle:
+                handle.write(json.dumps(row) + "\n")
+        except OSError as error:
+            raise storage_failure(path, error) from error
+
+    def finish(self, key: str, result: Mapping[str, Any], scores: Mapping[str, np.ndarray]) -> None:
+        """Write scores.npz, then result.json: from then on the run is done."""
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **dict(scores))  # type: ignore[arg-type]
+        write_atomic(self.path(key, "scores.npz"), buffer.getvalue())
+        text = json.dumps({"schema": RESULT_SCHEMA, **result}, indent=1, allow_nan=False)
+        write_atomic(self.path(key, "result.json"), text.encode())
+
+    def fail(self, key: str, kind: str, message: str, config_yaml: str = "") -> None:
+        """Record a typed failure; a store that cannot take even that is left as it is."""
+        record = {"schema": RESULT_SCHEMA, "key": key, "kind": kind, "message": message}
+        try:
+            self.path(key).mkdir(parents=True, exist_ok=True)
+            if config_yaml and not self.path(key, "config.yaml").exists():
+                write_atomic(self.path(key, "config.yaml"), config_yaml.encode())
+            write_atomic(self.path(key, "failure.json"), json.dumps(record, indent=1).encode())
+        except (OSError, RunFailure):
+            return
+
+    def discard_unfinished(self, key: str) -> None:
+        """Remove what an interrupted run left; a done or failed run stays."""
+        if self.state(key) == "new" and self.path(key).is_dir():
+            shutil.rmtree(self.path(key), ignore_errors=True)
+
+    def result(self, key: str) -> dict[str, Any]:
+        """The result of a done run; `UserError` names a file that is missing or damaged."""
+        result = self._json(key, "result.json")
+        if result.get("schema") != RESULT_SCHEMA:
+            raise UserError(
+                f"{self.path(key, 'result.json')} has schema {result.get('schema')}, this version reads "
+                f"{RESULT_SCHEMA}: move the folder away and run again"
+            )
+        return result
+
+    def failure(self, key: str) -> dict[str, Any]:
+        return self._json(key, "failure.json")
+
+    def scores(self, key: str) -> dict[str, np.ndarray]:
+        """The arrays of scores.npz, loaded."""
+        path = self.path(key, "scores.npz")
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                return {name: arrays[name] for name in arrays.files}
+        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+            raise UserError(f"{path} cannot be read ({error}): move the folder away and run again") from None
+
+    def results(self) -> Iterator[dict[str, Any]]:
+        """The results of all done runs, in the order of their keys."""
+        for key in self.keys():
+            if self.state(key) == "done":
+                yield self.result(key)
+
+    def _json(self, key: str, name: str) -> dict[str, Any]:
+        path = self.path(key, name)
+        try:
+            value = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise UserError(f"{path} does not exist") from None
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path} cannot be read ({error}): move the folder away and run again") from None
+        if not isinstance(value, dict):
+            raise UserError(f"{path} does not hold an object: move the folder away and run again")
+        return value

@@ -1,0 +1,107 @@
+"""Image features of the pool from a CLIP teacher (open_clip), computed once and cached."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from core.config import RunConfig
+from core.data import cache
+from core.data.corpus import Progress
+from core.data.expansion import take
+from core.errors import RunFailure
+from core.inputs import teacher_fingerprint, teacher_path
+from core.seeds import torch_stream
+
+RANDOM_DIM = 256
+_BATCH = 64
+
+Encoder = Callable[[torch.Tensor], torch.Tensor]  # uint8 (B, 3, S, S) -> unit rows (B, D)
+
+
+def class_features(config: RunConfig, pool: np.ndarray, progress: Progress | None = None) -> torch.Tensor:
+    """Unit-norm teacher features of every class's clean image, (P * expansion, D) float32.
+
+    Args:
+        pool: all clean training images (P, S, S, 3) uint8; classes are numbered as in `core.data.expansion`.
+    """
+    classes = len(pool) * config.data.expansion
+    if config.distill.teacher == "random":
+        features = torch.randn(classes, RANDOM_DIM, generator=torch_stream(config.seed, "teacher.random"))
+        return functional.normalize(features, dim=1)
+    images = torch.from_numpy(pool).permute(0, 3, 1, 2)
+
+    def build() -> np.ndarray:
+        encode = load_encoder(config.distill.teacher)
+        rows = []
+        for start in range(0, classes, _BATCH):
+            ids = torch.arange(start, min(start + _BATCH, classes))
+            rows.append(encode(take(images, ids, config.data.expansion)).numpy())
+            if progress:
+                progress("teacher features", int(ids[-1]) + 1, classes)
+        return np.concatenate(rows).astype(np.float32)
+
+    folder = cache.cache_dir(config.runtime.cache_dir)
+    train = cache_description(config, pool)
+    return torch.from_numpy(cache.cached_array(folder, "teacher", train, build))
+
+
+def cache_description(config: RunConfig, pool: np.ndarray) -> str:
+    """What decides the features: the teacher, the pixels, the expansion."""
+    pixels = hashlib.sha256(np.ascontiguousarray(pool).tobytes()).hexdigest()
+    return f"teacher {teacher_fingerprint(config)} {pixels} {config.data.expansion}"
+
+
+def load_encoder(name: str) -> Encoder:
+    """The image encoder of a teacher: `procedural`, `openai`, or a path.
+
+    Raises:
+        RunFailure: `bad_weights` for a file that open_clip cannot load.
+        UserError: a teacher that cannot be had.
+    """
+    import open_clip
+
+    try:
+        if name == "openai":
+            model, _, preprocess = open_clip.create_model_and_transforms("ViT-B-32-quickgelu", pretrained="openai")
+        else:
+            path = teacher_path(name)
+            if path.name == "open_clip_model.safetensors":
+                model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{path.parent.absolute()}")
+            else:  # a bare file is taken to hold OpenAI's architecture, which needs its own activation
+                model, _, preprocess = open_clip.create_model_and_transforms("ViT-B-32-quickgelu", pretrained=str(path))
+    except (RuntimeError, OSError, KeyError) as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise RunFailure("bad_weights", f"distill.teacher={name}: open_clip cannot load it: {first}") from error
+    return _encoder(model.eval(), preprocess)
+
+
+def _encoder(model: Any, preprocess: Any) -> Encoder:
+    """Resize and normalise as the model's preprocessing says, on whole batches instead of PIL images."""
+    size = model.visual.image_size
+    side = size[0] if isinstance(size, tuple) else size
+    normalise = next(step for step in preprocess.transforms if hasattr(step, "mean"))
+    mean = torch.tensor(normalise.mean).view(1, 3, 1, 1)
+    std = torch.tensor(normalise.std).view(1, 3, 1, 1)
+
+    @torch.no_grad()
+    def encode(images: torch.Tensor) -> torch.Tensor:
+        x = images.float().div_(255)
+        if x.shape[-1] != side:
+            x = functional.interpolate(x, size=(side, side), mode="bicubic", align_corners=False, antialias=True)
+        features = model.encode_image((x.clamp_(0, 1) - mean) / std)
+        return functional.normalize(features.float(), dim=1)
+
+    return encode
+
+
+def embedded_teacher_exists() -> bool:
+    from core.model.weights import EMBEDDED
+
+    return Path(str(EMBEDDED / "teacher")).is_dir()

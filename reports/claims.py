@@ -1,0 +1,188 @@
+"""The language of claims: findings of the record, studies, arms and contrasts, as validated data.
+
+A study is declared in YAML (see `ablations/studies/`); this module is its schema. Every contrast is
+oriented so that the claim is positive and says the smallest effect that is worth having, before any
+result is seen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from fractions import Fraction
+from functools import lru_cache
+from importlib import resources
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from core.errors import nearest
+
+ContrastKind = Literal["superiority", "non_inferiority", "interaction", "trend", "cost_ratio"]
+RequirementName = Literal["imagenet_weights", "openai_clip"]
+
+
+def _fraction(value: Any) -> Any:
+    return float(Fraction(value.replace(" ", ""))) if isinstance(value, str) else value
+
+
+class Finding(BaseModel):
+    """A documented claim: `id` as in the record, its source and the published rows that carry it."""
+
+    model_config = ConfigDict(frozen=True)
+    id: str
+    source: str
+    claim: str
+    rows: tuple[str, ...] = ()
+
+    @property
+    def number(self) -> int:
+        return int(self.id.split("_", 1)[0])
+
+
+class Scaled(BaseModel):
+    """An arm's value given as a multiple of the preset's, rounded to `step`: `{scale: 0.75}`, `{scale: 1/24}`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    scale: Annotated[float, BeforeValidator(_fraction)] = Field(gt=0)
+    step: int = Field(1, ge=1)
+
+    def of(self, baseline: float) -> int:
+        return max(self.step, round(baseline * self.scale / self.step) * self.step)
+
+
+class Published(BaseModel):
+    """Where the record has a number for an arm: `TABLE/ROW` of `published.yaml`, e.g. ``V4_classes/16256``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    table: str
+    row: str | int
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        table, _, row = value.partition("/")
+        return {"table": table, "row": int(row) if row.isdecimal() else row}
+
+    def values(self) -> dict[str, Any]:
+        """The published cells, e.g. ``{"tpr": 0.784, "auroc": 0.9968, ...}``."""
+        return dict(record()["rows"][self.table][self.row])
+
+    @model_validator(mode="after")
+    def _exists(self) -> Self:
+        rows = record()["rows"]
+        if self.table not in rows:
+            raise ValueError(f"no table '{self.table}' in the record{nearest(self.table, rows)}")
+        if self.row not in rows[self.table]:
+            known = [str(row) for row in rows[self.table]]
+            raise ValueError(f"no row '{self.row}' in the record's table {self.table}{nearest(str(self.row), known)}")
+        return self
+
+
+class Arm(BaseModel):
+    """A named change to the baseline configuration, and nothing else.
+
+    In YAML the changed fields stand beside the others: ``{model.norm: bn, about: "...", published: [...]}``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    about: str = ""
+    set: dict[str, Any] = Field(default_factory=dict, description="dotted field: value, or {scale: x}")
+    published: tuple[Published, ...] = ()
+    requires: tuple[RequirementName, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_fields(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        dotted = {name: item for name, item in value.items() if isinstance(name, str) and "." in name}
+        rest = {name: item for name, item in value.items() if name not in dotted}
+        return {**rest, "set": {**rest.get("set", {}), **dotted}}
+
+    def overrides(self, baseline: Mapping[str, Any]) -> dict[str, Any]:
+        """The changed fields with scaled ones worked out from the baseline's values (dotted field: value)."""
+        resolved: dict[str, Any] = {}
+        for field, value in self.set.items():
+            scaled = isinstance(value, dict) and "scale" in value
+            resolved[field] = Scaled.model_validate(value).of(baseline[field]) if scaled else value
+        return resolved
+
+
+class Contrast(BaseModel):
+    """A difference between arms on a metric, oriented so that the claim is positive."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    finding: str
+    kind: ContrastKind = "superiority"
+    better: str = Field(description="the arm that the claim says is better")
+    than: str = Field(description="the arm that it is compared with")
+    metric: str = "tpr@1e-4"
+    smallest_effect: float = Field(0.02, gt=0, description="smallest effect worth having")
+    margin: float = Field(0.0, ge=0, description="largest loss that 'keeps performance' allows")
+    about: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"{self.better} - {self.than}"
+
+
+class Study(BaseModel):
+    """One ablation: a baseline, named arms and the contrasts that test findings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    study: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    title: str
+    question: str
+    findings: tuple[str, ...] = ()
+    baseline: str
+    arms: dict[str, Arm]
+    contrasts: tuple[Contrast, ...] = ()
+    confounds: tuple[str, ...] = ()
+    x_axis: str | None = Field(None, description="a result's number to draw the arms against, e.g. cost.classes")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.baseline not in self.arms:
+            raise ValueError(f"baseline '{self.baseline}' is not an arm{nearest(self.baseline, self.arms)}")
+        if self.arms[self.baseline].requires:
+            raise ValueError(f"baseline '{self.baseline}' may not require anything that can be absent")
+        if len(self.arms) < 2:
+            raise ValueError("a study needs the baseline and at least one more arm")
+        for finding in (*self.findings, *(contrast.finding for contrast in self.contrasts)):
+            if finding not in findings():
+                raise ValueError(f"unknown finding '{finding}'{nearest(finding, findings())}")
+        for contrast in self.contrasts:
+            for arm in (contrast.better, contrast.than):
+                if arm not in self.arms:
+                    raise ValueError(f"contrast names unknown arm '{arm}'{nearest(arm, self.arms)}")
+        return self
+
+    @property
+    def digest(self) -> str:
+        """Short content digest of the declaration, printed in reports: claims are fixed before results."""
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+@lru_cache(maxsize=1)
+def record() -> dict[str, Any]:
+    """The documented record, `reports/published.yaml`, as nested dictionaries."""
+    text = resources.files("reports").joinpath("published.yaml").read_text(encoding="utf-8")
+    loaded: dict[str, Any] = yaml.safe_load(text)
+    return loaded
+
+
+@lru_cache(maxsize=1)
+def findings() -> dict[str, Finding]:
+    """The thirteen findings by id, in the record's order."""
+    found: dict[str, Finding] = {}
+    for name, entry in record()["findings"].items():
+        rows = entry["rows"]
+        shown = () if rows == "none" else (rows,) if isinstance(rows, str) else tuple(str(row) for row in rows)
+        found[name] = Finding(id=name, source=entry["source"], claim=entry["claim"], rows=shown)
+    return found

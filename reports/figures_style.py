@@ -1,0 +1,56 @@
+"""One look for all figures: an arm keeps its colour and its line across the figures of a study."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from reports.claims import Study
+
+DPI = 150
+WIDTH = 8.0  # inches: 1200 pixels, the width of a page
+INK, MUTED, GRID = "#222222", "#767676", "#e3e3e3"
+# Okabe and Ito (2008), "Color Universal Design", without its black, kept for the baseline; yellow is darkened
+# because the original cannot be seen as a thin line on white.
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#B5A900")
+_LINES = ("-", "--")
+_MARKERS = ("o", "s")
+_RC: Any = {
+    "font.size": 9.5,
+    "axes.titlesize": 10.5,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.axisbelow": True,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "legend.frameon": False,
+    "text.parse_math": False,  # a dollar sign in an arm's name is a dollar sign
+}
+
+
+@dataclass(frozen=True)
+class Look:
+    color: str
+    line: str = "-"
+    marker: str = "o"
+
+
+def looks(study: Study) -> dict[str, Look]:
+    """A look for every declared arm: the baseline near black, the others by their order."""
+    found = {study.baseline: Look(INK)}
+    for index, arm in enumerate(arm for arm in study.arms if arm != study.baseline):
+        turn = index // len(PALETTE) % len(_LINES)
+        found[arm] = Look(PALETTE[index % len(PALETTE)], _LINES[turn], _MARKERS[turn])
+    return found
+
+
+def style() -> Any:
+    """A context in which figures are made with this look."""
+    import matplotlib
+
+    return matplotlib.rc_context(_RC)

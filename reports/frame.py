@@ -1,0 +1,183 @@
+"""Runs -> tidy tables: one row a cell, whatever became of its run."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import pandas as pd
+
+from core.config import METRICS
+from core.errors import UserError
+from core.store import Store
+
+COSTS = (
+    "seconds", "samples", "samples_per_second", "peak_memory_mb",
+    "parameters", "size_mb", "flops_g", "classes", "images",
+)  # fmt: skip
+VALIDATION = "validation tpr@1e-3"
+ALLOWED = {"tpr@1e-4": "allowed@1e-4", "tpr@1e-3": "allowed@1e-3", "tpr@1e-2": "allowed@1e-2"}
+_PRECISION = ("precision", "precision_error", "precision_reference", "precision_took_effect")
+COLUMNS = (
+    "study", "arm", "seed", "key", "state", "reason", *METRICS, VALIDATION, *COSTS,
+    "device", "hardware", "identities", *ALLOWED.values(), *_PRECISION,
+)  # fmt: skip
+STATES = ("done", "failed", "missing", "unavailable", "unreadable")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One arm with one seed of a study.
+
+    Args:
+        key: of the run that fills the cell; None where the arm is unavailable.
+        reason: why it is unavailable.
+    """
+
+    study: str
+    arm: str
+    seed: int
+    key: str | None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Read:
+    """What the store says of one key; `result` is there for done runs only."""
+
+    state: str
+    reason: str = ""
+    result: dict[str, Any] | None = None
+
+
+def number_at(values: Any, path: str) -> float:
+    """The finite number at a dotted path of nested mappings, e.g. ``cost.classes``; nan where there is none."""
+    for name in path.split("."):
+        values = values.get(name) if isinstance(values, Mapping) else None
+    if isinstance(values, bool) or not isinstance(values, int | float):
+        return math.nan
+    return float(values) if math.isfinite(values) else math.nan
+
+
+def read_run(key: str, store: Store) -> Read:
+    """The state of a run; a file that cannot be used gives ``unreadable`` with the reason, never an exception."""
+    try:
+        state = store.state(key)
+        if state == "new":
+            return Read("missing", "not run yet")
+        if state == "failed":
+            failure = store.failure(key)
+            return Read("failed", f"{failure.get('kind', 'unknown')}: {failure.get('message', 'no message')}")
+        result = store.result(key)
+    except (UserError, OSError) as error:
+        return Read("unreadable", str(error))
+    for name in METRICS:
+        if math.isnan(number_at(result, f"metrics.{name}")):
+            return Read("unreadable", f"result.json of {key} has no number for metrics.{name}: move the folder away")
+    return Read("done", "", result)
+
+
+def read_runs(cells: Iterable[Cell], store: Store) -> dict[str, Read]:
+    """Every key of the cells, each read once: cells of several studies may share a run."""
+    return {key: read_run(key, store) for key in dict.fromkeys(cell.key for cell in cells) if key is not None}
+
+
+def results(cells: Iterable[Cell], store: Store) -> dict[str, dict[str, Any]]:
+    """The results of the done runs, by key."""
+    return {key: read.result for key, read in read_runs(cells, store).items() if read.result is not None}
+
+
+def build_frame(cells: Sequence[Cell], store: Store) -> pd.DataFrame:
+    """One row a cell, in the order of the cells, with the columns `COLUMNS`.
+
+    Metrics are of the test identities, as rates; costs are in seconds, MB (10^6 bytes) and GFLOPs. Numbers of
+    cells without a done run are nan. `allowed@F` is the number of false positives that FPR F allows.
+
+    Raises:
+        ValueError: two cells for one study, arm and seed: pairs over seeds would be ambiguous.
+    """
+    for place, count in Counter((cell.study, cell.arm, cell.seed) for cell in cells).items():
+        if count > 1:
+            raise ValueError(f"{count} cells for study, arm, seed {place}: give one")
+    reads = read_runs(cells, store)
+    rows = []
+    for cell in cells:
+        read = Read("unavailable", cell.reason) if cell.key is None else reads[cell.key]
+        head = {"study": cell.study, "arm": cell.arm, "seed": cell.seed, "key": cell.key}
+        rows.append({**head, "state": read.state, "reason": read.reason, **_numbers(read.result or {})})
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _numbers(result: Mapping[str, Any]) -> dict[str, Any]:
+    row: dict[str, Any] = {name: number_at(result, f"metrics.{name}") for name in METRICS}
+    row[VALIDATION] = number_at(result, "validation.tpr@1e-3")
+    row |= {name: number_at(result, f"cost.{name}") for name in COSTS}
+    environment = _section(result, "environment")
+    row["device"] = environment.get("device")
+    row["hardware"] = environment.get("hardware") or environment.get("cpu")
+    row["identities"] = number_at(result, "test.identities")
+    row |= {column: number_at(result, f"test.allowed.{name.split('@')[1]}") for name, column in ALLOWED.items()}
+    precision = _section(_section(result, "manipulation"), "precision")
+    row["precision"] = precision.get("mode")
+    row["precision_error"] = number_at(precision, "linear_error")
+    row["precision_reference"] = number_at(precision, "reference_error")
+    row["precision_took_effect"] = precision.get("took_effect")
+    return row
+
+
+def _section(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    section = values.get(name)
+    return section if isinstance(section, Mapping) else {}
+
+
+def curves(cells: Sequence[Cell], store: Store) -> pd.DataFrame:
+    """Learning curves of the done runs: study, arm, seed, samples, loss and the metrics on validation identities."""
+    reads = read_runs(cells, store)
+    names = ("samples", "loss", *METRICS)
+    rows = []
+    for cell in cells:
+        result = reads[cell.key].result if cell.key is not None else None
+        points = result.get("curve") if result is not None else None
+        for point in points if isinstance(points, list) else []:
+            head = {"study": cell.study, "arm": cell.arm, "seed": cell.seed}
+            rows.append({**head, **{name: number_at(point, name) for name in names}})
+    return pd.DataFrame(rows, columns=["study", "arm", "seed", *names])
+
+
+def rocs(cells: Sequence[Cell], store: Store) -> pd.DataFrame:
+    """ROC points of the done runs: study, arm, seed, fpr, tpr, in the order of the FPR.
+
+    `frame.attrs["unreadable"]` maps the keys of done runs whose scores cannot be used to the reason.
+    """
+    reads = read_runs(cells, store)
+    parts, unreadable = [], {}
+    kept: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    for key, read in reads.items():
+        if read.state == "done":
+            try:
+                kept[key] = _roc(store.scores(key))
+            except (ValueError, KeyError, OSError, EOFError, BadZipFile, zlib.error) as error:
+                unreadable[key] = f"scores.npz cannot be used ({error})"
+    for cell in cells:
+        if cell.key in kept:
+            fpr, tpr = kept[cell.key]
+            head = {"study": cell.study, "arm": cell.arm, "seed": cell.seed}
+            parts.append(pd.DataFrame({**head, "fpr": fpr, "tpr": tpr}))
+    columns = ["study", "arm", "seed", "fpr", "tpr"]
+    frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+    frame.attrs["unreadable"] = unreadable
+    return frame
+
+
+def _roc(scores: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    fpr, tpr = np.asarray(scores["roc_fpr"], float), np.asarray(scores["roc_tpr"], float)
+    if fpr.ndim != 1 or fpr.shape != tpr.shape or not fpr.size or not np.isfinite([fpr, tpr]).all():
+        raise ValueError(f"roc_fpr {fpr.shape} and roc_tpr {tpr.shape} are not two finite rows of one length")
+    order = np.argsort(fpr, kind="stable")
+    return fpr[order], tpr[order]

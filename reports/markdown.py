@@ -1,0 +1,81 @@
+"""Markdown from values: escaping, tables and the format of numbers."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+
+from reports.stats import Interval
+
+NONE = "–"
+_SPECIAL = re.compile(r"([\\`*_\[\]~#])")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\u2028\u2029]+")
+
+
+def escape(text: object) -> str:
+    """`text` on one line, as itself: no markdown, HTML or link in it is taken for one."""
+    line = _CONTROL.sub(" ", str(text)).strip()
+    line = _SPECIAL.sub(r"\\\1", line)
+    return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("://", ":&#47;&#47;")
+
+
+def code(text: object) -> str:
+    """`text` as a code span, whatever backticks it holds."""
+    line = _CONTROL.sub(" ", str(text)).strip()
+    if not line:
+        return NONE
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", line)), default=0))
+    pad = " " if len(fence) > 1 else ""
+    return f"{fence}{pad}{line}{pad}{fence}"
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
+    """A markdown table of cells that are markdown already; `right` lists the columns aligned to the right.
+
+    Raises:
+        ValueError: a row whose length is not the header's.
+    """
+    if wrong := [row for row in rows if len(row) != len(header)]:
+        raise ValueError(f"a row of {len(wrong[0])} cells in a table of {len(header)} columns")
+    rule = ["---:" if index in right else ":---" for index in range(len(header))]
+    cells = [[cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in (header, *rows)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (cells[0], rule, *cells[1:]))
+
+
+def number(value: float, digits: int = 3, *, sign: bool = False) -> str:
+    """`value` with `digits` decimals and thousands separators; a dash where it is unknown."""
+    if math.isnan(value):
+        return NONE
+    text = f"{value:{'+' if sign else ''},.{digits}f}"
+    return text.replace("-", "−")
+
+
+def brief(value: float) -> str:
+    """One digit and the power of ten, e.g. ``3e-7``."""
+    return NONE if math.isnan(value) else f"{value:.1g}".replace("e-0", "e-").replace("e+0", "e+")
+
+
+def spread(values: Sequence[float], digits: int = 3) -> str:
+    """Mean ± SD (ddof 1) of values over seeds; a single value as it is; a dash for none."""
+    known = [value for value in values if not math.isnan(value)]
+    if not known:
+        return NONE
+    mean = sum(known) / len(known)
+    if len(known) == 1:
+        return number(mean, digits)
+    deviation = math.sqrt(sum((value - mean) ** 2 for value in known) / (len(known) - 1))
+    return f"{number(mean, digits)} ± {number(deviation, digits)}"
+
+
+def interval(one: Interval, *, ratio: bool = False) -> str:
+    """An estimate with its 95 % interval, as a signed difference or as a ratio."""
+
+    def show(value: float) -> str:
+        return f"×{number(value, 2)}" if ratio else number(value, 3, sign=True)
+
+    if math.isnan(one.low):
+        return f"{show(one.estimate)} (one seed, no interval)"
+    if one.se == 0:
+        return f"{show(one.estimate)} (the same in all {one.n} seeds)"
+    return f"{show(one.estimate)} [{show(one.low)}, {show(one.high)}]"

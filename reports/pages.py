@@ -1,0 +1,117 @@
+"""A report in a folder: index.md, one page a study, its figures and its runs as CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from core.errors import UserError
+from core.store import Store, write_atomic
+from reports import plots
+from reports.claims import Study
+from reports.frame import Cell, build_frame, curves, number_at, results, rocs
+from reports.index_page import index_page
+from reports.study_page import Figure, study_page
+from reports.tables import METRIC_NAMES, write_csv
+from reports.verdicts import judge, primary_metric, study_estimates
+
+
+@dataclass(frozen=True)
+class Material:
+    """What the pages are made of, read from the store once."""
+
+    frame: pd.DataFrame
+    curves: pd.DataFrame
+    rocs: pd.DataFrame
+    results: dict[str, dict[str, Any]]
+
+
+def write_report(
+    studies: Sequence[Study],
+    cells: Sequence[Cell],
+    store: Store,
+    out: Path,
+    *,
+    preset: str,
+    command: str,
+    data_note: str,
+) -> Path:
+    """Write the report of `cells` under `out` and return the path of its index.
+
+    Every file appears whole or not at all, and index.md comes last. Runs that failed, are missing or cannot be
+    read are reported as such.
+
+    Args:
+        preset, command, data_note: the scale, the command that repeats the report and one line on the data,
+            printed as they are.
+
+    Raises:
+        UserError: `out` cannot be made.
+        RunFailure: a file of the report cannot be written.
+    """
+    out = Path(out)
+    try:
+        for folder in (out, out / "figures", out / "tables"):
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(f"the report cannot be written to '{out}' ({reason}): choose another folder") from None
+    material = Material(build_frame(cells, store), curves(cells, store), rocs(cells, store), results(cells, store))
+    for study in studies:
+        _write_study(study, material, out)
+    run = {"preset": preset, "command": command, "data_note": data_note}
+    text = index_page(
+        studies,
+        material.frame,
+        judge(studies, material.frame),
+        material.results,
+        material.rocs.attrs["unreadable"],
+        run,
+    )
+    write_atomic(out / "index.md", text.encode())
+    return out / "index.md"
+
+
+def _write_study(study: Study, material: Material, out: Path) -> None:
+    rows = material.frame[material.frame["study"] == study.study]
+    write_csv(rows, out / "tables" / f"{study.study}.csv")
+    figures = []
+    if (rows["state"] == "done").any():
+        for name, text, draw in _figures(study, rows, material):
+            path = f"figures/{study.study}-{name}.png"
+            write_atomic(out / path, draw())
+            figures.append(Figure(path, text))
+    page = study_page(study, rows, study_estimates(study, rows), material.results, figures)
+    write_atomic(out / f"{study.study}.md", page.encode())
+
+
+def _figures(study: Study, rows: pd.DataFrame, material: Material) -> list[tuple[str, str, Callable[[], bytes]]]:
+    """Name, caption and maker of every figure of a study."""
+    metric, _ = primary_metric(study, rows)
+    shown = METRIC_NAMES.get(metric, metric)
+    found: list[tuple[str, str, Callable[[], bytes]]] = [
+        ("arms", f"{shown} of every arm and seed", lambda: plots.arms_figure(study, rows, metric)),
+    ]
+    if study.x_axis is not None:
+        x = _x_values(rows, study.x_axis, material)
+        found.append(("ladder", f"{shown} against {x.name}", lambda: plots.ladder_figure(study, rows, x, metric)))
+    return [
+        *found,
+        ("roc", "ROC on test identities, mean over seeds", lambda: plots.roc_figure(study, material.rocs)),
+        (
+            "curves",
+            "Loss and validation over training, mean and range",
+            lambda: plots.curves_figure(study, material.curves),
+        ),
+    ]
+
+
+def _x_values(rows: pd.DataFrame, path: str, material: Material) -> pd.Series:
+    """The number at a dotted path of each row's result, nan where there is none."""
+    name = path.removeprefix("cost.").removeprefix("config.").replace("_", " ")
+    values = [number_at(material.results.get(key, {}), path) for key in rows["key"]]
+    return pd.Series(values, index=rows.index, name=name, dtype=float)

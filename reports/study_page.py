@@ -1,0 +1,171 @@
+"""The page of one study, as markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from reports.claims import Study, findings
+from reports.frame import STATES
+from reports.markdown import NONE, brief, code, escape, interval, number, table
+from reports.tables import METRIC_NAMES, arm_table, cost_table, difference_table
+from reports.verdicts import Estimate, primary_metric
+
+PUBLISHED_NOTE = (
+    "Published values are from one run each, on a private test set of 7 identities, with the checkpoint selected on "
+    "that test set: compare their order with ours, not their size."
+)
+_KINDS = {
+    "superiority": "is better",
+    "non_inferiority": "is not worse by more than the margin",
+    "interaction": "part of an interaction",
+    "trend": "ends of a trend",
+    "cost_ratio": "costs less, as a ratio",
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """An image of a study's page: its path from the page, and what it shows."""
+
+    path: str
+    text: str
+
+
+def study_page(
+    study: Study,
+    frame: pd.DataFrame,
+    estimates: Sequence[Estimate],
+    results: Mapping[str, Mapping[str, Any]],
+    figures: Sequence[Figure],
+) -> str:
+    """The whole page; `frame` holds the rows of this study alone."""
+    parts = [
+        f"# {escape(study.title)}\n\n[All findings](index.md) · study {code(study.study)}",
+        escape(study.question),
+        _claims(study, estimates),
+        _contrasts(estimates),
+    ]
+    if (frame["state"] == "done").any():
+        parts += [
+            _arms(study, frame),
+            *(_image(figure) for figure in figures),
+            _costs(study, frame),
+        ]
+    else:
+        parts.append("## Nothing is done yet\n\nNo run of this study has finished, so there is nothing to show.")
+    parts += [_differences(study, frame, results), _manipulation(study, frame), _confounds(study), _runs(study, frame)]
+    footer = (
+        f"Claim digest {code(study.digest)}: a digest of this study's declaration, arms and contrasts included. "
+        "If it differs between two reports, the claims were changed in between."
+    )
+    return "\n\n".join(part for part in (*parts, f"---\n\n{footer}") if part) + "\n"
+
+
+def contrast_label(estimate: Estimate) -> str:
+    first, second = (code(arm) for arm in estimate.label)
+    metric = METRIC_NAMES.get(estimate.metric, estimate.metric.replace("_", " "))
+    return f"{first} {'/' if estimate.is_ratio else '−'} {second} on {escape(metric)}"
+
+
+def estimate_text(estimate: Estimate) -> str:
+    """The estimate with its interval, or a dash."""
+    return NONE if estimate.interval is None else interval(estimate.interval, ratio=estimate.is_ratio)
+
+
+def _claims(study: Study, estimates: Sequence[Estimate]) -> str:
+    names = dict.fromkeys([*study.findings, *(one.contrast.finding for one in estimates)])
+    if not names:
+        return ""
+    lines = []
+    for finding in (findings()[name] for name in names):
+        source = "results page" if finding.source == "S" else f"release 0.{finding.source.removeprefix('V')}.0"
+        lines.append(f"- Finding {finding.number} ({source}): {escape(finding.claim)}.")
+    return "## What the record claims\n\n" + "\n".join(lines)
+
+
+def _contrasts(estimates: Sequence[Estimate]) -> str:
+    if not estimates:
+        return ""
+    rows = []
+    for one in estimates:
+        contrast = one.contrast
+        worth = f"×{1 + contrast.smallest_effect:.2f}" if one.is_ratio else number(contrast.smallest_effect, 3)
+        if contrast.kind == "non_inferiority":
+            worth = f"margin {number(contrast.margin, 3)}"
+        kind = _KINDS[contrast.kind] + (f" ({escape(contrast.about)})" if contrast.about else "")
+        seeds = str(len(one.seeds)) if one.interval else NONE
+        notes = escape(" ".join([one.missing, *one.notes]).strip()) or NONE
+        number_ = str(findings()[contrast.finding].number)
+        rows.append([number_, contrast_label(one), kind, estimate_text(one), worth, seeds, notes])
+    header = ["finding", "contrast", "the claim", "our estimate [95 % interval]", "worth having", "seeds", "notes"]
+    return (
+        "## Estimates\n\nEach contrast is paired over the seeds that both arms have, and oriented so that the claim "
+        "lies above zero (for ratios, above 1). These are estimates, not verdicts.\n\n"
+        + table(header, rows, right=(5,))
+    )
+
+
+def _arms(study: Study, frame: pd.DataFrame) -> str:
+    _, note = primary_metric(study, frame)
+    text = "## Arms\n\nMean ± standard deviation over seeds, on test identities. "
+    text += "Differences are paired over seeds, with their 95 % interval. " + (f"{escape(note)} " if note else "")
+    return f"{text}{PUBLISHED_NOTE}\n\n{arm_table(study, frame)}"
+
+
+def _image(figure: Figure) -> str:
+    return f"![{escape(figure.text)}]({figure.path})\n\n*{escape(figure.text)}*"
+
+
+def _costs(study: Study, frame: pd.DataFrame) -> str:
+    note = "Means over seeds. Parameters, size and GFLOPs (of one image) are of the embedder, without class centres."
+    return f"## Cost\n\n{note}\n\n{cost_table(study, frame)}"
+
+
+def _differences(study: Study, frame: pd.DataFrame, results: Mapping[str, Mapping[str, Any]]) -> str:
+    note = "An arm changes its declared fields and nothing else; what those bring with them is beside them."
+    return f"## What differs\n\n{note}\n\n{difference_table(study, frame, results)}"
+
+
+def _manipulation(study: Study, frame: pd.DataFrame) -> str:
+    """Whether each precision changed the arithmetic, for studies that vary it."""
+    if not any("precision.mode" in arm.set for arm in study.arms.values()):
+        return ""
+    done = frame[(frame["state"] == "done") & frame["precision"].notna()]
+    lines = []
+    for (arm, mode, device), rows in done.groupby(["arm", "precision", "device"], sort=False):
+        ours, reference = (brief(rows[name].median()) for name in ("precision_error", "precision_reference"))
+        changed = rows["precision_took_effect"].map(lambda value: value is True).all()
+        told = "the arithmetic changed" if changed else "the arithmetic did not change on this hardware"
+        if mode == "highest":
+            told = "this is the reference arithmetic"
+        lines.append(
+            f"- {code(arm)}, {escape(mode)} on {escape(device)}: {told} (relative error {ours} against {reference})."
+        )
+    if not lines:
+        return ""
+    intro = "The error of a linear layer against float64, in the arm's precision against that at the highest."
+    return f"## Did the precision take effect?\n\n{intro}\n\n" + "\n".join(lines)
+
+
+def _confounds(study: Study) -> str:
+    if not study.confounds:
+        return ""
+    return "## What the record does not control for\n\n" + "\n".join(f"- {escape(line)}" for line in study.confounds)
+
+
+def _runs(study: Study, frame: pd.DataFrame) -> str:
+    if frame.empty:
+        return "## Runs\n\nNo run of this study was asked for."
+    rows = []
+    for arm in study.arms:
+        for _, row in frame[frame["arm"] == arm].sort_values("seed").iterrows():
+            key = NONE if pd.isna(row["key"]) else code(row["key"])
+            rows.append([code(arm), str(row["seed"]), row["state"], key, escape(row["reason"]) or NONE])
+    counts = frame["state"].value_counts()
+    told = ", ".join(f"{counts[state]} {state}" for state in STATES if state in counts)
+    intro = f"{told}. One run, whole, with the command that repeats it: `python -m ablations run-info KEY`."
+    return f"## Runs\n\n{intro}\n\n" + table(["arm", "seed", "state", "key", "reason"], rows, right=(1,))

@@ -1,0 +1,165 @@
+"""Tables of one study, from its frame to markdown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from core.config import METRICS
+from core.store import write_atomic
+from reports.claims import Arm, Scaled, Study
+from reports.frame import STATES
+from reports.markdown import NONE, code, escape, interval, number, spread, table
+from reports.stats import paired_interval
+from reports.verdicts import primary_metric
+
+METRIC_NAMES = {
+    "tpr@1e-4": "TPR@1e-4", "tpr@1e-3": "TPR@1e-3", "tpr@1e-2": "TPR@1e-2", "auroc": "AUROC", "top1": "top-1",
+}  # fmt: skip
+_DIGITS = {"auroc": 4}
+_COSTS = {  # column: (heading, decimals)
+    "parameters": ("parameters", 0),
+    "size_mb": ("size (MB)", 2),
+    "flops_g": ("GFLOPs", 4),
+    "classes": ("classes", 0),
+    "samples": ("samples seen", 0),
+    "samples_per_second": ("samples/s", 0),
+    "peak_memory_mb": ("peak memory (MB)", 0),
+    "seconds": ("seconds", 1),
+}
+_INDUCED = ("parameters", "flops_g", "classes", "images", "samples")
+
+
+def arm_name(study: Study, arm: str) -> str:
+    """The arm as the first cell of a row; the baseline is bold."""
+    return f"**{code(arm)}** (baseline)" if arm == study.baseline else code(arm)
+
+
+def rows_of(frame: pd.DataFrame, study: Study, arm: str) -> pd.DataFrame:
+    return frame[(frame["study"] == study.study) & (frame["arm"] == arm)]
+
+
+def done_of(frame: pd.DataFrame, study: Study, arm: str) -> pd.DataFrame:
+    rows = rows_of(frame, study, arm)
+    return rows[rows["state"] == "done"]
+
+
+def seed_count(rows: pd.DataFrame) -> str:
+    """How many seeds are done, and what became of the others, e.g. ``2 (1 failed)``."""
+    counts = rows["state"].value_counts()
+    others = [f"{counts[state]} {state}" for state in STATES if state != "done" and state in counts]
+    return f"{counts.get('done', 0)}" + (f" ({', '.join(others)})" if others else "")
+
+
+def published_cell(arm: Arm) -> str:
+    """The record's TPR for an arm, with the version that it is from."""
+    shown = []
+    for where in arm.published:
+        value = where.values().get("tpr")
+        if isinstance(value, int | float):
+            shown.append(f"{value:.3f} ({escape(where.table.replace('_', ' '))})")
+    return ", ".join(shown) or NONE
+
+
+def arm_table(study: Study, frame: pd.DataFrame) -> str:
+    """Metrics of every arm as mean ± SD over seeds, its difference to the baseline, and the published value."""
+    primary, _ = primary_metric(study, frame)
+    name = METRIC_NAMES.get(primary, primary)
+    header = ["arm", "seeds", *METRIC_NAMES.values(), f"{name}, difference to the baseline", "published TPR@1e-4"]
+    rows = []
+    for arm, declared in study.arms.items():
+        done = done_of(frame, study, arm)
+        metrics = [spread(done[metric].tolist(), _DIGITS.get(metric, 3)) for metric in METRICS]
+        seeds = seed_count(rows_of(frame, study, arm))
+        difference = difference_cell(study, frame, arm, primary)
+        rows.append([arm_name(study, arm), seeds, *metrics, difference, published_cell(declared)])
+    return table(header, rows, right=range(2, 2 + len(METRICS)))
+
+
+def difference_cell(study: Study, frame: pd.DataFrame, arm: str, metric: str) -> str:
+    """Arm minus baseline over the seeds that both have."""
+    if arm == study.baseline:
+        return NONE
+    values, baseline = (done_of(frame, study, name).set_index("seed")[metric] for name in (arm, study.baseline))
+    seeds = sorted(set(values.index) & set(baseline.index))
+    if not seeds:
+        return NONE
+    return interval(paired_interval(values.loc[seeds].to_numpy(), baseline.loc[seeds].to_numpy()))
+
+
+def cost_table(study: Study, frame: pd.DataFrame) -> str:
+    """What every arm costs, as means over seeds."""
+    rows = []
+    for arm in study.arms:
+        done = done_of(frame, study, arm)
+        means = [number(float(done[column].mean()), digits) for column, (_, digits) in _COSTS.items()]
+        rows.append([arm_name(study, arm), *means])
+    return table(["arm", *(heading for heading, _ in _COSTS.values())], rows, right=range(1, 1 + len(_COSTS)))
+
+
+def difference_table(study: Study, frame: pd.DataFrame, results: Mapping[str, Mapping[str, Any]]) -> str:
+    """What every arm changes, what that brings with it, and any other difference in configuration.
+
+    Args:
+        results: of the done runs by key, from `reports.frame.results`.
+    """
+    base = done_of(frame, study, study.baseline)
+    base_config = _config(base, results)
+    rows = []
+    for arm, declared in study.arms.items():
+        done = done_of(frame, study, arm)
+        config = _config(done, results)
+        changed = ", ".join(_change(field, value, config) for field, value in declared.set.items()) or NONE
+        induced = _induced(done, base) if arm != study.baseline else NONE
+        about = escape(declared.about) or NONE
+        rows.append([arm_name(study, arm), about, changed, induced, _undeclared(config, base_config, declared, study)])
+    return table(["arm", "about", "changed fields", "brought with it", "other differences"], rows)
+
+
+def _config(done: pd.DataFrame, results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The dotted configuration of an arm's first done run; empty without one."""
+    if done.empty:
+        return {}
+    config = results.get(done["key"].iloc[0], {}).get("config", {})
+    flat: dict[str, Any] = {}
+    for section, fields in config.items() if isinstance(config, Mapping) else ():
+        if isinstance(fields, Mapping) and section != "runtime":
+            flat |= {f"{section}.{name}": value for name, value in fields.items()}
+    return flat
+
+
+def _change(field: str, value: Any, config: Mapping[str, Any]) -> str:
+    if field in config:
+        return code(f"{field}={config[field]}")
+    if isinstance(value, Mapping):
+        return code(f"{field} = {Scaled.model_validate(value).scale:g} of the preset's")
+    return code(f"{field}={value}")
+
+
+def _induced(done: pd.DataFrame, base: pd.DataFrame) -> str:
+    if done.empty or base.empty:
+        return NONE
+    shown = []
+    for column in _INDUCED:
+        ours, theirs = float(done[column].mean()), float(base[column].mean())
+        if not math.isnan(ours + theirs) and abs(ours - theirs) > 1e-9 * abs(theirs):
+            digits = 4 if column == "flops_g" else 0
+            shown.append(f"{escape(column)} {number(theirs, digits)} → {number(ours, digits)}")
+    return ", ".join(shown) or NONE
+
+
+def _undeclared(config: Mapping[str, Any], base: Mapping[str, Any], arm: Arm, study: Study) -> str:
+    if not config or not base:
+        return NONE
+    declared = {*arm.set, *study.arms[study.baseline].set}
+    names = [name for name in {**base, **config} if name not in declared and base.get(name) != config.get(name)]
+    return ", ".join(code(f"{name}: {base.get(name)} → {config.get(name)}") for name in names) or NONE
+
+
+def write_csv(frame: pd.DataFrame, path: Path) -> None:
+    """The tidy rows, one a cell, as CSV in UTF-8; raises `core.errors.RunFailure` when it cannot be written."""
+    write_atomic(path, frame.to_csv(index=False).encode())

@@ -1,0 +1,43 @@
+"""A tiny preset's worth of options, so that commands run for real in seconds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ablations.cli import run_cli
+
+TINY = [
+    "--preset", "smoke", "--set", "optim.samples=64", "--set", "eval.points=1", "--set", "data.pool=24",
+    "--set", "data.images=24", "--set", "eval.identities=8", "--set", "eval.validation_identities=6",
+    "--set", "eval.captures=3", "--set", "model.embed_dim=32",
+]  # fmt: skip
+
+
+class CommandLine:
+    """Runs the real command line in this process and keeps what it said."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+        self.out = self.err = ""
+
+    def __call__(self, *words: str | Path) -> int:
+        code = run_cli([str(word) for word in words])
+        self.out, self.err = self._capsys.readouterr()
+        return code
+
+    def refuses(self, *words: str | Path) -> str:
+        """The one line of an exit with code 2."""
+        assert self(*words) == 2, self.err
+        lines = [line for line in self.err.splitlines() if line.strip()]
+        assert len(lines) == 1, self.err
+        assert lines[0].startswith("error: ")
+        return lines[0]
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    return CommandLine(capsys)

@@ -1,0 +1,101 @@
+"""Splits: no identity on both sides, the same split for the same content."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.config import DataConfig, EvalConfig
+from core.data.corpus import Corpus, RealCaptures, captures, corpus, pool_images
+from core.data.sources import FolderDocuments
+from core.errors import UserError
+from tests.conftest import make_images
+
+SMALL = EvalConfig(identities=5, validation_identities=4, captures=2)
+
+
+def digests(part: object) -> set[str]:
+    assert isinstance(part, FolderDocuments)
+    return {file.digest for file in part.files}
+
+
+def of_folder(folder: Path, cache: Path, evaluation: EvalConfig = SMALL) -> Corpus:
+    return corpus(DataConfig(source=(str(folder),)), evaluation, cache)
+
+
+def test_folder_split_is_disjoint_and_complete(image_folder: Path, tmp_path: Path) -> None:
+    found = of_folder(image_folder, tmp_path, EvalConfig(captures=2))
+    train, validation, test = digests(found.train), digests(found.validation), digests(found.test)
+    assert (len(train), len(validation), len(test)) == (24, 6, 10)
+    assert not (train & validation or train & test or validation & test)
+
+
+def test_too_few_images_say_how_many_are_needed(tmp_path: Path) -> None:
+    make_images(tmp_path / "few", 5)
+    with pytest.raises(UserError, match="at least 16 are needed"):
+        of_folder(tmp_path / "few", tmp_path)
+
+
+def test_capture_arrays(image_folder: Path, tmp_path: Path) -> None:
+    found = of_folder(image_folder, tmp_path)
+    made = captures(found.test, found.captures, 32, tmp_path)
+    assert made.images.shape == (10, 32, 32, 3)
+    assert made.identities.tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    (tmp_path / "elsewhere").mkdir()
+    again = captures(found.test, found.captures, 32, tmp_path / "elsewhere")
+    assert np.array_equal(made.images, again.images)
+    assert not np.array_equal(made.images[0], made.images[1])
+    assert pool_images(found, 32, tmp_path).shape == (31, 32, 32, 3)
+
+
+def test_damaged_cache_is_made_anew(image_folder: Path, tmp_path: Path) -> None:
+    found = of_folder(image_folder, tmp_path)
+    first = pool_images(found, 32, tmp_path)
+    stored = next(tmp_path.glob("pool-*.npy"))
+    data = bytearray(stored.read_bytes())
+    data[-1] ^= 0xFF
+    stored.write_bytes(data)
+    assert np.array_equal(pool_images(found, 32, tmp_path), first)
+
+
+def test_own_captures_by_identity(image_folder: Path, tmp_path: Path) -> None:
+    for identity in range(12):
+        make_images(tmp_path / "eval" / f"doc {identity}", 3, seed=100 + identity)
+    found = of_folder(image_folder, tmp_path, EvalConfig(source=(str(tmp_path / "eval"),)))
+    assert isinstance(found.test, RealCaptures)
+    assert isinstance(found.validation, RealCaptures)
+    test, validation = {f.digest for f, _ in found.test.files}, {f.digest for f, _ in found.validation.files}
+    assert not test & validation
+    assert (len(test), len(validation)) == (27, 9)
+    assert len(found.train) == 40  # nothing is held out of the training images then
+    assert len(captures(found.test, 5, 32, tmp_path).identities) == 27
+
+
+def test_flat_eval_folder_is_simulated(image_folder: Path, tmp_path: Path) -> None:
+    make_images(tmp_path / "flat", 8, seed=9)
+    found = of_folder(image_folder, tmp_path, EvalConfig(source=(str(tmp_path / "flat"),), captures=2))
+    assert isinstance(found.test, FolderDocuments)
+    assert (len(found.validation), len(found.test)) == (2, 6)
+
+
+def test_identities_with_single_captures_are_refused(image_folder: Path, tmp_path: Path) -> None:
+    for identity in range(5):
+        make_images(tmp_path / "eval" / str(identity), 1, seed=identity)
+    with pytest.raises(UserError, match="two or more captures"):
+        of_folder(image_folder, tmp_path, EvalConfig(source=(str(tmp_path / "eval"),)))
+
+
+def test_procedural_splits_have_documents_of_their_own(tmp_path: Path) -> None:
+    found = corpus(DataConfig(pool=3, images=3), SMALL, tmp_path)
+    images = [part.clean(0, 64) for part in (found.train, found.validation, found.test)]  # type: ignore[union-attr]
+    assert not np.array_equal(images[0], images[1])
+    assert not np.array_equal(images[1], images[2])
+
+
+def test_fingerprint_follows_content(tmp_path: Path) -> None:
+    paths = make_images(tmp_path / "a", 20)
+    before = of_folder(tmp_path / "a", tmp_path).fingerprints()
+    paths[0].unlink()
+    assert of_folder(tmp_path / "a", tmp_path).fingerprints() != before

@@ -1,0 +1,59 @@
+"""Sizes as published, norms as declared, pairs of arms in step."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from core.config import ModelConfig
+from core.model.embedder import Embedder, head_norm, parameter_count, size_mb
+
+
+def embedder(size: int = 128, seed: int = 0, **fields: object) -> Embedder:
+    return Embedder(ModelConfig(pretrained="none", **fields), size, seed)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("fields", "size", "published_mb"),
+    [({"neck": "flatten"}, 128, 5.54), ({"neck": "squeeze"}, 128, 2.46), ({"embed_dim": 128}, 96, 2.33),
+     ({"backbone": "efficientnet_b0"}, 128, 19.89)],
+)  # fmt: skip
+def test_published_model_sizes(fields: dict[str, object], size: int, published_mb: float) -> None:
+    assert round(size_mb(embedder(size, **fields)), 2) == published_mb
+
+
+def test_parameter_counts_to_the_last() -> None:
+    assert parameter_count(embedder(neck="flatten")) == 1_386_032
+    assert parameter_count(embedder(neck="squeeze")) == 615_984
+
+
+@pytest.mark.parametrize(
+    ("kind", "layers"),
+    [("none", []), ("bn", [nn.BatchNorm1d]), ("ln", [nn.LayerNorm]), ("ln_bn", [nn.LayerNorm, nn.BatchNorm1d]),
+     ("bn_ln", [nn.BatchNorm1d, nn.LayerNorm])],
+)  # fmt: skip
+def test_norm_layers(kind: str, layers: list[type]) -> None:
+    assert [type(layer) for layer in head_norm(kind, 8)] == layers
+
+
+@pytest.mark.parametrize("neck", ["flatten", "gap", "squeeze"])
+@pytest.mark.parametrize("norm", ["none", "bn", "ln", "ln_bn", "bn_ln"])
+def test_every_head_embeds(neck: str, norm: str) -> None:
+    model = embedder(64, neck=neck, norm=norm, embed_dim=16)
+    assert model(torch.rand(3, 3, 64, 64)).shape == (3, 16)
+
+
+def test_norm_arms_start_from_the_same_weights() -> None:
+    ln, bn = embedder(64, seed=3, norm="ln"), embedder(64, seed=3, norm="bn")
+    assert torch.equal(ln.head[0].weight, bn.head[0].weight)
+    assert torch.equal(ln.head[2].weight, bn.head[2].weight)
+    stems = [next(model.backbone.parameters()) for model in (ln, bn)]
+    assert torch.equal(*stems)
+
+
+def test_neck_arms_share_the_backbone_and_other_seeds_do_not() -> None:
+    flat, gap, other = embedder(64), embedder(64, neck="gap"), embedder(64, seed=1)
+    first = [next(model.backbone.parameters()) for model in (flat, gap, other)]
+    assert torch.equal(first[0], first[1])
+    assert not torch.equal(first[0], first[2])

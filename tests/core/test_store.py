@@ -1,0 +1,116 @@
+"""The store: done means result.json, failures are typed, damage is named."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.errors import RunFailure, UserError
+from core.store import Store, write_atomic
+
+KEY = "0123456789abcdef"
+SCORES = {"roc_fpr": np.arange(3, dtype=np.float32)}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "runs")
+
+
+def test_life_of_a_run(store: Store) -> None:
+    assert store.state(KEY) == "new"
+    assert store.keys() == []
+    store.begin(KEY, "seed: 0\n")
+    store.log(KEY, {"loss": 1.0})
+    assert store.state(KEY) == "new"
+    store.finish(KEY, {"metrics": {"auroc": 0.9}}, SCORES)
+    assert store.state(KEY) == "done"
+    assert store.result(KEY)["metrics"] == {"auroc": 0.9}
+    assert np.array_equal(store.scores(KEY)["roc_fpr"], SCORES["roc_fpr"])
+    assert [result["metrics"] for result in store.results()] == [{"auroc": 0.9}]
+    assert {path.name for path in store.path(KEY).iterdir()} == {
+        "config.yaml", "metrics.jsonl", "scores.npz", "result.json",
+    }  # fmt: skip
+
+
+def test_failure_is_cleared_by_the_next_attempt(store: Store) -> None:
+    store.fail(KEY, "diverged", "the loss is nan", "seed: 0\n")
+    assert store.state(KEY) == "failed"
+    assert store.failure(KEY)["kind"] == "diverged"
+    store.begin(KEY, "seed: 0\n")
+    assert store.state(KEY) == "new"
+
+
+def test_discard_keeps_what_is_done(store: Store) -> None:
+    store.begin(KEY, "seed: 0\n")
+    store.discard_unfinished(KEY)
+    assert store.keys() == []
+    store.begin(KEY, "seed: 0\n")
+    store.finish(KEY, {}, SCORES)
+    store.discard_unfinished(KEY)
+    assert store.state(KEY) == "done"
+
+
+def test_nan_is_never_written(store: Store) -> None:
+    store.begin(KEY, "seed: 0\n")
+    with pytest.raises(ValueError, match="JSON compliant"):
+        store.finish(KEY, {"metrics": {"auroc": float("nan")}}, SCORES)
+    assert store.state(KEY) == "new"
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[1]", b'{"schema": 99}', b"\xff\xfe"])
+def test_damaged_result_names_its_file(store: Store, damage: bytes) -> None:
+    store.begin(KEY, "")
+    store.path(KEY, "result.json").write_bytes(damage)
+    with pytest.raises(UserError, match=r"result\.json"):
+        store.result(KEY)
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 torn", b"not a zip"])
+def test_damaged_scores_name_their_file(store: Store, damage: bytes) -> None:
+    store.begin(KEY, "")
+    store.finish(KEY, {}, SCORES)
+    store.path(KEY, "scores.npz").write_bytes(damage)
+    with pytest.raises(UserError, match=r"scores\.npz"):
+        store.scores(KEY)
+
+
+@pytest.mark.parametrize("key", ["../etc", "short", "0123456789ABCDEF", ""])
+def test_keys_cannot_leave_the_store(store: Store, key: str) -> None:
+    with pytest.raises(UserError, match="not a run key"):
+        store.path(key)
+
+
+def test_find_by_prefix(store: Store) -> None:
+    store.begin(KEY, "")
+    store.begin("0123456789abcdee", "")
+    assert store.find(KEY) == KEY
+    with pytest.raises(UserError, match="2 runs"):
+        store.find("0123")
+    with pytest.raises(UserError, match="no run"):
+        store.find("ffff")
+
+
+def test_full_disk_is_typed_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(fd: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    path = tmp_path / "result.json"
+    path.write_bytes(b"old")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(RunFailure) as caught:
+        write_atomic(path, b"new")
+    assert caught.value.kind == "no_space"
+    assert path.read_bytes() == b"old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["result.json"]
+
+
+def test_unwritable_store_says_what_to_do(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("a file where the folder should be")
+    with pytest.raises(UserError, match="--store"):
+        Store(blocked).check_writable()

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from reports.claims import Arm, Contrast, Published, Scaled, Study, findings, record
+
+PLAIN: dict[str, Any] = {"study": "s", "title": "t", "question": "q", "baseline": "a", "arms": {"a": {}, "b": {}}}
+
+
+def test_the_thirteen_findings_in_order() -> None:
+    assert [finding.number for finding in findings().values()] == list(range(1, 14))
+    assert findings()["2_class_count"].rows == ("V4_classes",)
+    assert findings()["1_partial_fc"].rows == ()
+
+
+def test_rows_that_findings_name_in_numbers_are_in_the_record() -> None:
+    """The strings beside the findings repeat the tables; a slip between the two would be printed in reports."""
+    import re
+
+    known = {f"{cells['tpr']:.3f}" for rows in record()["rows"].values() for cells in rows.values()}
+    for finding in findings().values():
+        for row in finding.rows:
+            assert set(re.findall(r"0\.\d{3}", row)) <= known, finding.id
+
+
+def test_published_values_are_looked_up() -> None:
+    assert Published(table="V4_classes", row=16256).values()["tpr"] == 0.615
+    with pytest.raises(ValidationError, match="did you mean 'V4_classes'"):
+        Published(table="V4_class", row=16256)
+    with pytest.raises(ValidationError, match="no row '7'"):
+        Published(table="V4_classes", row=7)
+
+
+@pytest.mark.parametrize(("scale", "step", "expected"), [(0.75, 1, 96), (0.75, 32, 96), (0.7, 32, 96), (0.001, 32, 32)])
+def test_scaled_values_are_rounded_to_the_step(scale: float, step: int, expected: int) -> None:
+    assert Scaled(scale=scale, step=step).of(128) == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"baseline": "aa"}, "baseline 'aa' is not an arm"),
+        ({"arms": {"a": {}}}, "at least one more arm"),
+        ({"findings": ["4_norm_ln_vs_bm"]}, "did you mean '4_norm_ln_vs_bn'"),
+        ({"contrasts": [{"finding": "4_norm_ln_vs_bn", "better": "a", "than": "c"}]}, "unknown arm 'c'"),
+        ({"arms": {"a": {"requires": ["openai_clip"]}, "b": {}}}, "may not require"),
+        ({"study": "../x"}, "pattern"),
+        ({"typo": 1}, "Extra inputs"),
+    ],
+)
+def test_a_wrong_declaration_is_refused(change: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValidationError, match=told):
+        Study.model_validate({**PLAIN, **change})
+
+
+def test_the_digest_follows_the_declaration() -> None:
+    study = Study.model_validate(PLAIN)
+    assert study.digest == Study.model_validate(PLAIN).digest
+    contrast = Contrast(finding="4_norm_ln_vs_bn", better="a", than="b")
+    changed = [
+        study.model_copy(update={"arms": {"a": Arm(), "b": Arm(set={"model.norm": "bn"})}}),
+        study.model_copy(update={"contrasts": (contrast,)}),
+        study.model_copy(update={"contrasts": (contrast.model_copy(update={"smallest_effect": 0.03}),)}),
+    ]
+    assert len({study.digest, *(one.digest for one in changed)}) == 4

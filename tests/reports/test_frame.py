@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from core.config import METRICS
+from core.store import Store
+from reports.frame import COLUMNS, Cell, build_frame, curves, number_at, rocs
+
+
+def row(frame: pd.DataFrame, study: str, arm: str, seed: int) -> pd.Series:
+    found = frame[(frame["study"] == study) & (frame["arm"] == arm) & (frame["seed"] == seed)]
+    assert len(found) == 1
+    return found.iloc[0]
+
+
+def test_one_row_a_cell_whatever_became_of_it(world: Any) -> None:
+    frame = build_frame(world.cells, world.store)
+    assert list(frame.columns) == list(COLUMNS)
+    assert len(frame) == len(world.cells)
+    counts = frame["state"].value_counts().to_dict()
+    assert counts == {"done": 16, "unavailable": 3, "failed": 1, "missing": 1}
+
+
+def test_a_done_row_holds_the_numbers_of_its_result(world: Any) -> None:
+    cell = world.cell("norm", "ln", 1)
+    result = world.store.result(cell.key)
+    found = row(build_frame(world.cells, world.store), "norm", "ln", 1)
+    assert {name: found[name] for name in METRICS} == result["metrics"]
+    assert found["validation tpr@1e-3"] == result["validation"]["tpr@1e-3"] != result["metrics"]["tpr@1e-3"]
+    assert found["samples_per_second"] == result["cost"]["samples_per_second"]
+    assert found["allowed@1e-4"] == 112
+    assert (found["key"], found["device"], found["hardware"]) == (cell.key, "cpu", "AMD EPYC")
+    assert found["precision_took_effect"] is False
+
+
+def test_rows_without_a_result_say_why(world: Any) -> None:
+    frame = build_frame(world.cells, world.store)
+    assert row(frame, "norm", "bn", 2)["reason"] == "diverged: the loss is nan at step 412 of 1000"
+    assert row(frame, "class-count", "x8", 1)["state"] == "missing"
+    absent = row(frame, "norm", "ln_bn_imagenet", 0)
+    assert "neither cached nor reachable" in absent["reason"]
+    assert pd.isna(absent["key"])
+    assert pd.isna(absent["tpr@1e-4"])
+
+
+def test_studies_that_share_a_baseline_show_the_same_run(world: Any) -> None:
+    frame = build_frame(world.cells, world.store)
+    ours, theirs = row(frame, "norm", "ln", 0), row(frame, "class-count", "x24", 0)
+    assert ours["key"] == theirs["key"]
+    assert ours["tpr@1e-4"] == theirs["tpr@1e-4"]
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"schema": 99}', "\x00", '{"schema": 1, "metrics": {"tpr@1e-4": 1}}'])
+def test_a_damaged_result_is_one_unreadable_row(world: Any, content: str) -> None:
+    key = world.cell("norm", "bn", 0).key
+    world.store.path(key, "result.json").write_text(content)
+    frame = build_frame(world.cells, world.store)
+    found = row(frame, "norm", "bn", 0)
+    assert found["state"] == "unreadable"
+    assert key in found["reason"]
+    assert (frame["state"] == "done").sum() == 15
+    assert len(curves(world.cells, world.store)) == 15 * 4
+
+
+@pytest.mark.parametrize("value", [None, "0.4", True, float("nan")])
+def test_a_metric_that_is_no_number_makes_the_run_unreadable(world: Any, value: Any) -> None:
+    key = world.cell("norm", "bn", 0).key
+    result = world.store.result(key)
+    result["metrics"]["auroc"] = value
+    world.store.path(key, "result.json").write_text(json.dumps(result))
+    found = row(build_frame(world.cells, world.store), "norm", "bn", 0)
+    assert found["state"] == "unreadable"
+    assert "metrics.auroc" in found["reason"]
+
+
+def test_a_cost_that_is_not_there_is_unknown_and_no_more(world: Any) -> None:
+    key = world.cell("norm", "bn", 0).key
+    result = world.store.result(key)
+    del result["cost"], result["manipulation"]
+    world.store.path(key, "result.json").write_text(json.dumps(result))
+    found = row(build_frame(world.cells, world.store), "norm", "bn", 0)
+    assert found["state"] == "done"
+    assert pd.isna(found["parameters"])
+
+
+def test_a_key_that_is_none_of_the_store_is_unreadable(world: Any) -> None:
+    found = build_frame([Cell("s", "a", 0, "../../etc")], world.store).iloc[0]
+    assert found["state"] == "unreadable"
+
+
+def test_two_cells_for_one_place_are_refused(world: Any) -> None:
+    cell = world.cells[0]
+    with pytest.raises(ValueError, match="2 cells"):
+        build_frame([cell, cell], world.store)
+
+
+def test_no_cells_and_no_store(tmp_path: Path) -> None:
+    store = Store(tmp_path / "none")
+    assert build_frame([], store).empty
+    assert curves([], store).empty
+    assert rocs([], store).empty
+    assert build_frame([Cell("s", "a", 0, "0" * 16)], store)["state"].tolist() == ["missing"]
+    assert not (tmp_path / "none").exists()
+
+
+def test_curves_are_the_logged_points(world: Any) -> None:
+    frame = curves(world.cells, world.store)
+    one = frame[(frame["study"] == "norm") & (frame["arm"] == "ln") & (frame["seed"] == 2)]
+    logged = world.store.result(world.cell("norm", "ln", 2).key)["curve"]
+    assert one["samples"].tolist() == [point["samples"] for point in logged]
+    assert one["loss"].tolist() == [point["loss"] for point in logged]
+    assert one["tpr@1e-3"].tolist() == [point["tpr@1e-3"] for point in logged]
+
+
+def test_rocs_are_sorted_and_pass_through_the_metrics(world: Any) -> None:
+    frame = rocs(world.cells, world.store)
+    one = frame[(frame["study"] == "norm") & (frame["arm"] == "bn") & (frame["seed"] == 0)]
+    assert (np.diff(one["fpr"]) > 0).all()
+    expected = world.store.result(world.cell("norm", "bn", 0).key)["metrics"]["tpr@1e-3"]
+    assert np.interp(1e-3, one["fpr"], one["tpr"]) == pytest.approx(expected, abs=0.01)
+    assert frame.attrs["unreadable"] == {}
+
+
+@pytest.mark.parametrize("damage", ["truncated", "empty", "text", "missing", "ragged"])
+def test_damaged_scores_lose_one_roc_and_are_named(world: Any, damage: str) -> None:
+    key = world.cell("norm", "bn", 0).key
+    path = world.store.path(key, "scores.npz")
+    if damage == "truncated":
+        path.write_bytes(path.read_bytes()[:-200])
+    elif damage == "missing":
+        path.unlink()
+    elif damage == "ragged":
+        np.savez(path, roc_fpr=np.zeros(3), roc_tpr=np.zeros(4))
+    else:
+        path.write_bytes(b"" if damage == "empty" else b"not an archive")
+    frame = rocs(world.cells, world.store)
+    assert list(frame.attrs["unreadable"]) == [key]
+    assert not ((frame["arm"] == "bn") & (frame["seed"] == 0)).any()
+    assert ((frame["arm"] == "bn") & (frame["seed"] == 1)).any()
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"), [("a.b", 2.0), ("a", None), ("a.b.c", None), ("x", None), ("flag", None), ("big", None)]
+)
+def test_number_at(path: str, expected: float | None) -> None:
+    found = number_at({"a": {"b": 2}, "flag": True, "big": float("inf")}, path)
+    assert np.isnan(found) if expected is None else found == expected
+
+
+def test_reports_need_neither_torch_nor_the_command_line() -> None:
+    code = (
+        "import sys, reports.pages, reports.plots; "
+        "print([m for m in ('torch', 'ablations', 'matplotlib') if m in sys.modules])"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "[]"

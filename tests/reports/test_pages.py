@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.errors import UserError
+from core.store import Store
+from reports.claims import findings
+from reports.frame import Cell
+from reports.pages import write_report
+
+RUN = {"preset": "quick", "command": "python -m ablations run norm", "data_note": "384 procedural documents"}
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory, pristine: Any) -> tuple[Any, Path]:
+    out = tmp_path_factory.mktemp("report")
+    write_report(pristine.studies, pristine.cells, pristine.store, out, **RUN)
+    return pristine, out
+
+
+def test_the_files_of_a_report(report: tuple[Any, Path]) -> None:
+    _, out = report
+    files = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
+    figures = {f"figures/{study}-{name}.png" for study in ("norm", "class-count") for name in ("arms", "roc", "curves")}
+    assert files == {
+        "index.md", "norm.md", "class-count.md", "tables/norm.csv", "tables/class-count.csv",
+        "figures/class-count-ladder.png", *figures,
+    }  # fmt: skip
+
+
+def test_every_link_and_image_leads_to_a_file(report: tuple[Any, Path]) -> None:
+    _, out = report
+    for page in out.glob("*.md"):
+        targets = re.findall(r"\]\(([^)]+)\)", page.read_text())
+        assert targets
+        assert [target for target in targets if not (out / target).is_file()] == []
+
+
+def test_the_index_has_one_row_for_each_finding_and_decides_nothing(report: tuple[Any, Path]) -> None:
+    text = (report[1] / "index.md").read_text()
+    rows = [line for line in text.splitlines() if re.match(r"\| \d+ \|", line)]
+    assert [int(row.split("|")[1]) for row in rows] == [finding.number for finding in findings().values()]
+    assert [bool(re.search(r"\*\*(not run|inconclusive)\*\*", row)) for row in rows] == [True] * 13
+    assert "16,256: 0.615" in rows[1]
+    assert not re.search(r"reproduced|contradicted|confirmed", text)
+
+
+def test_the_index_says_what_was_run(report: tuple[Any, Path]) -> None:
+    text = (report[1] / "index.md").read_text()
+    for told in (
+        "`quick`", "`python -m ablations run norm`", "384 procedural documents", "300 identities",
+        "112 at FPR 1e-4, 1,121 at FPR 1e-3, 11,212 at FPR 1e-2", "cpu on AMD EPYC", "torch 2.15.0",
+        "15 different runs: 13 done, 1 failed, 1 missing", "diverged: the loss is nan at step 412 of 1000",
+        "neither cached nor reachable", "1 in 10,000 pairs", "one run each", "7 identities",
+        "selected on that test set", "healthy",
+    ):  # fmt: skip
+        assert told in text, told
+
+
+def test_a_study_page_tells_the_whole_study(report: tuple[Any, Path]) -> None:
+    world, out = report
+    text, study = (out / "norm.md").read_text(), world.studies[0]
+    for told in (
+        study.question, study.digest, "Finding 4", "`ln` − `bn` on TPR@1e-4", "also changed augmentation",
+        "0.784 (V4)", "7 identities", "python -m ablations run-info KEY", world.cell("norm", "bn", 2).key,
+        "Seed 2 is left out: its run of 'bn' is failed.", "1,386,032 → 1,386,544",
+    ):  # fmt: skip
+        assert told in text, told
+    assert "precision take effect" not in text
+
+
+def test_a_study_with_nothing_done_still_has_a_page(world: Any, tmp_path: Path) -> None:
+    study = world.studies[0]
+    cells = [Cell("norm", arm, 0, f"{index:016x}") for index, arm in enumerate(study.arms)]
+    out = tmp_path / "out"
+    write_report([study], cells, Store(tmp_path / "empty"), out, **RUN)
+    assert "nothing to show" in (out / "norm.md").read_text()
+    assert not list((out / "figures").iterdir())
+    index = (out / "index.md").read_text()
+    assert "No run is done yet" in index
+    assert "4 different runs: 4 missing" in index
+
+
+def test_a_report_of_nothing(tmp_path: Path) -> None:
+    index = write_report([], [], Store(tmp_path / "none"), tmp_path / "out", **RUN)
+    assert "0 different runs: none" in index.read_text()
+
+
+def test_precision_is_checked_where_it_is_varied(world: Any, tmp_path: Path) -> None:
+    study = world.studies[1]
+    arms = {**study.arms, "x1": study.arms["x1"].model_copy(update={"set": {"precision.mode": "medium"}})}
+    varied = study.model_copy(update={"arms": arms, "x_axis": None})
+    cells = [cell for cell in world.cells if cell.study == "class-count" and cell.arm != "x8"]
+    write_report([varied], cells, world.store, tmp_path, **RUN)
+    text = (tmp_path / "class-count.md").read_text()
+    told = "- `x1`, medium on cpu: the arithmetic did not change on this hardware (relative error 3e-7 against 3e-7)."
+    assert told in text
+
+
+@pytest.mark.parametrize(("level", "told"), [(0.1, "at the floor"), (0.99, "at the ceiling")])
+def test_a_baseline_without_room_is_warned_of(world: Any, tmp_path: Path, level: float, told: str) -> None:
+    cells = [cell for cell in world.cells if cell.study == "norm" and cell.arm == "ln"]
+    for cell in cells:
+        result = world.store.result(cell.key)
+        result["validation"]["tpr@1e-3"] = level
+        world.store.path(cell.key, "result.json").write_text(json.dumps(result))
+    index = write_report([], cells, world.store, tmp_path, **RUN)
+    assert "warning" not in index.read_text()
+    index = write_report([world.studies[0]], cells, world.store, tmp_path, **RUN)
+    assert f"warning: {told}" in index.read_text()
+
+
+def test_damage_is_reported_and_does_not_sink_the_report(world: Any, tmp_path: Path) -> None:
+    first, second = world.cell("class-count", "x1", 0).key, world.cell("class-count", "x1", 1).key
+    world.store.path(first, "result.json").write_text("{ <b>|")
+    world.store.path(second, "scores.npz").write_bytes(b"PK\x03\x04")
+    cells = [cell for cell in world.cells if cell.study == "class-count"]
+    text = write_report([world.studies[1]], cells, world.store, tmp_path, **RUN).read_text()
+    assert "1 unreadable" in text
+    assert f"- `{second}`: scores.npz cannot be used" in text
+    assert "<b>" not in text
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(world: Any, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="choose another folder"):
+        write_report(world.studies, world.cells, world.store, tmp_path / "file" / "out", **RUN)
+
+
+def test_the_index_comes_last(world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import reports.pages as pages
+
+    written: list[str] = []
+    original = pages.write_atomic
+    monkeypatch.setattr(pages, "write_atomic", lambda path, data: (written.append(path.name), original(path, data)))
+    cells = [cell for cell in world.cells if cell.key is None]
+    write_report([world.studies[0]], cells, world.store, tmp_path, **RUN)
+    assert written == ["norm.md", "index.md"]
