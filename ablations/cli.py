@@ -173,8 +173,8 @@ def run_info(
 @app.command()
 def pretrain(
     backbone: Annotated[str, typer.Option("--backbone", help="A timm model.")] = "lcnet_050",
-    samples: Annotated[int, typer.Option("--samples", min=1, help="Images seen in all.")] = 224_000,
-    patterns: Annotated[int, typer.Option("--patterns", min=64, help="Patterns, each a class.")] = 4000,
+    samples: Annotated[int, typer.Option("--samples", min=1, help="Images seen in all.")] = 200_000,
+    patterns: Annotated[int, typer.Option("--patterns", min=64, help="Patterns, each a class.")] = 2000,
     image_size: Annotated[int, typer.Option("--image-size", min=32, max=512)] = 64,
     threads: Annotated[int, typer.Option("--threads", min=1)] = 1,
     out: Annotated[Path, typer.Option("--out", help="Folder of the weights.")] = Path("weights"),
@@ -191,7 +191,7 @@ def pretrain(
 
 @app.command()
 def teacher(
-    samples: Annotated[int, typer.Option("--samples", min=1, help="Image and caption pairs seen in all.")] = 100_000,
+    samples: Annotated[int, typer.Option("--samples", min=1, help="Image and caption pairs seen in all.")] = 48_000,
     templates: Annotated[int, typer.Option("--templates", min=256, help="Procedural documents to learn from.")] = 2000,
     threads: Annotated[int, typer.Option("--threads", min=1)] = 1,
     out: Annotated[Path, typer.Option("--out", help="Folder of the teacher.")] = Path("weights/teacher"),

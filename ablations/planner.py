@@ -160,7 +160,7 @@ def _refuse_empty(study: Study, cells: Sequence[Cell]) -> None:
 def _measured_rates(store: Store) -> dict[tuple[str, int], float]:
     """Median samples per second by (backbone, image size) of the store's done runs."""
     found: dict[tuple[str, int], list[float]] = {}
-    for key in store.keys()[:200]:
+    for key in store.run_keys()[:200]:
         if store.state(key) != "done":
             continue
         try:

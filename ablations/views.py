@@ -160,7 +160,7 @@ def print_plan(console: Console, facts: dict[str, Any], *, every_run: bool) -> N
 def status_facts(store: Store) -> dict[str, Any]:
     """All run folders of the store by state, with reasons of failures."""
     runs = []
-    for key in store.keys():  # noqa: SIM118 - a method of the store, not of a dict
+    for key in store.run_keys():
         state: str = store.state(key)
         row: dict[str, Any] = {"key": key, "state": "unfinished" if state == "new" else state}
         try:

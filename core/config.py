@@ -51,7 +51,7 @@ class DataConfig(Section):
     pool: int = Field(600, ge=1, description="procedural templates to draw from (folders: all their images)")
     images: int = Field(384, ge=1, description="source images trained on, drawn from the pool by the seed")
     expansion: Literal[1, 8, 24] = Field(24, description="classes per image: rotations, flips, halves")
-    image_size: int = Field(64, ge=32, le=512, description="pixels; images are squashed to squares")
+    image_size: int = Field(64, ge=32, le=512, multiple_of=2, description="pixels; images are squashed to squares")
     augment: Literal["documented", "geometric", "none"] = "documented"
     strict: bool = _runtime(False, description="refuse unreadable files instead of skipping them")
 

@@ -2,8 +2,9 @@
 
 `highest`, `high` and `medium` set `torch.set_float32_matmul_precision`, as the record does; `bf16` and
 `fp16` are autocast of what that setting touches, the products of the head and of the class centres, with
-convolutions left alone, so that all arms differ in the same place. On hardware without the lower-precision kernels the flag changes nothing, so a run
-measures its own arithmetic instead of believing the setting.
+convolutions left alone, so that all arms differ in the same place. On hardware without the
+lower-precision kernels the setting changes nothing, so a run measures its own arithmetic instead of
+believing the setting.
 """
 
 from __future__ import annotations

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
+from torch import nn
 from torch.nn import functional
 
 from core.config import RunConfig
 from core.data import cache
-from core.data.augment import Augment
 from core.data.corpus import Progress, captures
 from core.data.sources import ProceduralDocuments
 from core.evaluation import evaluate
@@ -40,9 +40,9 @@ class Recipe:
     """How weights are made; written beside them."""
 
     backbone: str = "lcnet_050"
-    patterns: int = 4000
+    patterns: int = 2000
     image_size: int = 64
-    samples: int = 640_000
+    samples: int = 200_000
     batch_size: int = 64
     lr: float = 2e-3
     scale: float = 16.0
@@ -53,8 +53,8 @@ def pretrain(recipe: Recipe, folder: Path, *, threads: int = 1, progress: Progre
     """Train a backbone on patterns; write `<backbone>.safetensors` and its card `<backbone>.yaml`.
 
     Returns:
-        The card: recipe, seconds, and verification of procedural validation documents, which the
-        weights have never seen, before and after.
+        The card: recipe, seconds, and how well the pooled features of the backbone alone verify
+        procedural validation documents, which it has never seen, before and after.
 
     Raises:
         UserError, RunFailure: as in training.
@@ -69,10 +69,11 @@ def pretrain(recipe: Recipe, folder: Path, *, threads: int = 1, progress: Progre
     embedder = Embedder(config.model, recipe.image_size, recipe.seed).to(memory_format=torch.channels_last)
     device = torch.device("cpu")
     started = time.perf_counter()
-    before = evaluate(embedder, held_out, device).metrics
+    pooled = nn.Sequential(embedder.backbone, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    before = evaluate(pooled, held_out, device).metrics
     with matmul_precision("medium"):
         final_loss = _train(recipe, config, embedder, patterns, progress)
-    after = evaluate(embedder, held_out, device).metrics
+    after = evaluate(pooled, held_out, device).metrics
     state = {name: tensor.contiguous() for name, tensor in embedder.backbone.features.state_dict().items()}
     card = {
         "made_by": "python -m ablations pretrain: formula-driven patterns, no natural images, no documents",
@@ -133,12 +134,11 @@ def _train(
     optimizer = torch.optim.AdamW(parameters, lr=recipe.lr, weight_decay=optim.weight_decay, fused=True)
     order = ClassOrder(recipe.patterns, recipe.batch_size, torch_stream(seed, "order"))
     stream = torch_stream(seed, "augment")
-    augment = Augment("documented")
     mean = float("nan")
     embedder.train()
     for step in range(optim.steps):
         classes = order.next()
-        images = augment(random_perspective(patterns[classes], stream), stream)
+        images = photographed(patterns[classes], stream)
         loss = head(embedder(images.contiguous(memory_format=torch.channels_last)), classes)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -152,8 +152,13 @@ def _train(
     return mean
 
 
-def random_perspective(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Images (B, 3, S, S) uint8 with each corner moved by up to 12 % of a side, bilinear, uint8 again."""
+def photographed(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Mild views as of photographs: (B, 3, S, S) uint8 -> float32 in [0, 1].
+
+    Corners move by up to 12 % of a side; brightness, colour balance, softness and noise vary. The
+    record's augmentation (inversion, channel shuffles, heavy noise) is left to fine-tuning: from scratch
+    it hides what there is to learn, and features end below those of an untrained network.
+    """
     batch, _, size, _ = images.shape
     square = torch.tensor([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
     shift = (torch.rand(batch, 4, 2, generator=generator) * 2 - 1) * (2 * _CORNER_SHIFT)
@@ -164,7 +169,12 @@ def random_perspective(images: torch.Tensor, generator: torch.Generator) -> torc
     mapped = points @ matrix.transpose(1, 2)
     grid = (mapped[..., :2] / mapped[..., 2:]).view(batch, size, size, 2)
     moved = functional.grid_sample(images.float(), grid, align_corners=False, padding_mode="border")
-    return moved.round_().clamp_(0, 255).to(torch.uint8)
+    level = torch.rand(batch, 6, 1, 1, generator=generator)
+    gain = (0.75 + 0.5 * level[:, :1]) * (0.9 + 0.2 * level[:, 1:4])
+    softened = functional.avg_pool2d(moved, 3, stride=1, padding=1, count_include_pad=False)
+    moved = torch.lerp(moved, softened, level[:, 4:5]).mul_(gain / 255)
+    noise = torch.randint(-128, 128, moved.shape, generator=generator, dtype=torch.int8)
+    return moved.addcmul_(noise.float(), level[:, 5:6] * (0.08 / 128)).clamp_(0, 1)
 
 
 def _homography(source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

@@ -90,7 +90,7 @@ def environment(device: str, threads: int) -> dict[str, Any]:
     hardware = torch.cuda.get_device_name(device) if device.startswith("cuda") else _cpu_name()
     return {
         "python": platform.python_version(),
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),  # a subclass of str that YAML cannot write
         **{name: metadata.version(name) for name in ("timm", "numpy")},
         "device": device,
         "hardware": hardware,

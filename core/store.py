@@ -83,7 +83,7 @@ class Store:
             raise UserError(f"'{key}' is not a run key: keys are at least 16 hex digits, see `status`")
         return self.root / key / name
 
-    def keys(self) -> list[str]:
+    def run_keys(self) -> list[str]:
         """Keys of all run folders, sorted; a missing store has none."""
         if not self.root.is_dir():
             return []
@@ -91,7 +91,7 @@ class Store:
 
     def find(self, prefix: str) -> str:
         """The one key that starts with `prefix`; `UserError` when there is none or more than one."""
-        matches = [key for key in self.keys() if key.startswith(prefix)]
+        matches = [key for key in self.run_keys() if key.startswith(prefix)]
         if len(matches) == 1:
             return matches[0]
         problem = "no run" if not matches else f"{len(matches)} runs"
@@ -170,7 +170,7 @@ class Store:
 
     def results(self) -> Iterator[dict[str, Any]]:
         """The results of all done runs, in the order of their keys."""
-        for key in self.keys():
+        for key in self.run_keys():
             if self.state(key) == "done":
                 yield self.result(key)
 

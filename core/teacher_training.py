@@ -20,11 +20,10 @@ import yaml
 
 from core.config import FPRS
 from core.data import cache, documents
-from core.data.augment import Augment
 from core.data.corpus import Captures, Progress, captures
 from core.data.sources import ProceduralDocuments
 from core.evaluation import fpr_name
-from core.pretrain import random_perspective
+from core.pretrain import photographed
 from core.result import environment
 from core.seeds import global_stream, numpy_stream, torch_stream
 from core.store import write_atomic
@@ -44,11 +43,11 @@ class TeacherRecipe:
     templates: int = 2000
     holders: int = 2
     image_size: int = 64
-    patch_size: int = 8
+    patch_size: int = 16
     width: int = 128
     layers: int = 6
     embed_dim: int = 256
-    samples: int = 100_000
+    samples: int = 48_000
     batch_size: int = 128
     lr: float = 1e-3
     weight_decay: float = 0.05
@@ -159,13 +158,13 @@ def _train(recipe: TeacherRecipe, model: Any, tokenizer: Any, images: torch.Tens
     )
     order = ClassOrder(recipe.templates, recipe.batch_size, torch_stream(recipe.seed, "order"))
     stream, rng = torch_stream(recipe.seed, "augment"), numpy_stream(recipe.seed, "subset")
-    augment, steps = Augment("documented"), recipe.samples // recipe.batch_size
+    steps = recipe.samples // recipe.batch_size
     mean = float("nan")
     model.train()
     for step in range(steps):
         templates = order.next()
         holders = torch.from_numpy(rng.integers(recipe.holders, size=len(templates)))
-        batch = augment(random_perspective(images[templates * recipe.holders + holders], stream), stream)
+        batch = photographed(images[templates * recipe.holders + holders], stream)
         text = tokenizer([documents.caption(_TRAIN_SEED, int(index), rng) for index in templates])
         loss = criterion(*model((batch - 0.5) / 0.5, text))
         optimizer.zero_grad(set_to_none=True)

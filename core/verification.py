@@ -80,8 +80,9 @@ def verify(embeddings: Rows, identities: Ids, fprs: Sequence[float] = (1e-4, 1e-
             with two captures, a FPR outside (0, 1).
     """
     check_fprs(fprs)
+    counts = histogram(embeddings, identities)
     count = len(np.unique(_identities(identities, len(embeddings))))
-    return summarise(histogram(embeddings, identities), count * (count - 1) // 2, fprs)
+    return summarise(counts, count * (count - 1) // 2, fprs)
 
 
 def histogram(embeddings: Rows, identities: Ids, rows: range | None = None) -> Histogram:
@@ -90,13 +91,13 @@ def histogram(embeddings: Rows, identities: Ids, rows: range | None = None) -> H
     Histograms over ranges that partition `range(N)` add up to the whole. Same arguments and errors as `verify`.
     """
     unit, ids, _ = _prepare(embeddings, identities)
-    positives, negatives = (torch.zeros(BINS + 2, dtype=torch.int64) for _ in range(2))
+    positives, negatives = (np.zeros(BINS + 2, np.int64) for _ in range(2))
     for start, strip in _strips(unit, range(len(unit)) if rows is None else rows):
         near, same = _same(ids, start, strip)
-        _count(near[same], positives)
+        _count(near[same], torch.from_numpy(positives))
         near.masked_fill_(same, _LEFT_OUT)
-        _count(strip.flatten(), negatives)
-    return Histogram(positives[:-1].numpy(), negatives[:-1].numpy())
+        _count(strip.flatten(), torch.from_numpy(negatives))
+    return Histogram(positives[:-1], negatives[:-1])
 
 
 def summarise(counts: Histogram, identity_pairs: int, fprs: Sequence[float]) -> Verification:
@@ -104,12 +105,11 @@ def summarise(counts: Histogram, identity_pairs: int, fprs: Sequence[float]) -> 
     check_fprs(fprs)
     used = np.flatnonzero(counts.positives | counts.negatives)
     positives, negatives = counts.positives[used], counts.negatives[used]
-    # Positives in bins nearer than each used one, and than all; negatives as near or nearer.
+    # Positives in bins nearer than each used one, last of all in any bin; negatives as near or nearer.
     nearer, within = np.concatenate([[0], np.cumsum(positives)]), np.cumsum(negatives)
     total, total_negatives = int(positives.sum()), int(negatives.sum())
     if not total or not total_negatives:
         raise ValueError(f"verification needs pairs of both kinds, not {total} positive, {total_negatives} negative")
-
     asked = np.asarray(fprs, np.float64)
     allowed = np.minimum(np.floor(asked * total_negatives + 1e-9).astype(np.int64), total_negatives - 1)
     cut = np.searchsorted(within, allowed + 1)  # the used bin of the first negative that is not allowed
@@ -219,7 +219,9 @@ def check_fprs(fprs: Sequence[float]) -> None:
 
 def _unit(embeddings: Rows) -> torch.Tensor:
     """Rows (N, D) float64 of unit length, in multiples of 2**-26."""
-    rows = torch.as_tensor(embeddings).detach().cpu().to(torch.float64)
+    if not isinstance(embeddings, torch.Tensor):
+        embeddings = torch.from_numpy(np.array(embeddings, np.float64))  # a copy: torch warns of read-only arrays
+    rows = embeddings.detach().cpu().to(torch.float64)
     if rows.ndim != 2 or 0 in rows.shape:
         raise ValueError(f"embeddings must have shape (N, D), not {tuple(rows.shape)}")
     if not rows.isfinite().all():

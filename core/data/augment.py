@@ -13,7 +13,6 @@ import torch
 from core.data.blur import BLURS, between, blur, choice, constant, sample, sampling_grid
 
 POLICIES = ("documented", "geometric", "none")
-GEOMETRIES = ("resized_crop", "shift_scale_rotate")
 NOISES = ("iso", "gauss", "multiplicative")
 COLOURS = ("jitter", "gray", "sepia", "channel_shuffle", "channel_dropout", "rgb_shift", "invert")
 

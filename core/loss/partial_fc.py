@@ -91,7 +91,7 @@ class PartialFC(nn.Module):
         else:
             sampled = self._sample(labels)
             self.overflow_steps += len(sampled) > self.num_sampled
-            target = torch.searchsorted(sampled, labels.to(sampled.device))
+            target = torch.searchsorted(sampled, labels.to(sampled.device).contiguous())
             centres = self.weight.index_select(0, sampled)
         cosine = self._cosine(embeddings, centres)
         with torch.autocast(cosine.device.type, enabled=False):

@@ -23,7 +23,7 @@ def store(tmp_path: Path) -> Store:
 
 def test_life_of_a_run(store: Store) -> None:
     assert store.state(KEY) == "new"
-    assert store.keys() == []
+    assert store.run_keys() == []
     store.begin(KEY, "seed: 0\n")
     store.log(KEY, {"loss": 1.0})
     assert store.state(KEY) == "new"
@@ -48,7 +48,7 @@ def test_failure_is_cleared_by_the_next_attempt(store: Store) -> None:
 def test_discard_keeps_what_is_done(store: Store) -> None:
     store.begin(KEY, "seed: 0\n")
     store.discard_unfinished(KEY)
-    assert store.keys() == []
+    assert store.run_keys() == []
     store.begin(KEY, "seed: 0\n")
     store.finish(KEY, {}, SCORES)
     store.discard_unfinished(KEY)

@@ -59,7 +59,7 @@ def _coloured(option: str, images: torch.Tensor, u: torch.Tensor) -> torch.Tenso
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-@pytest.mark.parametrize(("n", "size"), [(40, 32), (1, 64), (9, 50), (3, 128)])
+@pytest.mark.parametrize(("n", "size"), [(40, 32), (1, 64), (9, 50), (70, 128)])
 def test_range_shape_type_and_input_unchanged(policy: str, n: int, size: int) -> None:
     images = _pixels(n, size)
     before = images.clone()

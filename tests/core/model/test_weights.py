@@ -23,7 +23,7 @@ def _fresh() -> None:
 
 def test_imagenet_offline_is_one_quick_line() -> None:
     started = time.perf_counter()
-    with pytest.raises(UserError, match="model.pretrained=procedural"):
+    with pytest.raises(UserError, match=r"model\.pretrained=procedural"):
         resolve("lcnet_050", "imagenet")
     assert time.perf_counter() - started < 1
 

@@ -1,0 +1,148 @@
+"""`run`: every study through the real command line, resumption, failures, interruption."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ablations.cli import run_cli
+from ablations.registry import study_names
+from core.store import Store
+from tests.ablations.conftest import TINY, CommandLine
+from tests.conftest import make_images
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of one `run all` at the tiniest size."""
+    folder = tmp_path_factory.mktemp("all")
+    code = run_cli(["run", "all", *TINY, "--store", str(folder / "runs"), "--out", str(folder / "report")])
+    assert code == 0
+    return folder
+
+
+def test_every_planned_run_is_done(everything: Path) -> None:
+    store = Store(everything / "runs")
+    states = [store.state(key) for key in store.run_keys()]
+    assert states
+    assert set(states) == {"done"}
+    for key in store.run_keys():
+        assert {path.name for path in store.path(key).iterdir()} == {
+            "config.yaml", "metrics.jsonl", "scores.npz", "result.json",
+        }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", study_names())
+def test_every_study_has_its_page_with_figures(everything: Path, name: str) -> None:
+    page = (everything / "report" / f"{name}.md").read_text()
+    for figure in ("arms", "roc", "curves"):
+        assert f"figures/{name}-{figure}.png" in page
+        assert (everything / "report" / "figures" / f"{name}-{figure}.png").stat().st_size > 5000
+    assert "published" in page
+    assert f"[{name}]({name}.md)" in (everything / "report" / "index.md").read_text()
+
+
+def test_nothing_is_called_reproduced(everything: Path) -> None:
+    index = (everything / "report" / "index.md").read_text().lower()
+    assert "**reproduced**" not in index
+    assert "**contradicted**" not in index
+
+
+def test_a_second_run_trains_nothing(everything: Path, cli: CommandLine) -> None:
+    store = Store(everything / "runs")
+    before = {key: store.path(key, "result.json").stat().st_mtime_ns for key in store.run_keys()}
+    assert cli("run", "all", *TINY, "--store", everything / "runs", "--no-report") == 0
+    assert " 0 new, " in cli.err
+    assert before == {key: store.path(key, "result.json").stat().st_mtime_ns for key in store.run_keys()}
+
+
+def test_a_run_repeated_from_its_config_has_the_same_key_and_metrics(everything: Path, cli: CommandLine) -> None:
+    key = Store(everything / "runs").run_keys()[0]
+    assert cli("run", everything / "runs" / key / "config.yaml", "--store", "again") == 0
+    assert Store("again").run_keys() == [key]
+    assert Store("again").result(key)["metrics"] == Store(everything / "runs").result(key)["metrics"]
+
+
+def test_own_images_and_a_study_file(cli: CommandLine, image_folder: Path, tmp_path: Path) -> None:
+    (image_folder / "notes.txt").write_text("not an image")
+    make_images(tmp_path / "more", 10, seed=50)
+    study = tmp_path / "mine.yaml"
+    study.write_text(
+        "study: mine\ntitle: Mine\nquestion: Is a small margin better?\nbaseline: documented\n"
+        "arms:\n  documented: {}\n  small: {loss.margin: 0.2}\n"
+    )
+    assert cli("run", study, *TINY, "--data", image_folder, "--data", tmp_path / "more", "--out", "report") == 0
+    page = Path("report/index.md").read_text() + Path("report/mine.md").read_text()
+    assert "images" in page
+    result = next(iter(Store("runs").results()))
+    assert result["data"]["skipped"] == 1
+    assert "50" not in result["inputs"]["train"]
+    assert result["data"]["train"].startswith("24 of ")
+
+
+def test_a_failed_run_does_not_stop_the_others(cli: CommandLine, tmp_path: Path) -> None:
+    study = tmp_path / "mine.yaml"
+    study.write_text(
+        "study: mine\ntitle: t\nquestion: q\nbaseline: good\n"
+        "arms:\n  good: {}\n  wild: {optim.lr: 1.0e+30, optim.clip: 1.0e+30, model.norm: none, optim.warmup: 0}\n"
+        "  unknown: {model.backbone: lcnet_777, model.pretrained: none}\n"
+    )
+    assert cli("run", study, *TINY, "--out", "report") == 1
+    assert "2 of 3 runs are not done (2 failed)" in cli.err
+    assert "diverged" in cli.err
+    assert "Traceback" not in cli.err
+    failures = {
+        Store("runs").failure(key)["kind"] for key in Store("runs").run_keys() if Store("runs").state(key) == "failed"
+    }
+    assert failures == {"diverged", "bad_config"}
+    assert "diverged" in Path("report/mine.md").read_text()
+    assert cli("run", study, *TINY, "--no-report") == 1
+    assert "0 new, 1 cached, 2 failed" in cli.err
+    assert cli("run", study, *TINY, "--no-report", "--retry-failed", "--fail-fast", "--jobs", "1") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["norm", "--executor", "ray"], "unknown executor"),
+        (["norm", "--jobs", "0"], "--jobs"),
+        (["nrm"], "did you mean"),
+    ],
+)
+def test_mistakes_are_one_line(cli: CommandLine, words: list[str], expected: str) -> None:
+    assert expected in cli.refuses("run", *words)
+
+
+def test_a_store_that_cannot_be_written_is_refused(cli: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "blocked").write_text("a file")
+    assert "--store" in cli.refuses("run", "norm", *TINY, "--store", tmp_path / "blocked")
+
+
+def test_interruption_leaves_the_store_clean_and_says_how_to_go_on(tmp_path: Path) -> None:
+    words = ["run", "neck", *TINY, "--set", "optim.samples=100000", "--store", str(tmp_path / "runs"), "--no-report"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ablations", *words], stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2],
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )  # fmt: skip
+    deadline = time.monotonic() + 90
+    while not list((tmp_path / "runs").glob("*/config.yaml")) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert list((tmp_path / "runs").glob("*/config.yaml")), "no run started"
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "To go on: python -m ablations run neck" in err
+    assert "Traceback" not in err
+    assert Store(tmp_path / "runs").run_keys() == []
+
+
+def test_report_of_what_is_done(everything: Path, cli: CommandLine) -> None:
+    assert cli("plan", "all", *TINY, "--store", everything / "runs", "--json") == 0
+    assert json.loads(cli.out)["counts"]["new"] == 0

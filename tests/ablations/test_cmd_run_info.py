@@ -1,0 +1,24 @@
+"""`run-info KEY`: one run, whole."""
+
+from __future__ import annotations
+
+import json
+
+from core.store import Store
+from tests.ablations.conftest import CommandLine
+
+KEY = "a" * 16
+
+
+def test_failed_run_with_its_reason(cli: CommandLine) -> None:
+    Store("runs").fail(KEY, "diverged", "the loss is nan", "seed: 0\n")
+    assert cli("run-info", KEY[:4], "--json") == 0
+    facts = json.loads(cli.out)
+    assert facts["failure"]["kind"] == "diverged"
+    assert facts["repeat"] == f"python -m ablations run runs/{KEY}/config.yaml --store again"
+    assert cli("run-info", KEY) == 0
+    assert "kind: diverged" in cli.out
+
+
+def test_unknown_key(cli: CommandLine) -> None:
+    assert "no run" in cli.refuses("run-info", "ffff")

@@ -1,0 +1,142 @@
+"""Plans: one run for what studies share, arms that differ in declared fields only, honest counts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ablations.options import choose, parse_seeds, parse_sets
+from ablations.planner import Plan, plan
+from ablations.registry import baseline_values, load_studies, load_study, study_names
+from core.errors import UserError
+from core.store import Store
+from tests.conftest import make_images
+
+NO_WEIGHTS = ["model.pretrained=none"]
+
+
+def planned(names: list[str], store: Path, **options: object) -> Plan:
+    chosen = choose(names, "smoke", store, **options)  # type: ignore[arg-type]
+    return plan(chosen.request, chosen.store)
+
+
+def test_all_eleven_studies_and_all_thirteen_findings_are_covered() -> None:
+    studies = load_studies(["all"])
+    assert len(studies) == 11
+    tested = {contrast.finding for study in studies for contrast in study.contrasts}
+    assert sorted(int(finding.split("_")[0]) for finding in tested) == list(range(1, 14))
+
+
+def test_a_shared_baseline_is_one_run(tmp_path: Path) -> None:
+    result = planned(["norm", "neck", "margin"], tmp_path)
+    baselines = {cell.key for cell in result.cells if cell.arm in ("ln", "flatten", "cosface-pfc")}
+    assert len(baselines) == 1
+    assert len({run.key for run in result.runs}) == len(result.runs) < len(result.cells)
+
+
+@pytest.mark.parametrize("name", study_names())
+def test_arms_differ_from_their_baseline_in_declared_fields_only(name: str, tmp_path: Path) -> None:
+    study = load_study(name).study
+    result = planned([name], tmp_path, seeds="1")
+    configs = {run.key: baseline_values(run.config) for run in result.runs}
+    keys = {cell.arm: cell.key for cell in result.cells}
+    base = configs[str(keys[study.baseline])]
+    available = {arm: key for arm, key in keys.items() if key}
+    assert len(available) >= 2
+    for arm, key in available.items():
+        changed = {field for field, value in configs[key].items() if value != base[field]}
+        assert changed <= set(study.arms[arm].set)
+        assert changed or arm == study.baseline or study.arms[arm].set
+
+
+def test_scaled_fields_follow_the_preset(tmp_path: Path) -> None:
+    result = planned(["resolution", "pool"], tmp_path, seeds="1")
+    by_label = {run.label.split(" ")[0]: run.config for run in result.runs}
+    assert by_label["resolution/small"].data.image_size == 48
+    assert by_label["resolution/small"].model.embed_dim == 128
+    assert by_label["pool/few-x24"].data.classes == by_label["pool/many-x1"].data.classes == 48
+
+
+def test_documented_weights_are_said_to_be_missing(tmp_path: Path) -> None:
+    result = planned(["pretrain", "backbone", "clip"], tmp_path)
+    missing = {(cell.study, cell.arm): cell.reason for cell in result.cells if cell.key is None}
+    assert set(missing) == {
+        ("pretrain", "imagenet"), ("backbone", "lcnet_050-imagenet"), ("backbone", "efficientnet_b0-imagenet"),
+        ("clip", "kld-openai"),
+    }  # fmt: skip
+    assert all("cannot be reached" in reason for reason in missing.values())
+    assert result.counts()["unavailable"] == 4
+
+
+def test_a_folder_smaller_than_the_preset_lowers_images_and_says_so(tmp_path: Path) -> None:
+    make_images(tmp_path / "images", 40)
+    result = planned(["norm"], tmp_path / "runs", data=[str(tmp_path / "images")], sets=["optim.batch_size=8"])
+    assert result.baseline.data.images == 24
+    assert "lowered from 48 to the 24" in result.notes[0]
+
+
+def test_a_ladder_that_needs_more_images_says_how_many(tmp_path: Path) -> None:
+    study = tmp_path / "ladder.yaml"
+    study.write_text(
+        "study: ladder\ntitle: t\nquestion: q\nbaseline: one\n"
+        "arms:\n  one: {}\n  ten: {data.images: 480}\n  lr: {optim.lr: 0.1}\n"
+    )
+    result = planned([str(study)], tmp_path / "runs")
+    assert {cell.reason for cell in result.cells if cell.arm == "ten"} == {"needs 480 images to train on, there are 48"}
+    study.write_text(study.read_text().replace("  lr: {optim.lr: 0.1}\n", ""))
+    load_study.cache_clear()
+    with pytest.raises(UserError, match="needs 480 images"):
+        planned([str(study)], tmp_path / "runs")
+
+
+def test_keys_follow_the_data(tmp_path: Path) -> None:
+    make_images(tmp_path / "a", 40)
+    keys = [
+        {run.key for run in planned(["norm"], tmp_path / "runs", data=data).runs}
+        for data in (None, [str(tmp_path / "a")])
+    ]
+    assert not keys[0] & keys[1]
+
+
+def test_states_come_from_the_store(tmp_path: Path) -> None:
+    result = planned(["neck"], tmp_path)
+    assert result.counts() == {"new": 3, "cached": 0, "failed": 0, "unavailable": 0}
+    store = Store(tmp_path)
+    store.fail(result.runs[0].key, "diverged", "x")
+    again = planned(["neck"], tmp_path)
+    assert again.counts()["failed"] == 1
+    assert len(again.pending(retry_failed=False)) == 2
+    assert len(again.pending(retry_failed=True)) == 3
+
+
+def test_first_seeds_of_all_arms_come_first(tmp_path: Path) -> None:
+    order = [run.config.seed for run in planned(["norm"], tmp_path, seeds="2").pending(False)]
+    assert order == sorted(order)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (None, (0, 1)),
+        ("3", (0, 1, 2)),
+        ("4,9", (4, 9)),
+        ("4,", None),
+        ("0", None),
+        ("-1", None),
+        ("x", None),
+        ("2,2", None),
+    ],
+)
+def test_seeds(text: str | None, expected: tuple[int, ...] | None) -> None:
+    if expected is None:
+        with pytest.raises(UserError, match="--seeds"):
+            parse_seeds(text, 2)
+    else:
+        assert parse_seeds(text, 2) == expected
+
+
+@pytest.mark.parametrize("pair", ["optim.lr", "=3", "data.source=x", "runtime.device=cuda", "seed=3"])
+def test_sets_that_are_refused(pair: str) -> None:
+    with pytest.raises(UserError, match="--set"):
+        parse_sets([pair])

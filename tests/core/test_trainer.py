@@ -1,0 +1,164 @@
+"""Training: neutral points to the bit, common random numbers, determinism, typed failures."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from core.config import METRICS, RunConfig
+from core.errors import RunFailure
+from core.materials import drawn_images, load_materials
+from core.result import RunResult
+from core.trainer import ClassOrder, Trainer, learning_rate_factor, train
+
+TINY: dict[str, Any] = {
+    "model.pretrained": "none", "data.pool": 12, "data.images": 8, "data.image_size": 32, "model.embed_dim": 16,
+    "optim.batch_size": 8, "optim.samples": 32, "eval.identities": 6, "eval.validation_identities": 4,
+    "eval.captures": 2, "eval.points": 2, "runtime.threads": 1,
+}  # fmt: skip
+
+
+def tiny(**overrides: Any) -> RunConfig:
+    changed = {name.replace("__", "."): value for name, value in overrides.items()}
+    return RunConfig().with_overrides({**TINY, **changed})
+
+
+@pytest.fixture(scope="module")
+def baseline() -> RunResult:
+    return train(tiny())
+
+
+def losses(result: RunResult) -> list[float]:
+    return [point["loss"] for point in result.curve]
+
+
+def test_result_is_complete(baseline: RunResult) -> None:
+    assert set(baseline.metrics) == set(METRICS) == set(baseline.validation)
+    assert all(0 <= value <= 1 for value in baseline.metrics.values())
+    assert [point["samples"] for point in baseline.curve] == [16, 32]
+    assert baseline.cost["samples"] == 32
+    assert baseline.cost["classes"] == 8 * 24
+    assert baseline.test["identities"] == 6
+    assert baseline.to_json()["config"]["model"]["norm"] == "ln"
+    assert sum(baseline.cost["time_share"].values()) == pytest.approx(1, abs=0.01)
+    assert baseline.scores["positive_scores"].shape == (6,)
+
+
+def test_same_config_gives_the_same_bits(baseline: RunResult) -> None:
+    again = train(tiny())
+    assert again.key == baseline.key
+    assert again.metrics == baseline.metrics
+    assert losses(again) == losses(baseline)
+
+
+def test_another_seed_differs(baseline: RunResult) -> None:
+    assert losses(train(tiny(seed=1))) != losses(baseline)
+
+
+@pytest.mark.parametrize(
+    "neutral",
+    [
+        {"distill__kind": "kld", "distill__weight": 0},
+        {"distill__kind": "similarity", "distill__weight": 0, "distill__teacher": "random"},
+        {"optim__centre_lr_ratio": 1.0},
+        {"runtime__threads": 1, "eval__points": 2},
+    ],
+)
+def test_neutral_points_equal_the_baseline_to_the_bit(neutral: dict[str, Any], baseline: RunResult) -> None:
+    result = train(tiny(**neutral))
+    assert result.metrics == baseline.metrics
+    assert losses(result) == losses(baseline)
+
+
+@pytest.mark.parametrize("kind", ["cosface", "arcface", "arcface_straight_through"])
+def test_margin_zero_is_scaled_softmax(kind: str) -> None:
+    softmax = train(tiny(loss__kind="softmax", optim__samples=16))
+    zero = train(tiny(loss__kind=kind, loss__margin=0, optim__samples=16))
+    assert losses(zero) == pytest.approx(losses(softmax), rel=1e-6)
+
+
+def test_validating_more_often_changes_nothing_else(baseline: RunResult) -> None:
+    often = train(tiny(eval__points=4))
+    assert often.metrics == baseline.metrics
+    assert often.curve[-1]["loss"] == baseline.curve[-1]["loss"]
+
+
+def test_an_unused_stream_shifts_no_other() -> None:
+    """Full softmax draws no negative classes, yet sees the same images in the same order as the sampled arm."""
+    arms = [Trainer(config, load_materials(config)) for config in (tiny(), tiny(loss__sample_rate=1))]
+    orders = [trainer.order.next() for trainer in arms]
+    assert torch.equal(*orders)
+    for trainer in arms:
+        trainer.step(0)
+    assert torch.equal(*(trainer.order.next() for trainer in arms))
+    assert torch.equal(*(trainer.augment_stream.get_state() for trainer in arms))
+
+
+@pytest.mark.parametrize("kind", ["kld", "cosine", "similarity"])
+def test_distillation_changes_training(kind: str, baseline: RunResult) -> None:
+    result = train(tiny(distill__kind=kind, distill__teacher="random", distill__weight=5))
+    assert losses(result) != losses(baseline)
+    assert all(math.isfinite(loss) for loss in losses(result))
+
+
+def test_clean_view_is_a_control_of_its_own(baseline: RunResult) -> None:
+    """With BatchNorm in the backbone the clean images change the statistics even when nothing is distilled."""
+    control = train(tiny(distill__kind="kld", distill__weight=0, distill__clean_view=True))
+    assert losses(control) != losses(baseline)
+
+
+@pytest.mark.parametrize("mode", ["highest", "high", "medium", "bf16", "fp16"])
+def test_every_precision_trains_and_is_probed(mode: str) -> None:
+    before = torch.get_float32_matmul_precision()
+    result = train(tiny(precision__mode=mode, optim__samples=16))
+    assert torch.get_float32_matmul_precision() == before
+    probe = result.manipulation["precision"]
+    assert probe["mode"] == mode
+    if mode in ("bf16", "fp16"):
+        assert probe["took_effect"]
+        assert probe["linear_error"] > 10 * probe["reference_error"]
+
+
+def test_divergence_is_typed_with_its_step() -> None:
+    with pytest.raises(RunFailure, match=r"loss is (nan|inf) at step \d+ of 4") as caught:
+        train(tiny(optim__lr=1e30, optim__clip=1e30, model__norm="none", optim__warmup=0))
+    assert caught.value.kind == "diverged"
+
+
+def test_too_few_images_is_typed() -> None:
+    with pytest.raises(RunFailure) as caught:
+        train(tiny(data__images=13))
+    assert caught.value.kind == "too_few_images"
+
+
+def test_learning_rate_schedule() -> None:
+    factors = [learning_rate_factor(step, 100, 0.1) for step in range(100)]
+    assert factors[0] == pytest.approx(0.1)
+    assert max(factors) == factors[9] == factors[10] == 1
+    assert factors[-1] == pytest.approx(1 / 90)
+    assert all(a >= b for a, b in itertools.pairwise(factors[10:]))
+    assert learning_rate_factor(0, 1, 0.0) == 1
+
+
+def test_class_order_shows_every_class_once_a_pass() -> None:
+    order = ClassOrder(10, 4, torch.Generator().manual_seed(0))
+    seen = torch.cat([order.next() for _ in range(5)])
+    assert sorted(seen[:10].tolist()) == list(range(10))
+    assert sorted(seen[10:].tolist()) == list(range(10))
+
+
+def test_drawn_images_are_nested_and_differ_by_seed() -> None:
+    assert np.array_equal(drawn_images(0, 100, 10), drawn_images(0, 100, 50)[:10])
+    assert len(set(drawn_images(0, 100, 100))) == 100
+    assert not np.array_equal(drawn_images(0, 100, 10), drawn_images(1, 100, 10))
+
+
+def test_arms_of_one_seed_train_on_the_same_images() -> None:
+    a, b = load_materials(tiny()), load_materials(tiny(model__norm="bn"))
+    assert torch.equal(a.pool, b.pool)
+    assert not torch.equal(a.pool, load_materials(tiny(seed=1)).pool)
