@@ -48,8 +48,8 @@ class DataConfig(Section):
     """What is trained on."""
 
     source: Sources = _runtime(("procedural",), description="'procedural', or folders of images")
-    pool: int = Field(600, ge=1, description="procedural templates to draw from (folders: all their images)")
-    images: int = Field(384, ge=1, description="source images trained on, drawn from the pool by the seed")
+    pool: int = Field(480, ge=1, description="procedural templates to draw from (folders: all their images)")
+    images: int = Field(240, ge=1, description="source images trained on, drawn from the pool by the seed")
     expansion: Literal[1, 8, 24] = Field(24, description="classes per image: rotations, flips, halves")
     image_size: int = Field(64, ge=32, le=512, multiple_of=2, description="pixels; images are squashed to squares")
     augment: Literal["documented", "geometric", "none"] = "documented"
@@ -104,13 +104,13 @@ class PrecisionConfig(Section):
 class OptimConfig(Section):
     """AdamW, linear warm-up, then linear decay to zero (the record's polynomial of power 1)."""
 
-    lr: float = Field(1e-3, gt=0)
-    centre_lr_ratio: float = Field(1.0, gt=0, description="learning rate of the class centres over `lr`")
+    lr: float = Field(3e-4, gt=0)
+    centre_lr_ratio: float = Field(30.0, gt=0, description="learning rate of the class centres over `lr`")
     weight_decay: float = Field(1e-3, ge=0)
     beta1: float = Field(0.9, ge=0, lt=1)
     beta2: float = Field(0.999, ge=0, lt=1)
     batch_size: int = Field(64, ge=2)
-    samples: int = Field(64_000, ge=1, description="images seen in all")
+    samples: int = Field(24_000, ge=1, description="images seen in all")
     warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps")
     clip: float = Field(5.0, gt=0, description="norm that gradients are clipped to")
 
@@ -124,9 +124,10 @@ class EvalConfig(Section):
 
     source: Sources = _runtime(("held-out",), description="'held-out' (of the data), or folders")
     identities: int = Field(300, ge=2, description="test identities")
-    validation_identities: int = Field(100, ge=2)
+    validation_identities: int = Field(200, ge=2)
     captures: int = Field(5, ge=2, description="simulated captures of each identity")
-    points: int = Field(4, ge=1, description="validations during training, the last at the end")
+    severity: float = Field(0.5, gt=0, le=1, description="of simulated captures: 1 is a hurried photograph")
+    points: int = Field(3, ge=1, description="validations during training, the last at the end")
 
 
 class RuntimeConfig(Section):

@@ -63,14 +63,14 @@ def drawn_images(seed: int, available: int, count: int) -> np.ndarray:
 def _resident(config: RunConfig, source: Corpus, progress: Progress | None) -> tuple[np.ndarray, Captures, Captures]:
     size = config.data.image_size
     folder = cache.cache_dir(config.runtime.cache_dir)
-    identity = (*source.fingerprints().values(), source.captures, size, str(folder))
+    identity = (*source.fingerprints().values(), source.captures, source.severity, size, str(folder))
     if identity not in _arrays:
         while len(_arrays) >= _KEPT:
             _arrays.pop(next(iter(_arrays)))
         _arrays[identity] = (
             pool_images(source, size, folder, progress),
-            captures(source.validation, source.captures, size, folder, progress),
-            captures(source.test, source.captures, size, folder, progress),
+            captures(source.validation, source.captures, size, folder, progress, source.severity),
+            captures(source.test, source.captures, size, folder, progress, source.severity),
         )
     _arrays[identity] = _arrays.pop(identity)
     kept: tuple[np.ndarray, Captures, Captures] = _arrays[identity]

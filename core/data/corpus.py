@@ -59,6 +59,7 @@ class Corpus:
     validation: Documents | RealCaptures
     test: Documents | RealCaptures
     captures: int
+    severity: float
     notes: dict[str, str]
     skipped: int = 0
 
@@ -100,7 +101,7 @@ def corpus(data: DataConfig, evaluation: EvalConfig, cache_folder: Path) -> Corp
     if own_eval:
         validation, test = _own_evaluation(evaluation, cache_folder, data.strict)
     notes = {"train": note, "test": _describe(test, evaluation), "validation": _describe(validation, evaluation)}
-    return Corpus(train, validation, test, evaluation.captures, notes, skipped)
+    return Corpus(train, validation, test, evaluation.captures, evaluation.severity, notes, skipped)
 
 
 def _describe(held_out: Documents | RealCaptures, evaluation: EvalConfig) -> str:
@@ -168,7 +169,12 @@ def pool_images(source: Corpus, size: int, cache_folder: Path, progress: Progres
 
 
 def captures(
-    held_out: Documents | RealCaptures, count: int, size: int, cache_folder: Path, progress: Progress | None = None
+    held_out: Documents | RealCaptures,
+    count: int,
+    size: int,
+    cache_folder: Path,
+    progress: Progress | None = None,
+    severity: float = 1.0,
 ) -> Captures:
     """Captures of held-out identities, simulated (`count` of each) or the user's own."""
     if isinstance(held_out, RealCaptures):
@@ -188,9 +194,9 @@ def captures(
 
             identity, number = divmod(index, count)
             rng = np.random.default_rng([_CAPTURE_SEED, identity, number])
-            return capture(held_out.page(identity, number, size), rng, size)
+            return capture(held_out.page(identity, number, size), rng, size, severity)
 
-    description = f"captures {_held_out_fingerprint(held_out)} {total} {count} {size}"
+    description = f"captures {_held_out_fingerprint(held_out)} {total} {count} {size} {severity}"
     images = cache.cached_array(
         cache_folder, "captures", description, lambda: _fill(total, size, "captures", progress, make)
     )

@@ -8,7 +8,8 @@ import pytest
 
 from ablations.options import choose, parse_seeds, parse_sets
 from ablations.planner import Plan, plan
-from ablations.registry import baseline_values, load_studies, load_study, study_names
+from ablations.registry import baseline_values, load_preset, load_studies, load_study, study_names
+from core.config import RunConfig
 from core.errors import UserError
 from core.store import Store
 from tests.conftest import make_images
@@ -140,3 +141,7 @@ def test_seeds(text: str | None, expected: tuple[int, ...] | None) -> None:
 def test_sets_that_are_refused(pair: str) -> None:
     with pytest.raises(UserError, match="--set"):
         parse_sets([pair])
+
+
+def test_the_default_configuration_is_the_quick_baseline() -> None:
+    assert RunConfig().with_overrides(load_preset("quick").set) == RunConfig()

@@ -44,7 +44,10 @@ def main() -> None:
     config = RunConfig().with_overrides(load_preset("quick").set)
     trainer = Trainer(config, load_materials(config))
     trainer.embedder.train()
-    bare = {"bare backbone and head": bare_step(config, False), "the same, timm's convolutions": bare_step(config, True)}
+    bare = {
+        "bare backbone and head": bare_step(config, False),
+        "the same, timm's convolutions": bare_step(config, True),
+    }
     rates: dict[str, list[float]] = {"training loop": [], **{name: [] for name in bare}}
     with matmul_precision(config.precision.mode):
         for index in range(options.rounds + 1):

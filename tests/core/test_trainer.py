@@ -65,7 +65,7 @@ def test_another_seed_differs(baseline: RunResult) -> None:
     [
         {"distill__kind": "kld", "distill__weight": 0},
         {"distill__kind": "similarity", "distill__weight": 0, "distill__teacher": "random"},
-        {"optim__centre_lr_ratio": 1.0},
+        {"optim__centre_lr_ratio": 30},
         {"runtime__threads": 1, "eval__points": 2},
     ],
 )
