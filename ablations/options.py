@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,8 +103,9 @@ def choose(
     """Turn command-line options into a request; `UserError` says what is wrong with them."""
     if not names:
         raise UserError("name at least one study, or 'all' (see `list`)")
-    overrides = parse_sets(sets or [])
-    overrides |= {"runtime.device": device, "data.strict": strict}
+    overrides = {**parse_sets(sets or []), "runtime.device": device}
+    if strict:
+        overrides["data.strict"] = True
     if data:
         overrides["data.source"] = tuple(data)
     if evaluation:
@@ -126,7 +128,7 @@ def choose(
         overrides=overrides,
         config=config,
     )
-    return Chosen(request, Store(store), " ".join(f"'{word}'" if " " in word else word for word in words))
+    return Chosen(request, Store(store), shlex.join(words))
 
 
 def _check_device(device: str) -> None:
@@ -143,8 +145,7 @@ def _single_config(names: Sequence[str], overrides: dict[str, Any]) -> RunConfig
         return None
     path = Path(names[0])
     root = declarations.compose(str(path), path.read_text(encoding="utf-8", errors="replace"))
-    if any(key.value == "study" for key, _ in root.value):
+    if not {"data", "model", "optim"} <= {key.value for key, _ in root.value}:
         return None
     config, _ = declarations.read(path, RunConfig)
-    changed = {name: value for name, value in overrides.items() if value not in (False, "cpu")}
-    return config.with_overrides(changed)
+    return config.with_overrides(overrides)

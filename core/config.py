@@ -75,7 +75,7 @@ class LossConfig(Section):
 
     kind: Literal["softmax", "cosface", "arcface", "arcface_straight_through"] = "cosface"
     scale: float = Field(64.0, gt=0)
-    margin: float = Field(0.4, ge=0, lt=3.15, description="cosine units (cosface) or radians (arcface)")
+    margin: float = Field(0.4, ge=0, le=3.14159, description="cosine units (cosface) or radians (arcface)")
     sample_rate: float = Field(0.3, gt=0, le=1, description="share of class centres a step; 1 = full softmax")
 
 
@@ -110,7 +110,7 @@ class OptimConfig(Section):
     beta1: float = Field(0.9, ge=0, lt=1)
     beta2: float = Field(0.999, ge=0, lt=1)
     batch_size: int = Field(64, ge=2)
-    samples: int = Field(24_000, ge=1, description="images seen in all")
+    samples: int = Field(20_000, ge=1, description="images seen in all")
     warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps")
     clip: float = Field(5.0, gt=0, description="norm that gradients are clipped to")
 

@@ -15,7 +15,7 @@ from core.config import RunConfig
 from core.data import cache
 from core.data.corpus import Progress
 from core.data.expansion import take
-from core.errors import RunFailure
+from core.errors import RunFailure, UserError
 from core.inputs import teacher_fingerprint, teacher_path
 from core.seeds import torch_stream
 
@@ -76,7 +76,9 @@ def load_encoder(name: str) -> Encoder:
                 model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{path.parent.absolute()}")
             else:  # a bare file is taken to hold OpenAI's architecture, which needs its own activation
                 model, _, preprocess = open_clip.create_model_and_transforms("ViT-B-32-quickgelu", pretrained=str(path))
-    except (RuntimeError, OSError, KeyError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # damaged files fail in many ways, none of which may pass silently
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise RunFailure("bad_weights", f"distill.teacher={name}: open_clip cannot load it: {first}") from error
     return _encoder(model.eval(), preprocess)

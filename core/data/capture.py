@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 # Raised whenever a capture's pixels change, because caches and run keys carry it.
-CAPTURE_VERSION: int = 2
+CAPTURE_VERSION: int = 3
 
 _MARGIN = 0.12  # of the side: background kept around the document, beyond any corner error
 _CORNER_LIMIT = 0.10
@@ -121,13 +121,13 @@ def _sensor(pixels: np.ndarray, rng: np.random.Generator, severity: float) -> np
     """White balance, exposure, contrast, saturation and noise; returns uint8."""
     balance = 1 + np.clip(rng.normal(0, 0.045, 3), -0.11, 0.11) * severity
     contrast, exposure = 1 + (rng.uniform(0.72, 1.12) - 1) * severity, rng.normal(0, 14) * severity
-    saturation, noise = 1 + (rng.uniform(0.7, 1.1) - 1) * severity, rng.uniform(0, 9) * rng.random() * severity
+    saturation, noise = 1 + (rng.uniform(0.7, 1.1) - 1) * severity, rng.uniform(0, 9) * rng.random()
     # Saturation, balance and contrast are linear in a pixel's three values: one matrix does them together.
     colour = (saturation * np.eye(3) + (1 - saturation) / 3) * (balance * contrast)
     toned = pixels.reshape(-1, 3) @ colour.astype(np.float32)
     toned += np.float32(118 * (1 - contrast) + exposure)
     if noise > 0.5:
-        toned += np.float32(noise) * _noise(toned.shape, rng)
+        toned += np.float32(noise * severity) * _noise(toned.shape, rng)
     return np.clip(toned, 0, 255).astype(np.uint8).reshape(pixels.shape)
 
 
@@ -141,9 +141,9 @@ def capture(image: np.ndarray, rng: np.random.Generator, size: int, severity: fl
     """Photograph and crop `image` (H, W, 3) uint8 RGB: (size, size, 3) uint8. The input is left as it is.
 
     `severity` in (0, 1] scales every effect, blur by how often it happens; draws do not depend on it, so the same
-    generator gives the same photograph taken with more or less care. All randomness comes from `rng`; every length scales with `size`, except noise and JPEG blocks, which a camera
-    adds per pixel. Raises ValueError for another dtype or shape, an empty image, a size outside
-    16..1024 pixels or a severity outside (0, 1].
+    generator gives the same photograph taken with more or less care. All randomness comes from `rng`; every length
+    scales with `size`, except noise and JPEG blocks, which a camera adds per pixel. Raises ValueError for another
+    dtype or shape, an empty image, a size outside 16..1024 pixels or a severity outside (0, 1].
     """
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(

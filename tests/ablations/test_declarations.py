@@ -60,6 +60,7 @@ def test_a_study_file_needs_no_python(tmp_path: Path) -> None:
         ("title: My study", "title: My study\ntitle: Twice", "mine.yaml:3: 'title' is given twice"),
         ("title: My study", "title: &a My study\nnote: *a", "aliases are not supported"),
         ("study: mine", "study: Not A Name", "mine.yaml:1: study:"),
+        ("study: mine\n", "", "mine.yaml:1: study: this field is missing"),
     ],
 )
 def test_mistakes(tmp_path: Path, old: str, new: str, expected: str) -> None:

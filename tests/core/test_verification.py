@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score, roc_curve
 
+import core.pair_scores as scoring
 import core.verification as module
 from core.verification import Histogram, hardest_pairs, histogram, one_shot_top1, positive_pairs, summarise, verify
 
@@ -128,8 +129,8 @@ def _everything(embeddings: np.ndarray, ids: np.ndarray) -> list[np.ndarray]:
 def test_block_size_does_not_matter(monkeypatch: pytest.MonkeyPatch, strip: int, tile: int) -> None:
     embeddings, ids = _set(150, 30, 64, seed=3)
     whole = _everything(embeddings, ids)
-    monkeypatch.setattr(module, "_STRIP", strip)
-    monkeypatch.setattr(module, "_TILE", tile)
+    monkeypatch.setattr(scoring, "STRIP", strip)
+    monkeypatch.setattr(scoring, "TILE", tile)
     for ours, expected in zip(_everything(embeddings, ids), whole, strict=True):
         assert np.array_equal(ours, expected)
 
@@ -148,12 +149,12 @@ def test_threads_do_not_matter() -> None:
 
 
 def test_strips_hold_each_pair_once_in_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_STRIP", 2000)
-    unit = module._unit(np.random.default_rng(0).normal(size=(90, 4)))
+    monkeypatch.setattr(scoring, "STRIP", 2000)
+    unit = scoring.unit_rows(np.random.default_rng(0).normal(size=(90, 4)))
     found = np.zeros((90, 90))
-    for start, strip in module._strips(unit, range(90)):
+    for start, strip in scoring.strips(unit, range(90)):
         assert strip.numel() <= 2000
-        rows, columns = np.nonzero(strip.numpy() <= module.BINS)
+        rows, columns = np.nonzero(strip.numpy() <= scoring.BINS)
         np.add.at(found, (rows + start, columns + start), 1)
     assert np.array_equal(found, np.triu(np.ones((90, 90)), 1))
 
@@ -193,7 +194,7 @@ def test_roc_rises_from_the_strictest_rate_to_one_and_agrees_with_the_rates() ->
 
 
 def test_allowed_negatives_do_not_suffer_from_binary_fractions() -> None:
-    counts = Histogram(np.zeros(module.BINS + 1, np.int64), np.zeros(module.BINS + 1, np.int64))
+    counts = Histogram(np.zeros(scoring.BINS + 1, np.int64), np.zeros(scoring.BINS + 1, np.int64))
     counts.positives[5], counts.negatives[9] = 3, 300
     assert 0.07 * 300 != 21  # 21.000000000000004; and 0.29 * 300 is just below 87
     result = summarise(counts, 1, (0.29, 0.07, 1 - 1e-15))
@@ -212,7 +213,7 @@ def _listed(embeddings: np.ndarray, ids: np.ndarray, of_one: bool) -> list[tuple
 
 @pytest.mark.parametrize("keep", [1, 17, 1000, 10**6])
 def test_hardest_pairs_are_the_top_of_the_negatives(monkeypatch: pytest.MonkeyPatch, keep: int) -> None:
-    monkeypatch.setattr(module, "_TILE", 500)  # so that the list is cut while it grows
+    monkeypatch.setattr(scoring, "TILE", 500)  # so that the list is cut while it grows
     embeddings, ids = _set()
     expected = sorted(_listed(embeddings, ids, False), reverse=True)[:keep]
     scores, left, right = hardest_pairs(embeddings, ids, keep)
@@ -224,7 +225,7 @@ def test_hardest_pairs_are_the_top_of_the_negatives(monkeypatch: pytest.MonkeyPa
 
 
 def test_hardest_pairs_among_ties_are_the_first_by_identity_in_any_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_TILE", 64)
+    monkeypatch.setattr(scoring, "TILE", 64)
     rng = np.random.default_rng(0)
     ids = rng.permutation(np.arange(60) // 3)
     embeddings = np.array([[1, 0], [1, 1], [0, 1]])[rng.integers(0, 3, 60)]
@@ -253,7 +254,7 @@ def test_listed_pairs_give_the_same_rates_as_the_counts() -> None:
 
 
 def test_too_many_positive_pairs_are_refused_not_listed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_MOST_POSITIVES", 5)
+    monkeypatch.setattr(module, "MOST_POSITIVES", 5)
     with pytest.raises(ValueError, match="6 positive pairs are too many"):
         positive_pairs(np.eye(5), [0, 0, 0, 0, 1])
 
@@ -269,7 +270,7 @@ def test_one_shot_top1_is_the_share_of_nearest_rows_with_the_right_identity(monk
     expected = np.mean(ids[cosine.argmax(1)] == wanted)
     assert 0.2 < expected < 0.95
     assert one_shot_top1(gallery, ids, queries, wanted) == expected
-    monkeypatch.setattr(module, "_TILE", 90)
+    monkeypatch.setattr(scoring, "TILE", 90)
     assert one_shot_top1(gallery, ids, queries, wanted) == expected
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from markdown_it import MarkdownIt
 
+from core.config import RunConfig
 from reports.claims import Arm, Study
 from reports.frame import build_frame, results
 from reports.markdown import code, escape, interval, number, spread, table
@@ -98,7 +99,7 @@ def test_cost_table(world: Any) -> None:
     rows = Page(cost_table(world.studies[0], build_frame(world.cells, world.store))).rows
     by_arm = {row[0]: dict(zip(rows[0], row, strict=True)) for row in rows[1:]}
     assert by_arm["ln_bn"]["parameters"] == "1,386,544"
-    assert by_arm["bn"]["samples seen"] == "64,000"
+    assert by_arm["bn"]["samples seen"] == f"{RunConfig().optim.samples:,}"
     assert by_arm["ln_bn_imagenet"]["parameters"] == "–"
 
 
@@ -110,7 +111,7 @@ def test_what_differs_names_changes_what_they_bring_and_what_was_not_declared(wo
     frame, found = build_frame(world.cells, world.store), results(world.cells, world.store)
     rows = {row[0]: row for row in Page(difference_table(world.studies[0], frame, found)).rows[1:]}
     assert rows["bn"][2] == "model.norm=bn"
-    assert rows["bn"][4] == "optim.lr: 0.001 → 0.5"
+    assert rows["bn"][4] == f"optim.lr: {RunConfig().optim.lr} → 0.5"
     assert rows["ln_bn"][3:] == ["parameters 1,386,032 → 1,386,544", "–"]
     ladder = {row[0]: row for row in Page(difference_table(world.studies[1], frame, found)).rows[1:]}
     assert "classes" in ladder["x1"][3]

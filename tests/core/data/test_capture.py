@@ -68,10 +68,36 @@ def test_captures_vary_in_light_colour_and_sharpness() -> None:
 def test_corner_errors_stay_within_a_tenth_of_the_side() -> None:
     square = np.array([(0, 0), (1, 0), (1, 1), (0, 1)])
     rng = np.random.default_rng(0)
-    errors = np.stack([_corners(rng, 100) / 100 - square for _ in range(2000)])
+    errors = np.stack([_corners(rng, 100, 1.0) / 100 - square for _ in range(2000)])
     assert np.abs(errors).max() <= 0.1 + 1e-9
     assert 0.01 < errors.std() < 0.05
     assert np.abs(errors.mean(axis=(0, 1))).max() < 0.005
+
+
+def test_severity_brings_a_capture_nearer_to_its_document_with_the_same_draws() -> None:
+    page = render(5, 3, 96)
+    distances = []
+    for severity in (0.05, 0.5, 1.0):
+        shots, states = [], []
+        for seed in range(24):
+            rng = np.random.default_rng(seed)
+            shots.append(capture(page, rng, 96, severity).astype(float))
+            states.append(rng.random())
+        distances.append(np.abs(np.stack(shots) - page).mean())
+        assert states == [_state_after(page, seed) for seed in range(24)]
+    assert distances[0] < 0.6 * distances[1] < 0.6 * distances[2]
+
+
+def _state_after(page: np.ndarray, seed: int) -> float:
+    rng = np.random.default_rng(seed)
+    capture(page, rng, 96)
+    return rng.random()
+
+
+@pytest.mark.parametrize("severity", [0, -1, 1.5, float("nan")])
+def test_severity_outside_its_range_is_refused(severity: float) -> None:
+    with pytest.raises(ValueError, match="severity"):
+        capture(np.zeros((32, 32, 3), np.uint8), np.random.default_rng(0), 32, severity)
 
 
 def test_the_homography_takes_corners_to_corners() -> None:

@@ -1,0 +1,21 @@
+"""`teacher`: an open_clip folder that a run can distil from, with its card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+import yaml
+
+from core.teacher import load_encoder
+from tests.ablations.conftest import CommandLine
+
+
+def test_teacher_writes_an_open_clip_folder(cli: CommandLine) -> None:
+    assert cli("teacher", "--samples", "256", "--templates", "256", "--out", "made") == 0
+    assert {path.name for path in Path("made").iterdir()} == {
+        "open_clip_config.json", "open_clip_model.safetensors", "card.yaml",
+    }  # fmt: skip
+    assert yaml.safe_load(cli.out)["recipe"]["samples"] == 256
+    features = load_encoder("made")(torch.zeros(2, 3, 40, 40, dtype=torch.uint8))
+    assert features.shape == (2, 256)
