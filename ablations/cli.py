@@ -18,6 +18,7 @@ from ablations.planner import Plan, plan
 from ablations.registry import load_study, study_names
 from ablations.sweep import bars, sweep
 from core.errors import RunFailure, UserError
+from core.inputs import corpus_of
 from core.store import Store
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
@@ -125,12 +126,15 @@ def _write_report(chosen: options.Chosen, planned: Plan, out: Path, console: Con
     from reports.pages import write_report
 
     config = planned.baseline
-    source = "procedural documents" if config.data.source == ("procedural",) else ", ".join(config.data.source)
-    judged = "" if config.eval.source == ("held-out",) else f"; judged on {', '.join(config.eval.source)}"
+    notes = corpus_of(config).notes
+    data_note = (
+        f"{config.data.images} of {notes['train']}, as {config.data.classes:,} classes at {config.data.image_size} px; "
+        f"judged on {notes['test']}"
+    )
     page = write_report(
         chosen.request.studies, planned.cells, chosen.store, out,
         preset=chosen.request.preset.preset, command=f"python -m ablations run {chosen.command}",
-        data_note=f"{source}{judged}",
+        data_note=data_note,
     )  # fmt: skip
     console.print(f"report: {page}", highlight=False, soft_wrap=True)
 

@@ -80,7 +80,8 @@ def test_own_images_and_a_study_file(cli: CommandLine, image_folder: Path, tmp_p
     )
     assert cli("run", study, *TINY, "--data", image_folder, "--data", tmp_path / "more", "--out", "report") == 0
     page = Path("report/index.md").read_text() + Path("report/mine.md").read_text()
-    assert "images" in page
+    assert "24 of 36 images of images, more" in page
+    assert "1 skipped (1 not an image)" in page
     result = next(iter(Store("runs").results()))
     assert result["data"]["skipped"] == 1
     assert "50" not in result["inputs"]["train"]
