@@ -46,7 +46,7 @@ report: $(STAMP)
 	$(BIN)/python -m ablations report all $(ARGS)
 
 bench: $(STAMP)
-	$(BIN)/python tests/bench/loop.py
+	MALLOC_TRIM_THRESHOLD_=1073741824 MALLOC_MMAP_THRESHOLD_=1073741824 $(BIN)/python tests/bench/loop.py
 
 clean:
 	rm -rf runs reports/generated .pytest_cache .mypy_cache .ruff_cache
