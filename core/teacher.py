@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -101,9 +100,3 @@ def _encoder(model: Any, preprocess: Any) -> Encoder:
         return functional.normalize(features.float(), dim=1)
 
     return encode
-
-
-def embedded_teacher_exists() -> bool:
-    from core.model.weights import EMBEDDED
-
-    return Path(str(EMBEDDED / "teacher")).is_dir()

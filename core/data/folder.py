@@ -30,6 +30,12 @@ class ImageFile:
     digest: str
 
 
+def content_digest(images: Sequence[ImageFile]) -> str:
+    """16 hex digits that stand for the content of images in their order, whatever their names."""
+    joined = "\n".join(image.digest for image in images)
+    return hashlib.sha256(joined.encode()).hexdigest()[:16]
+
+
 @dataclass(frozen=True)
 class Scan:
     """What folders hold, images in the order of their content digests (so names do not matter)."""
@@ -39,8 +45,7 @@ class Scan:
 
     @property
     def fingerprint(self) -> str:
-        joined = "\n".join(image.digest for image in self.images)
-        return hashlib.sha256(joined.encode()).hexdigest()[:16]
+        return content_digest(self.images)
 
     def skipped_note(self) -> str:
         """E.g. ``3 skipped (2 not an image, 1 duplicate)``, or nothing."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
-from core.data.folder import ImageFile, decode, squash
+from core.data.folder import ImageFile, content_digest, decode, squash
 
 # Templates of the three splits are drawn from seeds of their own, so no layout group is shared.
 _SPLIT_SEEDS = {"train": 101, "validation": 102, "test": 103}
@@ -87,8 +86,7 @@ class FolderDocuments:
 
     @property
     def fingerprint(self) -> str:
-        joined = "\n".join(file.digest for file in self.files)
-        return f"folder:{hashlib.sha256(joined.encode()).hexdigest()[:16]}"
+        return f"folder:{content_digest(self.files)}"
 
     def __len__(self) -> int:
         return len(self.files)
