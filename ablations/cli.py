@@ -11,7 +11,7 @@ import typer
 import yaml
 from rich.console import Console
 
-from ablations import options, views
+from ablations import data_cli, options, views
 from ablations.executors.local import Layout
 from ablations.options import AsJson, Data, Device, Eval, Jobs, Out, PresetName, Seeds, Sets, StorePath, Strict, Studies
 from ablations.planner import Plan, plan
@@ -27,6 +27,9 @@ app = typer.Typer(
     help="Ablation studies of margin-loss embedding models, judged as claims.",
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
 )  # fmt: skip
+
+
+app.add_typer(data_cli.app, name="data")
 
 
 def _out() -> Console:
@@ -177,36 +180,48 @@ def run_info(
 @app.command()
 def pretrain(
     backbone: Annotated[str, typer.Option("--backbone", help="A timm model.")] = "lcnet_050",
-    samples: Annotated[int, typer.Option("--samples", min=1, help="Images seen in all.")] = 200_000,
-    patterns: Annotated[int, typer.Option("--patterns", min=64, help="Patterns, each a class.")] = 2000,
+    samples: Annotated[int, typer.Option("--samples", min=1, help="Images seen in all.")] = 260_000,
+    classes: Annotated[int, typer.Option("--classes", min=64, help="Patterns, or crops, each a class.")] = 2000,
     image_size: Annotated[int, typer.Option("--image-size", min=32, max=512)] = 64,
+    data: Annotated[
+        list[str] | None, typer.Option("--data", help="Folder of images to use in place of patterns; may be repeated.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
     threads: Annotated[int, typer.Option("--threads", min=1)] = 1,
     out: Annotated[Path, typer.Option("--out", help="Folder of the weights.")] = Path("weights"),
 ) -> None:
-    """Make pretrained weights from formula-driven patterns; use them with --set model.pretrained=PATH."""
+    """Make pretrained weights from formula-driven patterns; use them with --set model.pretrained=PATH.
+
+    Run it again after a stop to go on from its checkpoint.
+    """
     from core.pretrain import Recipe
     from core.pretrain import pretrain as make
 
-    recipe = Recipe(backbone=backbone, samples=samples, patterns=patterns, image_size=image_size)
+    recipe = Recipe(backbone=backbone, samples=samples, classes=classes, image_size=image_size, seed=seed)
     with bars(_err()) as progress:
-        card = make(recipe, out, threads=threads, progress=progress)
+        card = make(recipe, out, data=data or (), threads=threads, progress=progress)
     print(yaml.safe_dump(card, sort_keys=False), end="")
 
 
 @app.command()
 def teacher(
-    samples: Annotated[int, typer.Option("--samples", min=1, help="Image and caption pairs seen in all.")] = 48_000,
-    templates: Annotated[int, typer.Option("--templates", min=256, help="Procedural documents to learn from.")] = 2000,
+    samples: Annotated[int, typer.Option("--samples", min=1, help="Image and caption pairs seen in all.")] = 200_000,
+    templates: Annotated[int, typer.Option("--templates", min=256, help="Procedural documents to learn from.")] = 4000,
+    real: Annotated[
+        list[str] | None, typer.Option("--measure-on", help="Folder of images to measure it on as well.")
+    ] = None,
     threads: Annotated[int, typer.Option("--threads", min=1)] = 1,
     out: Annotated[Path, typer.Option("--out", help="Folder of the teacher.")] = Path("weights/teacher"),
 ) -> None:
-    """Train the small CLIP teacher on documents and captions; use it with --set distill.teacher=PATH."""
+    """Train the small CLIP teacher on documents and captions; use it with --set distill.teacher=PATH.
+
+    Run it again after a stop to go on from its checkpoint.
+    """
     from core.teacher_training import TeacherRecipe, train_teacher
 
+    recipe = TeacherRecipe(samples=samples, templates=templates)
     with bars(_err()) as progress:
-        card = train_teacher(
-            TeacherRecipe(samples=samples, templates=templates), out, threads=threads, progress=progress
-        )
+        card = train_teacher(recipe, out, real=real or (), threads=threads, progress=progress)
     print(yaml.safe_dump(card, sort_keys=False), end="")
 
 

@@ -38,7 +38,8 @@ def estimate(config: RunConfig, rates: Mapping[tuple[str, int], float]) -> Estim
     views = 2 if config.distill.clean_view else 1
     if config.precision.mode == "fp16" and config.runtime.device == "cpu":
         rate /= 2
-    captured = config.eval.identities + config.eval.points * config.eval.validation_identities
+    tests = 2 if config.eval.shifted else 1
+    captured = tests * config.eval.identities + config.eval.points * config.eval.validation_identities
     evaluation = captured * config.eval.captures / (_EVAL_SPEEDUP * rate)
     seconds = _SETUP_SECONDS + config.optim.samples * views / rate + evaluation
     scale = (size / 64) ** 2

@@ -123,11 +123,16 @@ class EvalConfig(Section):
     """Held-out identities and their captures."""
 
     source: Sources = _runtime(("held-out",), description="'held-out' (of the data), or folders")
-    identities: int = Field(300, ge=2, description="test identities")
-    validation_identities: int = Field(200, ge=2)
+    identities: int = Field(1000, ge=2, description="test identities")
+    validation_identities: int = Field(300, ge=2)
     captures: int = Field(5, ge=2, description="simulated captures of each identity")
     severity: float = Field(0.5, gt=0, le=1, description="of simulated captures: 1 is a hurried photograph")
     points: int = Field(3, ge=1, description="validations during training, the last at the end")
+    shifted: bool = Field(
+        True,
+        json_schema_extra={"neutral": False},
+        description="also judge on captures with corruptions never trained on",
+    )
 
 
 class RuntimeConfig(Section):

@@ -11,15 +11,11 @@ from torch import nn
 
 from core.config import FPRS
 from core.data.corpus import Captures
+from core.support import fpr_name
 from core.verification import MOST_POSITIVES, Verification, hardest_pairs, one_shot_top1, positive_pairs, verify
 
 _BATCH = 128
 _KEPT_NEGATIVES = 2 * FPRS[-1]  # share of all negative pairs kept, enough to resample identities at every FPR
-
-
-def fpr_name(fpr: float) -> str:
-    """1e-4 -> ``1e-4``, as metrics are named."""
-    return f"{fpr:.0e}".replace("e-0", "e-")
 
 
 @torch.no_grad()
@@ -79,11 +75,15 @@ class Evaluation:
 
 
 def evaluate(embedder: nn.Module, captures: Captures, device: torch.device) -> Evaluation:
-    """Verification over all pairs, and top-1 of one-shot registration.
+    """Verification over all pairs, and top-1 of one-shot registration."""
+    return judge(embed(embedder, captures.images, device), captures)
+
+
+def judge(embeddings: torch.Tensor, captures: Captures) -> Evaluation:
+    """The evaluation of embeddings (M, D) of the captures, whoever made them.
 
     One-shot registration: the first capture of each identity is registered, all others are looked up.
     """
-    embeddings = embed(embedder, captures.images, device)
     verification = verify(embeddings, captures.identities, FPRS)
     ids = captures.identities
     registered = np.zeros(len(ids), bool)

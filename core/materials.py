@@ -10,7 +10,9 @@ import torch
 
 from core.config import RunConfig
 from core.data import cache
-from core.data.corpus import Captures, Corpus, Progress, captures, pool_images
+from core.data.corpus import Captures, Corpus, RealCaptures, captures, pool_images
+from core.data.rendering import Progress
+from core.data.sources import Documents
 from core.errors import RunFailure
 from core.inputs import corpus_of, fingerprints
 from core.seeds import numpy_stream
@@ -28,6 +30,7 @@ class Materials:
     teacher: torch.Tensor | None
     validation: Captures
     test: Captures
+    shifted: Captures | None
     fingerprints: dict[str, str]
     notes: dict[str, Any]
 
@@ -47,12 +50,12 @@ def load_materials(config: RunConfig, progress: Progress | None = None) -> Mater
             "too_few_images",
             f"data.images is {config.data.images}, but there are {available} to train on: add images or lower it",
         )
-    pool, validation, test = _resident(config, source, progress)
+    pool, validation, test, shifted = _resident(config, source, progress)
     drawn = drawn_images(config.seed, available, config.data.images)
     images = torch.from_numpy(pool[drawn]).permute(0, 3, 1, 2).contiguous()
     notes = dict(source.notes, skipped=source.skipped)
     notes["train"] = f"{config.data.images} of {notes['train']}"
-    return Materials(images, _teacher_rows(config, pool, drawn, progress), validation, test, prints, notes)
+    return Materials(images, _teacher_rows(config, pool, drawn, progress), validation, test, shifted, prints, notes)
 
 
 def drawn_images(seed: int, available: int, count: int) -> np.ndarray:
@@ -60,20 +63,25 @@ def drawn_images(seed: int, available: int, count: int) -> np.ndarray:
     return numpy_stream(seed, "subset").permutation(available)[:count]
 
 
-def _resident(config: RunConfig, source: Corpus, progress: Progress | None) -> tuple[np.ndarray, Captures, Captures]:
+def _resident(
+    config: RunConfig, source: Corpus, progress: Progress | None
+) -> tuple[np.ndarray, Captures, Captures, Captures | None]:
+    """Pool, validation, test and shifted test captures, kept for the next run of this process."""
     size = config.data.image_size
     folder = cache.cache_dir(config.runtime.cache_dir)
     identity = (*source.fingerprints().values(), source.captures, source.severity, size, str(folder))
     if identity not in _arrays:
         while len(_arrays) >= _KEPT:
             _arrays.pop(next(iter(_arrays)))
-        _arrays[identity] = (
-            pool_images(source, size, folder, progress),
-            captures(source.validation, source.captures, size, folder, progress, source.severity),
-            captures(source.test, source.captures, size, folder, progress, source.severity),
-        )
+
+        def made(held_out: Documents | RealCaptures, shifted: bool = False) -> Captures:
+            return captures(held_out, source.captures, size, folder, progress, source.severity, shifted)
+
+        shifted = made(source.test, shifted=True) if source.shifted else None
+        pool = pool_images(source, size, folder, progress)
+        _arrays[identity] = (pool, made(source.validation), made(source.test), shifted)
     _arrays[identity] = _arrays.pop(identity)
-    kept: tuple[np.ndarray, Captures, Captures] = _arrays[identity]
+    kept: tuple[np.ndarray, Captures, Captures, Captures | None] = _arrays[identity]
     return kept
 
 

@@ -2,12 +2,15 @@
 
 The idea is that of formula-driven supervised learning (Kataoka et al. 2020; one image a class as in
 OFDB, Nakamura et al. 2023): no photograph, no document, no label. The recipe is plain softmax at scale
-16 with BatchNorm in the head, because margin losses at scale 64 hardly start from scratch.
+16 with BatchNorm in the head, because margin losses at scale 64 hardly start from scratch. The same
+recipe takes a folder of images instead of patterns, so that the two can be compared.
 """
 
 from __future__ import annotations
 
-import time
+import hashlib
+import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,23 +19,27 @@ import numpy as np
 import torch
 import yaml
 from torch import nn
-from torch.nn import functional
 
 from core.config import RunConfig
 from core.data import cache
-from core.data.corpus import Progress, captures
+from core.data.corpus import captures
+from core.data.folder import Scan, decode, scan
+from core.data.patterns import PATTERNS_VERSION, render_pattern
+from core.data.rendering import Progress
 from core.data.sources import ProceduralDocuments
+from core.data.views import photographed
 from core.evaluation import evaluate
 from core.loss.partial_fc import PartialFC
 from core.model.embedder import Embedder
 from core.precision import matmul_precision
-from core.result import environment
+from core.result import code_digest, environment
+from core.resumable import Training, run
 from core.seeds import torch_stream
 from core.store import write_atomic
-from core.trainer import ClassOrder, learning_rate_factor
+from core.trainer import ClassOrder
 
 _PATTERN_SEED = 900
-_CORNER_SHIFT = 0.12  # of a side: more than the captures' own, so that theirs are inside
+_CROP_SEED = 901
 
 
 @dataclass(frozen=True)
@@ -40,17 +47,60 @@ class Recipe:
     """How weights are made; written beside them."""
 
     backbone: str = "lcnet_050"
-    patterns: int = 2000
+    classes: int = 2000
     image_size: int = 64
-    samples: int = 200_000
+    samples: int = 260_000
     batch_size: int = 64
     lr: float = 2e-3
     scale: float = 16.0
+    neck: str = "gap"
     seed: int = 0
 
 
-def pretrain(recipe: Recipe, folder: Path, *, threads: int = 1, progress: Progress | None = None) -> dict[str, Any]:
-    """Train a backbone on patterns; write `<backbone>.safetensors` and its card `<backbone>.yaml`.
+@dataclass(frozen=True)
+class _Pattern:
+    """Draws the image of a formula-driven class."""
+
+    size: int
+
+    def __call__(self, index: int) -> np.ndarray:
+        return render_pattern(_PATTERN_SEED, index, self.size)
+
+
+@dataclass(frozen=True)
+class _Crop:
+    """Draws a class from natural images: each whole image once, then crops of a third to four fifths of the sides."""
+
+    files: tuple[Path, ...]
+    size: int
+
+    def __call__(self, index: int) -> np.ndarray:
+        repeat, number = divmod(index, len(self.files))
+        image = decode(self.files[number])
+        box = (0.0, 0.0, float(image.width), float(image.height))
+        if repeat:
+            rng = np.random.default_rng([_CROP_SEED, repeat, number])
+            share = rng.uniform(0.35, 0.8)
+            wide, tall = share * image.width, share * image.height
+            x, y = rng.uniform(0, image.width - wide), rng.uniform(0, image.height - tall)
+            box = (x, y, x + wide, y + tall)
+        return np.asarray(image.resize((self.size, self.size), box=box))
+
+
+def pretrain(
+    recipe: Recipe,
+    folder: Path,
+    *,
+    data: Sequence[str] = (),
+    threads: int = 1,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Train a backbone; write `<backbone>.safetensors` and its card `<backbone>.yaml`.
+
+    A stopped call goes on from its checkpoint in `folder` when it is given the same recipe and images again.
+
+    Args:
+        data: folders of images to train on in place of patterns.
 
     Returns:
         The card: recipe, seconds, and how well the pooled features of the backbone alone verify
@@ -62,31 +112,45 @@ def pretrain(recipe: Recipe, folder: Path, *, threads: int = 1, progress: Progre
     from safetensors.torch import save
 
     torch.set_num_threads(threads)
-    config = _config(recipe)
     store = cache.cache_dir(None)
+    found = scan(data, store) if data else None
+    images = _images(recipe, found, store, progress)
+    config = _config(recipe)
     held_out = captures(ProceduralDocuments("validation", 100), 5, recipe.image_size, store, progress)
-    patterns = torch.from_numpy(_patterns(recipe, store, progress)).permute(0, 3, 1, 2).contiguous()
     embedder = Embedder(config.model, recipe.image_size, recipe.seed).to(memory_format=torch.channels_last)
-    device = torch.device("cpu")
-    started = time.perf_counter()
     pooled = nn.Sequential(embedder.backbone, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    device = torch.device("cpu")
     before = evaluate(pooled, held_out, device).metrics
+    checkpoint = folder / f".{recipe.backbone}.checkpoint"
     with matmul_precision("medium"):
-        final_loss = _train(recipe, config, embedder, patterns, progress)
+        trained = _train(recipe, config, embedder, images, _identity(recipe, found), checkpoint, progress)
     after = evaluate(pooled, held_out, device).metrics
     state = {name: tensor.contiguous() for name, tensor in embedder.backbone.features.state_dict().items()}
     card = {
-        "made_by": "python -m ablations pretrain: formula-driven patterns, no natural images, no documents",
+        "made_by": _made_by(found),
         "recipe": asdict(recipe),
-        "seconds": round(time.perf_counter() - started, 1),
-        "final_loss": round(final_loss, 4),
+        "seconds": round(trained.seconds, 1),
+        "final_loss": round(trained.loss, 4),
         "unseen_procedural_documents": {"untrained": _rounded(before), "pretrained": _rounded(after)},
         "environment": environment("cpu", threads),
     }
-    folder.mkdir(parents=True, exist_ok=True)
     write_atomic(folder / f"{recipe.backbone}.safetensors", save(state))
     write_atomic(folder / f"{recipe.backbone}.yaml", yaml.safe_dump(card, sort_keys=False).encode())
+    checkpoint.unlink(missing_ok=True)
     return card
+
+
+def _made_by(found: Scan | None) -> str:
+    command = "python -m ablations pretrain"
+    if found is None:
+        return f"{command}: formula-driven patterns, no natural images, no documents"
+    return f"{command} --data: {len(found.images)} images of a folder (content {found.fingerprint})"
+
+
+def _identity(recipe: Recipe, found: Scan | None) -> str:
+    images = found.fingerprint if found else f"patterns {PATTERNS_VERSION}"
+    described = json.dumps([asdict(recipe), images, code_digest()], sort_keys=True)
+    return hashlib.sha256(described.encode()).hexdigest()
 
 
 def _rounded(metrics: dict[str, float]) -> dict[str, float]:
@@ -98,6 +162,7 @@ def _config(recipe: Recipe) -> RunConfig:
         {
             "model.backbone": recipe.backbone,
             "model.pretrained": "none",
+            "model.neck": recipe.neck,
             "model.norm": "bn",
             "optim.batch_size": recipe.batch_size,
             "optim.samples": recipe.samples,
@@ -106,84 +171,55 @@ def _config(recipe: Recipe) -> RunConfig:
     )
 
 
-def _patterns(recipe: Recipe, store: Path, progress: Progress | None) -> np.ndarray:
-    from core.data.patterns import PATTERNS_VERSION, render_pattern
-
-    def build() -> np.ndarray:
-        out = np.empty((recipe.patterns, recipe.image_size, recipe.image_size, 3), np.uint8)
-        for index in range(recipe.patterns):
-            out[index] = render_pattern(_PATTERN_SEED, index, recipe.image_size)
-            if progress and index % 64 == 63:
-                progress("patterns", index + 1, recipe.patterns)
-        return out
-
-    description = f"patterns {PATTERNS_VERSION} {_PATTERN_SEED} {recipe.patterns} {recipe.image_size}"
-    return cache.cached_array(store, "patterns", description, build)
+def _images(recipe: Recipe, found: Scan | None, store: Path, progress: Progress | None) -> torch.Tensor:
+    """One image a class, (classes, 3, S, S) uint8."""
+    size, count = recipe.image_size, recipe.classes
+    draw: _Pattern | _Crop
+    if found is None:
+        draw, source = _Pattern(size), f"patterns {PATTERNS_VERSION} {_PATTERN_SEED}"
+    else:
+        draw = _Crop(tuple(image.path for image in found.images), size)
+        source = f"crops {_CROP_SEED} {found.fingerprint}"
+    drawn = cache.cached_images(
+        store, "pretraining", f"{source} {count} {size}", (count, size, size, 3), draw, progress
+    )
+    return torch.from_numpy(drawn).permute(0, 3, 1, 2).contiguous()
 
 
 def _train(
-    recipe: Recipe, config: RunConfig, embedder: Embedder, patterns: torch.Tensor, progress: Progress | None
-) -> float:
-    """The loop; returns the running mean of the loss."""
-    optim, seed = config.optim, recipe.seed
+    recipe: Recipe,
+    config: RunConfig,
+    embedder: Embedder,
+    images: torch.Tensor,
+    identity: str,
+    checkpoint: Path,
+    progress: Progress | None,
+) -> Training:
     head = PartialFC(
-        config.model.embed_dim, recipe.patterns, "softmax", recipe.scale, 0.0, 1.0,
-        init_generator=torch_stream(seed, "init.centres"),
+        config.model.embed_dim, recipe.classes, "softmax", recipe.scale, 0.0, 1.0,
+        init_generator=torch_stream(recipe.seed, "init.centres"),
     )  # fmt: skip
-    parameters = [*embedder.parameters(), *head.parameters()]
-    optimizer = torch.optim.AdamW(parameters, lr=recipe.lr, weight_decay=optim.weight_decay, fused=True)
-    order = ClassOrder(recipe.patterns, recipe.batch_size, torch_stream(seed, "order"))
-    stream = torch_stream(seed, "augment")
-    mean = float("nan")
+    order_stream, views = torch_stream(recipe.seed, "order"), torch_stream(recipe.seed, "augment")
+    training = Training(
+        identity,
+        modules={"embedder": embedder, "head": head},
+        optimizer=torch.optim.AdamW(
+            [*embedder.parameters(), *head.parameters()],
+            lr=recipe.lr, weight_decay=config.optim.weight_decay, fused=True,
+        ),
+        order=ClassOrder(recipe.classes, recipe.batch_size, order_stream),
+        streams={"order": order_stream, "augment": views},
+    )  # fmt: skip
+
+    def loss_of(classes: torch.Tensor) -> torch.Tensor:
+        batch = photographed(images[classes], views).contiguous(memory_format=torch.channels_last)
+        loss: torch.Tensor = head(embedder(batch), classes)
+        return loss
+
     embedder.train()
-    for step in range(optim.steps):
-        classes = order.next()
-        images = photographed(patterns[classes], stream)
-        loss = head(embedder(images.contiguous(memory_format=torch.channels_last)), classes)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, optim.clip)
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.lr * learning_rate_factor(step, optim.steps, optim.warmup)
-        optimizer.step()
-        mean = loss.item() if step == 0 else mean + 0.01 * (loss.item() - mean)
-        if progress and step % 16 == 15:
-            progress(f"pretraining {recipe.backbone}, loss {mean:.2f}", (step + 1) * recipe.batch_size, recipe.samples)
-    return mean
-
-
-def photographed(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Mild views as of photographs: (B, 3, S, S) uint8 -> float32 in [0, 1].
-
-    Corners move by up to 12 % of a side; brightness, colour balance, softness and noise vary. The
-    record's augmentation (inversion, channel shuffles, heavy noise) is left to fine-tuning: from scratch
-    it hides what there is to learn, and features end below those of an untrained network.
-    """
-    batch, _, size, _ = images.shape
-    square = torch.tensor([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
-    shift = (torch.rand(batch, 4, 2, generator=generator) * 2 - 1) * (2 * _CORNER_SHIFT)
-    matrix = _homography(square.expand(batch, 4, 2), square + shift)
-    axis = torch.linspace(-1 + 1 / size, 1 - 1 / size, size)
-    y, x = torch.meshgrid(axis, axis, indexing="ij")
-    points = torch.stack([x, y, torch.ones_like(x)], dim=-1).view(1, -1, 3)
-    mapped = points @ matrix.transpose(1, 2)
-    grid = (mapped[..., :2] / mapped[..., 2:]).view(batch, size, size, 2)
-    moved = functional.grid_sample(images.float(), grid, align_corners=False, padding_mode="border")
-    level = torch.rand(batch, 6, 1, 1, generator=generator)
-    gain = (0.75 + 0.5 * level[:, :1]) * (0.9 + 0.2 * level[:, 1:4])
-    softened = functional.avg_pool2d(moved, 3, stride=1, padding=1, count_include_pad=False)
-    moved = torch.lerp(moved, softened, level[:, 4:5]).mul_(gain / 255)
-    noise = torch.randint(-128, 128, moved.shape, generator=generator, dtype=torch.int8)
-    return moved.addcmul_(noise.float(), level[:, 5:6] * (0.08 / 128)).clamp_(0, 1)
-
-
-def _homography(source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """(B, 3, 3) maps that take four points (B, 4, 2) to four others: the direct linear transform."""
-    x, y = source[..., 0], source[..., 1]
-    u, v = target[..., 0], target[..., 1]
-    one, zero = torch.ones_like(x), torch.zeros_like(x)
-    rows_u = torch.stack([x, y, one, zero, zero, zero, -u * x, -u * y], dim=-1)
-    rows_v = torch.stack([zero, zero, zero, x, y, one, -v * x, -v * y], dim=-1)
-    system = torch.cat([rows_u, rows_v], dim=1)
-    solved = torch.linalg.solve(system, torch.cat([u, v], dim=1))
-    return torch.cat([solved, torch.ones(len(solved), 1)], dim=1).view(-1, 3, 3)
+    run(
+        training, config.optim.steps, loss_of,
+        lr=recipe.lr, warmup=config.optim.warmup, clip=config.optim.clip, checkpoint=checkpoint,
+        what=f"pretraining {recipe.backbone}", progress=progress,
+    )  # fmt: skip
+    return training

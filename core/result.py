@@ -24,14 +24,16 @@ _SOURCE = Path(__file__).resolve().parent
 class RunResult:
     """One finished run; `scores` holds the arrays of scores.npz, all else goes into result.json.
 
-    `metrics` are of the test identities, read once at the end from the last weights; `validation` and
-    `curve` are of the validation identities.
+    `metrics` are of the test identities, read once at the end from the last weights; `shifted` are of the
+    same identities under corruptions that training never sees, None where the run was not judged on them;
+    `validation` and `curve` are of the validation identities.
     """
 
     key: str
     config: RunConfig
     metrics: dict[str, float]
     validation: dict[str, float]
+    shifted: dict[str, float] | None
     cost: dict[str, Any]
     curve: list[dict[str, float]]
     test: dict[str, Any]

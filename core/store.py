@@ -36,20 +36,25 @@ def write_atomic(path: Path, data: bytes) -> None:
     Raises:
         RunFailure: `no_space` or `store_not_writable`; the temporary file is removed.
     """
-    temporary: str | None = None
+    temporary: Path | None = None
     try:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as handle:
-            temporary = handle.name
+            temporary = Path(handle.name)
             handle.write(data)
-            handle.flush()
-            os.fsync(handle.fileno())
-        # Temporary files are private; results and reports are for whoever may read the folder.
-        os.chmod(temporary, 0o666 & ~_UMASK)
-        os.replace(temporary, path)
+        publish(temporary, path)
     except OSError as error:
         if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
         raise storage_failure(path, error) from error
+
+
+def publish(temporary: Path, path: Path) -> None:
+    """Sync a finished temporary file and rename it to `path`; raises `OSError`."""
+    with temporary.open("rb") as handle:
+        os.fsync(handle.fileno())
+    # Temporary files are private; results and reports are for whoever may read the folder.
+    temporary.chmod(0o666 & ~_UMASK)
+    temporary.replace(path)
 
 
 def storage_failure(path: Path, error: OSError) -> RunFailure:

@@ -12,9 +12,11 @@ from torch.nn import functional
 
 from core.config import RunConfig
 from core.data import cache
-from core.data.corpus import Progress
+from core.data.corpus import Captures
 from core.data.expansion import take
+from core.data.rendering import Progress
 from core.errors import RunFailure, UserError
+from core.evaluation import judge
 from core.inputs import teacher_fingerprint, teacher_path
 from core.seeds import torch_stream
 
@@ -35,26 +37,47 @@ def class_features(config: RunConfig, pool: np.ndarray, progress: Progress | Non
         features = torch.randn(classes, RANDOM_DIM, generator=torch_stream(config.seed, "teacher.random"))
         return functional.normalize(features, dim=1)
     images = torch.from_numpy(pool).permute(0, 3, 1, 2)
+    return _features(
+        config, pool, config.data.expansion, classes, lambda ids: take(images, ids, config.data.expansion), progress
+    )
+
+
+def teacher_metrics(config: RunConfig, captures: Captures, progress: Progress | None = None) -> dict[str, float] | None:
+    """How the teacher's own features verify held-out captures, as `core.evaluation.judge`: what can be learnt from it.
+
+    None where nothing is distilled, or from the random teacher, which sees no image.
+    """
+    if not config.distill.active or config.distill.teacher == "random":
+        return None
+    images = torch.from_numpy(captures.images).permute(0, 3, 1, 2)
+    features = _features(config, captures.images, 1, len(images), lambda ids: images[ids], progress)
+    return judge(features, captures).metrics
+
+
+def _features(
+    config: RunConfig,
+    pixels: np.ndarray,
+    expansion: int,
+    count: int,
+    batch: Callable[[torch.Tensor], torch.Tensor],
+    progress: Progress | None,
+) -> torch.Tensor:
+    """Unit rows (count, D) of the images that `batch` gives for ids, cached by teacher, pixels and expansion."""
 
     def build() -> np.ndarray:
         encode = load_encoder(config.distill.teacher)
         rows = []
-        for start in range(0, classes, _BATCH):
-            ids = torch.arange(start, min(start + _BATCH, classes))
-            rows.append(encode(take(images, ids, config.data.expansion)).numpy())
+        for start in range(0, count, _BATCH):
+            ids = torch.arange(start, min(start + _BATCH, count))
+            rows.append(encode(batch(ids)).numpy())
             if progress:
-                progress("teacher features", int(ids[-1]) + 1, classes)
+                progress("teacher features", int(ids[-1]) + 1, count)
         return np.concatenate(rows).astype(np.float32)
 
+    digest = hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()
+    description = f"teacher {teacher_fingerprint(config)} {digest} {expansion}"
     folder = cache.cache_dir(config.runtime.cache_dir)
-    train = cache_description(config, pool)
-    return torch.from_numpy(cache.cached_array(folder, "teacher", train, build))
-
-
-def cache_description(config: RunConfig, pool: np.ndarray) -> str:
-    """What decides the features: the teacher, the pixels, the expansion."""
-    pixels = hashlib.sha256(np.ascontiguousarray(pool).tobytes()).hexdigest()
-    return f"teacher {teacher_fingerprint(config)} {pixels} {config.data.expansion}"
+    return torch.from_numpy(cache.cached_array(folder, "teacher", description, build))
 
 
 def load_encoder(name: str) -> Encoder:

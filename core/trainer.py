@@ -13,8 +13,8 @@ from torch import nn
 
 from core.config import RunConfig
 from core.data.augment import Augment
-from core.data.corpus import Progress
 from core.data.expansion import take
+from core.data.rendering import Progress
 from core.errors import RunFailure
 from core.evaluation import evaluate
 from core.loss.distillation import NEEDS_PROJECTION, distillation_loss
@@ -24,6 +24,7 @@ from core.model.embedder import Embedder, flops_g, parameter_count, size_mb
 from core.precision import autocast, grad_scaler, matmul_precision, probe
 from core.result import RunResult, environment, resident_mb
 from core.seeds import global_stream, torch_stream
+from core.teacher import teacher_metrics
 
 Log = Callable[[dict[str, float]], None]
 
@@ -46,16 +47,24 @@ class ClassOrder:
     """Class ids in batches, from one random permutation after another: every class once per pass."""
 
     def __init__(self, classes: int, batch_size: int, generator: torch.Generator) -> None:
-        self._classes, self._batch_size, self._generator = classes, batch_size, generator
+        self._classes, self.batch_size, self._generator = classes, batch_size, generator
         self._queue = torch.empty(0, dtype=torch.int64)
 
     def next(self) -> torch.Tensor:
         """(batch_size,) int64."""
-        while len(self._queue) < self._batch_size:
+        while len(self._queue) < self.batch_size:
             fresh = torch.randperm(self._classes, generator=self._generator)
             self._queue = torch.cat([self._queue, fresh])
-        batch, self._queue = self._queue[: self._batch_size], self._queue[self._batch_size :]
+        batch, self._queue = self._queue[: self.batch_size], self._queue[self.batch_size :]
         return batch
+
+    def state(self) -> torch.Tensor:
+        """The rest of the current permutation; the generator's state is its owner's to keep."""
+        return self._queue.clone()
+
+    def load(self, state: torch.Tensor) -> None:
+        """Go on from `state`."""
+        self._queue = state
 
 
 class Clock:
@@ -203,12 +212,15 @@ def train(config: RunConfig, *, progress: Progress | None = None, log: Log | Non
             curve = _loop(trainer, progress, log)
         test = evaluate(trainer.embedder, materials.test, trainer.device)
         scores = test.scores()
+        shifted = evaluate(trainer.embedder, materials.shifted, trainer.device).metrics if materials.shifted else None
         manipulation = {"precision": probe(config.precision.mode, trainer.device).to_dict()}
+        if (teacher := teacher_metrics(config, materials.test, progress)) is not None:
+            manipulation["teacher"] = teacher
     finally:
         torch.set_num_threads(threads)
     return RunResult(
         key=config.key(materials.fingerprints), config=config, metrics=test.metrics,
-        validation={name: curve[-1][name] for name in test.metrics},
+        validation={name: curve[-1][name] for name in test.metrics}, shifted=shifted,
         cost=_cost(trainer, time.perf_counter() - started), curve=curve, test=test.counts(),
         manipulation=manipulation, inputs=materials.fingerprints, data=materials.notes,
         environment=environment(config.runtime.device, config.runtime.threads), scores=scores,

@@ -13,20 +13,24 @@ from zipfile import BadZipFile
 import numpy as np
 import pandas as pd
 
-from core.config import METRICS
+from core.config import FPRS, METRICS
 from core.errors import UserError
 from core.store import Store
+from core.support import expected_pairs, fpr_name
 
 COSTS = (
     "seconds", "samples", "samples_per_second", "peak_memory_mb",
     "parameters", "size_mb", "flops_g", "classes", "images",
 )  # fmt: skip
 VALIDATION = "validation tpr@1e-3"
-ALLOWED = {"tpr@1e-4": "allowed@1e-4", "tpr@1e-3": "allowed@1e-3", "tpr@1e-2": "allowed@1e-2"}
+# TPR columns and where the frame says how many independent false positives their FPR is expected to give.
+PAIRS = {f"tpr@{fpr_name(fpr)}": f"pairs@{fpr_name(fpr)}" for fpr in FPRS}
+SHIFTED = {name: f"shifted.{name}" for name in METRICS}  # the same metrics on shifted captures
+TEACHER = {name: f"teacher.{name}" for name in METRICS}  # of the teacher's own features, on the test captures
 _PRECISION = ("precision", "precision_error", "precision_reference", "precision_took_effect")
 COLUMNS = (
-    "study", "arm", "seed", "key", "state", "reason", *METRICS, VALIDATION, *COSTS,
-    "device", "hardware", "identities", *ALLOWED.values(), *_PRECISION,
+    "study", "arm", "seed", "key", "state", "reason", *METRICS, *SHIFTED.values(), VALIDATION, *COSTS,
+    "device", "hardware", "identities", *PAIRS.values(), *TEACHER.values(), *_PRECISION,
 )  # fmt: skip
 STATES = ("done", "failed", "missing", "unavailable", "unreadable")
 
@@ -97,7 +101,8 @@ def build_frame(cells: Sequence[Cell], store: Store) -> pd.DataFrame:
     """One row a cell, in the order of the cells, with the columns `COLUMNS`.
 
     Metrics are of the test identities, as rates; costs are in seconds, MB (10^6 bytes) and GFLOPs. Numbers of
-    cells without a done run are nan. `allowed@F` is the number of false positives that FPR F allows.
+    cells without a done run are nan. `pairs@F` is the number of identity pairs expected beyond the
+    threshold of FPR F; `shifted.M` is metric M on shifted captures, nan where the run was not judged on them.
 
     Raises:
         ValueError: two cells for one study, arm and seed: pairs over seeds would be ambiguous.
@@ -116,13 +121,15 @@ def build_frame(cells: Sequence[Cell], store: Store) -> pd.DataFrame:
 
 def _numbers(result: Mapping[str, Any]) -> dict[str, Any]:
     row: dict[str, Any] = {name: number_at(result, f"metrics.{name}") for name in METRICS}
+    row |= {column: number_at(result, column) for column in SHIFTED.values()}
     row[VALIDATION] = number_at(result, "validation.tpr@1e-3")
     row |= {name: number_at(result, f"cost.{name}") for name in COSTS}
     environment = _section(result, "environment")
     row["device"] = environment.get("device")
     row["hardware"] = environment.get("hardware") or environment.get("cpu")
     row["identities"] = number_at(result, "test.identities")
-    row |= {column: number_at(result, f"test.allowed.{name.split('@')[1]}") for name, column in ALLOWED.items()}
+    row |= {f"pairs@{fpr_name(fpr)}": expected_pairs(row["identities"], fpr) for fpr in FPRS}
+    row |= {column: number_at(result, f"manipulation.{column}") for column in TEACHER.values()}
     precision = _section(_section(result, "manipulation"), "precision")
     row["precision"] = precision.get("mode")
     row["precision_error"] = number_at(precision, "linear_error")

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from reports.claims import Finding, Study, findings, record
-from reports.frame import ALLOWED, STATES, VALIDATION
+from reports.frame import PAIRS, STATES, VALIDATION
 from reports.markdown import NONE, code, escape, number, table
 from reports.study_page import PUBLISHED_NOTE, contrast_label, estimate_text
 from reports.verdicts import Verdict
@@ -58,9 +58,9 @@ def _what_was_run(frame: pd.DataFrame, results: Mapping[str, Mapping[str, Any]],
 
 
 def _test_line(done: pd.DataFrame) -> str:
-    allowed = ", ".join(f"{_range(done[column])} at FPR {name.split('@')[1]}" for name, column in ALLOWED.items())
+    expected = ", ".join(f"{_range(done[column])} at FPR {name.split('@')[1]}" for name, column in PAIRS.items())
     identities = f"{_range(done['identities'])} identities, none of them trained on"
-    return f"Test set: {identities}; allowed false positives: {allowed}"
+    return f"Test set: {identities}; expected independent false positives (pairs of identities): {expected}"
 
 
 def _range(values: pd.Series) -> str:

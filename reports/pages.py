@@ -16,7 +16,7 @@ from reports.claims import Study
 from reports.frame import Cell, build_frame, curves, number_at, results, rocs
 from reports.index_page import index_page
 from reports.study_page import Figure, study_page
-from reports.tables import METRIC_NAMES, write_csv
+from reports.tables import metric_name, write_csv
 from reports.verdicts import judge, primary_metric, study_estimates
 
 
@@ -92,7 +92,7 @@ def _write_study(study: Study, material: Material, out: Path) -> None:
 def _figures(study: Study, rows: pd.DataFrame, material: Material) -> list[tuple[str, str, Callable[[], bytes]]]:
     """Name, caption and maker of every figure of a study."""
     metric, _ = primary_metric(study, rows)
-    shown = METRIC_NAMES.get(metric, metric)
+    shown = metric_name(metric)
     found: list[tuple[str, str, Callable[[], bytes]]] = [
         ("arms", f"{shown} of every arm and seed", lambda: plots.arms_figure(study, rows, metric)),
     ]

@@ -13,7 +13,7 @@ import pandas as pd
 
 from reports.claims import Study
 from reports.figures_style import DPI, INK, MUTED, WIDTH, Look, looks, style
-from reports.tables import METRIC_NAMES, done_of, rows_of, seed_count
+from reports.tables import done_of, metric_name, rows_of, seed_count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,7 +40,7 @@ def arms_figure(study: Study, frame: pd.DataFrame, metric: str = "tpr@1e-4") -> 
         low, high = (min(seen), max(seen)) if seen else (0.0, 1.0)
         pad = max(0.06 * (high - low), 0.004)
         axes.set_xlim(low - pad, high + pad)
-        axes.set_xlabel(f"{METRIC_NAMES.get(metric, metric)} on test identities (point: one seed, bar: mean)")
+        axes.set_xlabel(f"{metric_name(metric)} on test identities (point: one seed, bar: mean)")
         axes.grid(axis="x")
         axes.tick_params(axis="y", length=0)
         return _png(figure)
@@ -118,7 +118,7 @@ def curves_figure(study: Study, curves: pd.DataFrame, metric: str = "tpr@1e-3") 
             axes.set_xlabel("samples seen")
             axes.grid(axis="y")
         left.set_title("training loss (running mean)")
-        right.set_title(f"{METRIC_NAMES.get(metric, metric)}, validation identities")
+        right.set_title(f"{metric_name(metric)}, validation identities")
         _legend(right, study)
         return _png(figure)
 
@@ -149,7 +149,7 @@ def ladder_figure(study: Study, frame: pd.DataFrame, x: pd.Series, metric: str =
             axes.set_xticks(sorted(set(means["x"])), [f"{value:,.6g}" for value in sorted(set(means["x"]))])
             axes.minorticks_off()
             axes.margins(x=0.12)
-        axes.set(xlabel=str(x.name), ylabel=f"{METRIC_NAMES.get(metric, metric)} on test identities")
+        axes.set(xlabel=str(x.name), ylabel=f"{metric_name(metric)} on test identities")
         axes.set_title("point: one seed, bar: mean")
         axes.grid(axis="y")
         _legend(axes, study)

@@ -11,7 +11,7 @@ import pandas as pd
 from reports.claims import Study, findings
 from reports.frame import STATES
 from reports.markdown import NONE, brief, code, escape, interval, number, table
-from reports.tables import METRIC_NAMES, arm_table, cost_table, difference_table
+from reports.tables import arm_table, cost_table, difference_table, metric_name
 from reports.verdicts import Estimate, primary_metric
 
 PUBLISHED_NOTE = (
@@ -67,7 +67,7 @@ def study_page(
 
 def contrast_label(estimate: Estimate) -> str:
     first, second = (code(arm) for arm in estimate.label)
-    metric = METRIC_NAMES.get(estimate.metric, estimate.metric.replace("_", " "))
+    metric = metric_name(estimate.metric)
     return f"{first} {'/' if estimate.is_ratio else '−'} {second} on {escape(metric)}"
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 from core.config import METRICS
 from core.store import write_atomic
 from reports.claims import Arm, Scaled, Study
-from reports.frame import STATES
+from reports.frame import SHIFTED, STATES
 from reports.markdown import NONE, code, escape, interval, number, spread, table
 from reports.stats import paired_interval
 from reports.verdicts import primary_metric
@@ -55,6 +55,13 @@ def seed_count(rows: pd.DataFrame) -> str:
     return f"{counts.get('done', 0)}" + (f" ({', '.join(others)})" if others else "")
 
 
+def metric_name(metric: str) -> str:
+    """A column of the frame as tables and figures show it."""
+    plain = metric.removeprefix("shifted.")
+    name = METRIC_NAMES.get(plain, plain.replace("_", " "))
+    return name if plain == metric else f"{name}, shifted captures"
+
+
 def published_cell(arm: Arm) -> str:
     """The record's TPR for an arm, with the version that it is from."""
     shown = []
@@ -68,16 +75,20 @@ def published_cell(arm: Arm) -> str:
 def arm_table(study: Study, frame: pd.DataFrame) -> str:
     """Metrics of every arm as mean ± SD over seeds, its difference to the baseline, and the published value."""
     primary, _ = primary_metric(study, frame)
-    name = METRIC_NAMES.get(primary, primary)
-    header = ["arm", "seeds", *METRIC_NAMES.values(), f"{name}, difference to the baseline", "published TPR@1e-4"]
+    name = metric_name(primary)
+    shown = list(METRICS)
+    if primary in SHIFTED and frame[SHIFTED[primary]].notna().any():
+        shown.append(SHIFTED[primary])
+    header = ["arm", "seeds", *(metric_name(metric) for metric in shown), f"{name}, difference to the baseline"]
+    header.append("published TPR@1e-4")
     rows = []
     for arm, declared in study.arms.items():
         done = done_of(frame, study, arm)
-        metrics = [spread(done[metric].tolist(), _DIGITS.get(metric, 3)) for metric in METRICS]
+        metrics = [spread(done[metric].tolist(), _DIGITS.get(metric, 3)) for metric in shown]
         seeds = seed_count(rows_of(frame, study, arm))
         difference = difference_cell(study, frame, arm, primary)
         rows.append([arm_name(study, arm), seeds, *metrics, difference, published_cell(declared)])
-    return table(header, rows, right=range(2, 2 + len(METRICS)))
+    return table(header, rows, right=range(2, 2 + len(shown)))
 
 
 def difference_cell(study: Study, frame: pd.DataFrame, arm: str, metric: str) -> str:

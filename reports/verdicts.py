@@ -13,16 +13,18 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from core.config import METRICS
+from core.support import ENOUGH_PAIRS
 from reports.claims import Contrast, Study, findings
-from reports.frame import ALLOWED, COSTS
+from reports.frame import COSTS, PAIRS, SHIFTED, TEACHER
 from reports.markdown import brief
 from reports.stats import Interval, paired_interval
 
 Outcome = Literal["not run", "inconclusive"]
-ENOUGH_FALSE_POSITIVES = 30  # below, the threshold at that FPR rests on too few pairs to mean much
 UNDECIDED = "This version prints the estimate and its interval; the rule that would decide is not built yet."
 DISTINCT_ARITHMETIC = 10.0  # times the relative error of the other arm: TF32 and bf16 are off by hundreds of times
 _NO_OP = "Nothing was compared:"
+_SHIFTED_PREFIX = "shifted."
 _LESS_IS_BETTER = ("seconds", "peak_memory_mb", "parameters", "size_mb", "flops_g")
 
 
@@ -97,30 +99,32 @@ def study_estimates(study: Study, frame: pd.DataFrame) -> list[Estimate]:
 
 def primary_metric(study: Study, frame: pd.DataFrame) -> tuple[str, str]:
     """The metric that a study's arms are compared on, after the fallback, and the note on that fallback."""
-    declared = next((one.metric for one in study.contrasts if one.metric in ALLOWED), "tpr@1e-4")
+    declared = next((one.metric for one in study.contrasts if one.metric in PAIRS), "tpr@1e-4")
     return supported_metric(declared, frame[frame["study"] == study.study])
 
 
 def supported_metric(metric: str, rows: pd.DataFrame) -> tuple[str, str]:
-    """`metric`, or the same at the next FPR that allows enough false positives in all `rows`, and why."""
-    if metric not in ALLOWED:
+    """`metric`, or the same at the next FPR that has enough identity pairs behind it in all `rows`, and why."""
+    prefix = _SHIFTED_PREFIX if metric.startswith(_SHIFTED_PREFIX) else ""
+    plain = metric.removeprefix(prefix)
+    if plain not in PAIRS:
         return metric, ""
-    ladder = list(ALLOWED)[list(ALLOWED).index(metric) :]
-    counts = {name: rows[ALLOWED[name]].min() for name in ladder}
+    ladder = list(PAIRS)[list(PAIRS).index(plain) :]
+    counts = {name: rows[PAIRS[name]].min() for name in ladder}
     # Unknown counts (nan) are no reason to leave the declared metric.
-    used = next((name for name in ladder if not counts[name] < ENOUGH_FALSE_POSITIVES), ladder[-1])
-    few = f"FPR {metric.split('@')[1]} allows only {counts[metric]:.0f} false positives on this test set"
-    weak = counts[used] < ENOUGH_FALSE_POSITIVES
-    if used == metric:
+    used = next((name for name in ladder if not counts[name] < ENOUGH_PAIRS), ladder[-1])
+    few = f"This test set has {counts[plain]:.0f} pairs of identities for FPR {plain.split('@')[1]}"
+    weak = counts[used] < ENOUGH_PAIRS
+    if used == plain:
         return metric, f"{few}: read it with care." if weak else ""
-    rest = f", and even that allows only {counts[used]:.0f}" if weak else ""
-    return used, f"{few} (under {ENOUGH_FALSE_POSITIVES}), so FPR {used.split('@')[1]} is read instead{rest}."
+    rest = f", and even that has only {counts[used]:.0f}" if weak else ""
+    return prefix + used, f"{few} (under {ENOUGH_PAIRS}), so FPR {used.split('@')[1]} is read instead{rest}."
 
 
 def _estimate(study: str, contrast: Contrast, rows: pd.DataFrame) -> Estimate:
     metric = contrast.metric.removeprefix("cost.")
     empty = Estimate(study, contrast, metric, None)
-    if metric not in (*ALLOWED, "auroc", "top1", *COSTS):
+    if metric not in (*METRICS, *SHIFTED.values(), *COSTS):
         return replace(empty, missing=f"No run records '{contrast.metric}'.")
     both = rows[rows["arm"].isin([contrast.better, contrast.than])]
     done = both[both["state"] == "done"]
@@ -131,12 +135,14 @@ def _estimate(study: str, contrast: Contrast, rows: pd.DataFrame) -> Estimate:
     empty = replace(empty, metric=metric)
     first, second = (done[done["arm"] == arm].set_index("seed")[metric].dropna() for arm in empty.label)
     seeds = sorted(set(first.index) & set(second.index))
+    if not seeds and done[metric].isna().all():
+        return replace(empty, missing=f"No run of '{study}' records '{metric}'.")
     if not seeds:
         return replace(empty, missing=f"No seed of '{study}' has both '{contrast.better}' and '{contrast.than}'.")
     if contrast.kind == "cost_ratio" and min(first.min(), second.min()) <= 0:
         return replace(empty, missing=f"'{contrast.metric}' of '{study}' is not positive, so it has no ratio.")
     interval = _interval(first.loc[seeds].to_numpy(), second.loc[seeds].to_numpy(), contrast.kind == "cost_ratio")
-    notes = (fallback, *_unpaired(both), _no_op(contrast, done))
+    notes = (fallback, *_unpaired(both), _no_op(contrast, done), _weak_teacher(contrast, metric, done))
     return replace(empty, interval=interval, seeds=tuple(seeds), notes=tuple(note for note in notes if note))
 
 
@@ -173,4 +179,18 @@ def _no_op(contrast: Contrast, done: pd.DataFrame) -> str:
     return (
         f"{_NO_OP} the arithmetic of '{contrast.better}' and '{contrast.than}' does not differ on this hardware "
         f"(relative error {brief(errors[0])} against {brief(errors[1])})."
+    )
+
+
+def _weak_teacher(contrast: Contrast, metric: str, done: pd.DataFrame) -> str:
+    """The gate of distillation: a teacher that verifies no better than the undistilled student has little to give."""
+    if metric not in TEACHER:
+        return ""
+    distilled, plain = (done[done["arm"] == arm] for arm in (contrast.better, contrast.than))
+    teacher, student = distilled[TEACHER[metric]].dropna(), plain[metric].dropna()
+    if teacher.empty or student.empty or plain[TEACHER[metric]].notna().any() or teacher.mean() > student.mean():
+        return ""
+    return (
+        f"The teacher alone is no better than '{contrast.than}' on this test set "
+        f"({teacher.mean():.3f} against {student.mean():.3f}): there is little to learn from it."
     )

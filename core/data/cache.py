@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import tempfile
 from collections.abc import Callable
@@ -11,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from core.data.rendering import Draw, Progress, draw_rows, processes_for
 from core.errors import UserError
-from core.store import write_atomic
+from core.store import publish, storage_failure, write_atomic
 
 
 def cache_dir(configured: str | None) -> Path:
@@ -41,23 +41,78 @@ def cached_array(folder: Path, name: str, description: str, build: Callable[[], 
         name: a short readable prefix of the file's name.
         description: everything that decides the content; its digest is the rest of the name.
 
-    A file that cannot be read, or whose bytes do not match the checksum beside it, is made anew.
+    Returns:
+        The array, mapped from its file: writing to it changes this process's copy only. A file that cannot
+        be read, or whose bytes do not match the checksum beside it, is made anew.
+
+    Raises:
+        RunFailure: `no_space` or `store_not_writable`; nothing half made is left behind.
     """
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as handle:
+            np.save(handle, np.ascontiguousarray(build()), allow_pickle=False)
+
+    return _entry(folder, name, description, write)
+
+
+def cached_images(
+    folder: Path, name: str, description: str, shape: tuple[int, ...], draw: Draw, progress: Progress | None = None
+) -> np.ndarray:
+    """The images (N, S, S, 3) uint8 that `draw` makes one by one, drawn by one process a core.
+
+    As `cached_array`; `name` is also what progress is reported of. Raises what `draw` raises, too.
+    """
+
+    def write(temporary: Path) -> None:
+        rows = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+        del rows
+        with temporary.open("r+b") as handle:
+            # A mapped file that runs out of disk kills the process that writes to it: take the space first.
+            size = os.fstat(handle.fileno()).st_size
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(handle.fileno(), 0, size)
+        draw_rows(temporary, draw, shape[0], name, progress, processes_for(shape[0]))
+
+    return _entry(folder, name, description, write)
+
+
+def _entry(folder: Path, name: str, description: str, write: Callable[[Path], None]) -> np.ndarray:
     digest = hashlib.sha256(description.encode()).hexdigest()[:16]
-    path = folder / f"{name}-{digest}.npy"
+    path = folder / f"{name.replace(' ', '-')}-{digest}.npy"
     checksum = path.with_suffix(".sha256")
+    if (array := _load(path, checksum)) is not None:
+        return array
+    temporary: Path | None = None
     try:
-        data = path.read_bytes()
-        if hashlib.sha256(data).hexdigest() == checksum.read_text().strip():
-            loaded: np.ndarray = np.load(io.BytesIO(data), allow_pickle=False)
-            return loaded
+        descriptor, made = tempfile.mkstemp(dir=folder, prefix=f".{path.stem}.", suffix=".npy")
+        os.close(descriptor)
+        temporary = Path(made)
+        write(temporary)
+        digest = _file_digest(temporary)
+        # The checksum goes last: an array without one is not trusted.
+        checksum.unlink(missing_ok=True)
+        publish(temporary, path)
+        write_atomic(checksum, digest.encode())
+    except OSError as error:
+        raise storage_failure(path, error) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+    made_now: np.ndarray = np.load(path, mmap_mode="c", allow_pickle=False)
+    return made_now
+
+
+def _load(path: Path, checksum: Path) -> np.ndarray | None:
+    try:
+        if checksum.read_text().strip() != _file_digest(path):
+            return None
+        loaded: np.ndarray = np.load(path, mmap_mode="c", allow_pickle=False)
+        return loaded
     except (OSError, ValueError, EOFError):
-        pass
-    array = np.ascontiguousarray(build())
-    buffer = io.BytesIO()
-    np.save(buffer, array, allow_pickle=False)
-    # The checksum goes last: an array without one is not trusted.
-    checksum.unlink(missing_ok=True)
-    write_atomic(path, buffer.getvalue())
-    write_atomic(checksum, hashlib.sha256(buffer.getvalue()).hexdigest().encode())
-    return array
+        return None
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

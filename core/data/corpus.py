@@ -7,7 +7,7 @@ content, so the split does not depend on file names or on their order.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,15 +16,16 @@ import numpy as np
 from core.config import DataConfig, EvalConfig
 from core.data import cache, folder
 from core.data.folder import ImageFile, Scan
+from core.data.rendering import Progress
 from core.data.sources import Documents, FolderDocuments, ProceduralDocuments
 from core.errors import UserError
-
-Progress = Callable[[str, int, int], None]  # what, done, total
+from core.support import support_note
 
 TEST_SHARE = 0.25
 VALIDATION_SHARE = 0.15
 MIN_FOLDER_IMAGES = 16
 _CAPTURE_SEED = 7_001
+_SHIFTED_SEED = 7_002
 
 
 @dataclass(frozen=True)
@@ -61,21 +62,26 @@ class Corpus:
     captures: int
     severity: float
     notes: dict[str, str]
+    shifted: bool = False
     skipped: int = 0
 
     def fingerprints(self) -> dict[str, str]:
-        return {
+        prints = {
             "train": self.train.fingerprint,
             "validation": _held_out_fingerprint(self.validation),
             "test": _held_out_fingerprint(self.test),
         }
+        # Left out where it is not read, so that keys of runs without it stay as they were.
+        return prints | ({"shifted": _held_out_fingerprint(self.test, shifted=True)} if self.shifted else {})
 
 
-def _held_out_fingerprint(held_out: Documents | RealCaptures) -> str:
+def _held_out_fingerprint(held_out: Documents | RealCaptures, shifted: bool = False) -> str:
     from core.data.capture import CAPTURE_VERSION
+    from core.data.shifted import SHIFTED_VERSION
 
-    simulated = "" if isinstance(held_out, RealCaptures) else f":captured-{CAPTURE_VERSION}"
-    return held_out.fingerprint + simulated
+    if isinstance(held_out, RealCaptures):
+        return held_out.fingerprint
+    return f"{held_out.fingerprint}:captured-{CAPTURE_VERSION}" + (f":shifted-{SHIFTED_VERSION}" if shifted else "")
 
 
 def corpus(data: DataConfig, evaluation: EvalConfig, cache_folder: Path) -> Corpus:
@@ -101,15 +107,22 @@ def corpus(data: DataConfig, evaluation: EvalConfig, cache_folder: Path) -> Corp
     if own_eval:
         validation, test = _own_evaluation(evaluation, cache_folder, data.strict)
     notes = {"train": note, "test": _describe(test, evaluation), "validation": _describe(validation, evaluation)}
-    return Corpus(train, validation, test, evaluation.captures, evaluation.severity, notes, skipped)
+    shifted = evaluation.shifted and not isinstance(test, RealCaptures)
+    return Corpus(train, validation, test, evaluation.captures, evaluation.severity, notes, shifted, skipped)
+
+
+def corpus_of_folders(folders: Sequence[str], cache_folder: Path) -> Corpus:
+    """The corpus that runs with `--data FOLDER...` and otherwise default settings are made of."""
+    return corpus(DataConfig(source=tuple(folders)), EvalConfig(), cache_folder)
 
 
 def _describe(held_out: Documents | RealCaptures, evaluation: EvalConfig) -> str:
     if isinstance(held_out, RealCaptures):
         identities = len({identity for _, identity in held_out.files})
-        return f"{identities} identities, {len(held_out.files)} captures of the user's own"
+        return f"{identities} identities, {len(held_out.files)} captures of the user's own ({support_note(identities)})"
     kind = "procedural documents" if isinstance(held_out, ProceduralDocuments) else "held-out images"
-    return f"{len(held_out)} {kind} x {evaluation.captures} simulated captures"
+    identities = len(held_out)
+    return f"{identities} {kind} x {evaluation.captures} simulated captures ({support_note(identities)})"
 
 
 def _split(found: Scan, evaluation: EvalConfig, sources: Sequence[str]) -> tuple[Sequence[ImageFile], ...]:
@@ -157,15 +170,54 @@ def _own_evaluation(
     return RealCaptures(made[0]), RealCaptures(made[1])
 
 
+@dataclass(frozen=True)
+class _Clean:
+    """Draws a training image."""
+
+    documents: Documents
+    size: int
+
+    def __call__(self, index: int) -> np.ndarray:
+        return self.documents.clean(index, self.size)
+
+
+@dataclass(frozen=True)
+class _Simulated:
+    """Draws a capture: `count` of each document, one after another."""
+
+    documents: Documents
+    count: int
+    size: int
+    severity: float
+    shifted: bool
+
+    def __call__(self, index: int) -> np.ndarray:
+        from core.data.capture import capture
+        from core.data.shifted import shifted_capture
+
+        identity, number = divmod(index, self.count)
+        rng = np.random.default_rng([_SHIFTED_SEED if self.shifted else _CAPTURE_SEED, identity, number])
+        photograph = shifted_capture if self.shifted else capture
+        return photograph(self.documents.page(identity, number, self.size), rng, self.size, self.severity)
+
+
+@dataclass(frozen=True)
+class _Own:
+    """Reads a capture that the user has."""
+
+    files: tuple[tuple[ImageFile, int], ...]
+    size: int
+
+    def __call__(self, index: int) -> np.ndarray:
+        return folder.squash(folder.decode(self.files[index][0].path), self.size)
+
+
 def pool_images(source: Corpus, size: int, cache_folder: Path, progress: Progress | None = None) -> np.ndarray:
     """The clean training images, (P, size, size, 3) uint8, from the cache where they are there."""
     count = len(source.train)
-
-    def build() -> np.ndarray:
-        return _fill(count, size, "images", progress, lambda index: source.train.clean(index, size))
-
     description = f"pool {source.train.fingerprint} {count} {size}"
-    return cache.cached_array(cache_folder, "pool", description, build)
+    draw = _Clean(source.train, size)
+    return cache.cached_images(cache_folder, "pool", description, (count, size, size, 3), draw, progress)
 
 
 def captures(
@@ -175,38 +227,23 @@ def captures(
     cache_folder: Path,
     progress: Progress | None = None,
     severity: float = 1.0,
+    shifted: bool = False,
 ) -> Captures:
-    """Captures of held-out identities, simulated (`count` of each) or the user's own."""
+    """Captures of held-out identities, simulated (`count` of each) or the user's own.
+
+    Args:
+        severity: of simulated captures, in (0, 1].
+        shifted: with corruptions that neither training nor the usual captures have (`core.data.shifted`).
+    """
+    draw: _Own | _Simulated
     if isinstance(held_out, RealCaptures):
-        files = held_out.files
-        identities = np.array([identity for _, identity in files], np.int64)
-        total = len(files)
-
-        def make(index: int) -> np.ndarray:
-            return folder.squash(folder.decode(files[index][0].path), size)
-
+        identities = np.array([identity for _, identity in held_out.files], np.int64)
+        draw = _Own(held_out.files, size)
     else:
         identities = np.repeat(np.arange(len(held_out), dtype=np.int64), count)
-        total = len(identities)
-
-        def make(index: int) -> np.ndarray:
-            from core.data.capture import capture
-
-            identity, number = divmod(index, count)
-            rng = np.random.default_rng([_CAPTURE_SEED, identity, number])
-            return capture(held_out.page(identity, number, size), rng, size, severity)
-
-    description = f"captures {_held_out_fingerprint(held_out)} {total} {count} {size} {severity}"
-    images = cache.cached_array(
-        cache_folder, "captures", description, lambda: _fill(total, size, "captures", progress, make)
-    )
+        draw = _Simulated(held_out, count, size, severity, shifted)
+    total = len(identities)
+    name = "shifted captures" if shifted else "captures"
+    description = f"{name} {_held_out_fingerprint(held_out, shifted)} {total} {count} {size} {severity}"
+    images = cache.cached_images(cache_folder, name, description, (total, size, size, 3), draw, progress)
     return Captures(images, identities)
-
-
-def _fill(count: int, size: int, what: str, progress: Progress | None, make: Callable[[int], np.ndarray]) -> np.ndarray:
-    out = np.empty((count, size, size, 3), np.uint8)
-    for index in range(count):
-        out[index] = make(index)
-        if progress and (index % 16 == 15 or index == count - 1):
-            progress(what, index + 1, count)
-    return out

@@ -5,21 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
+from core.data.image_file import decode as decode
 from core.errors import RunFailure, UserError
 from core.store import write_atomic
 
-MAX_PIXELS = 50_000_000
-MASTER_SIDE = 256  # captures are simulated from images of at most this many pixels a side
-_SCAN_VERSION = 1
+Progress = Callable[[str, int, int], None]  # what, done, total
+
+_SCAN_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -55,53 +55,80 @@ class Scan:
         return f"{len(self.skipped)} skipped ({', '.join(f'{n} {reason}' for reason, n in reasons.most_common())})"
 
 
-def decode(path: Path) -> Image.Image:
-    """The image upright, in RGB, over white where it is transparent, at most `MASTER_SIDE` pixels a side.
-
-    Raises:
-        ValueError: with a short reason: not an image, too large, damaged.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of large images; the limit here is ours
-            with Image.open(path) as opened:
-                if opened.width * opened.height > MAX_PIXELS:
-                    raise ValueError(f"over {MAX_PIXELS // 1_000_000} megapixels")
-                opened.draft("RGB", (2 * MASTER_SIDE, 2 * MASTER_SIDE))
-                image = ImageOps.exif_transpose(opened)
-                if image.mode.startswith("I;16") or image.mode == "I":
-                    image = Image.fromarray((np.asarray(image).clip(0, 65535) // 256).astype(np.uint8))
-                if image.mode in ("P", "LA", "PA", "RGBA", "La", "RGBa"):
-                    image = image.convert("RGBA")
-                    image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-                image = image.convert("RGB")
-    except Image.DecompressionBombError:
-        raise ValueError(f"over {MAX_PIXELS // 1_000_000} megapixels") from None
-    except UnidentifiedImageError:
-        raise ValueError("not an image" if path.stat().st_size else "empty file") from None
-    except PermissionError:
-        raise ValueError("not readable") from None
-    except ValueError:
-        raise
-    except Exception as error:  # decoders raise whatever they like on damaged input
-        raise ValueError("damaged image") from error
-    image.thumbnail((MASTER_SIDE, MASTER_SIDE), Image.Resampling.BILINEAR)
-    return image
-
-
 def squash(image: Image.Image, size: int) -> np.ndarray:
     """The image resized to a square, as the record does: (size, size, 3) uint8."""
     return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(parent) / name for name in sorted(names) if not name.startswith("."))
+def _list(folder: Path) -> tuple[list[Path], list[tuple[str, str]]]:
+    """(files, folders that are not entered with the reason). Names that start with a dot are passed over."""
+    files: list[Path] = []
+    skipped: list[tuple[str, str]] = []
+
+    def unreadable(error: OSError) -> None:
+        skipped.append((str(error.filename), "folder not readable"))
+
+    for parent, folders, names in os.walk(folder, onerror=unreadable):
+        inside = [(name, Path(parent) / name) for name in sorted(folders) if not name.startswith(".")]
+        # Links to folders may lead in circles, so they are not followed.
+        skipped += [(str(path), "link to a folder") for _, path in inside if path.is_symlink()]
+        folders[:] = [name for name, path in inside if not path.is_symlink()]
+        files += [Path(parent) / name for name in sorted(names) if not name.startswith(".")]
+    return files, skipped
 
 
-def scan(sources: Sequence[str], cache: Path, *, option: str = "--data", strict: bool = False) -> Scan:
-    """Find and check the images under the folders; remembered until a file's size or time changes.
+def find(sources: Sequence[str], cache: Path, *, option: str = "--data", progress: Progress | None = None) -> Scan:
+    """Find and check the images under the folders, which may be none; remembered until a file changes.
+
+    Args:
+        option: the command-line option to name in errors.
+
+    Raises:
+        UserError: a missing folder or an empty one.
+    """
+    files: list[Path] = []
+    skipped: list[tuple[str, str]] = []
+    for source in sources:
+        folder = Path(source)
+        if not folder.is_dir():
+            raise UserError(f"{option}: '{source}' is not a folder")
+        inside, left_out = _list(folder)
+        if not inside and not left_out:
+            raise UserError(f"{option}: '{source}' is empty")
+        files += inside
+        skipped += left_out
+    stamps = [_stamp(path) for path in files]
+    identity = hashlib.sha256(json.dumps([_SCAN_VERSION, stamps, skipped]).encode()).hexdigest()[:16]
+    remembered = cache / f"scan-{identity}.json"
+    if (recalled := _recall(remembered)) is not None:
+        return recalled
+    result = _check(files, skipped, progress)
+    try:
+        write_atomic(remembered, _dump(result))
+    except RunFailure as failure:
+        raise UserError(failure.message) from None
+    return result
+
+
+def _stamp(path: Path) -> tuple[str | int, ...]:
+    """What changes when the file does. Paths count as given, too: that is how a remembered scan names them."""
+    named = (str(path), str(path.absolute()))
+    try:
+        status = path.stat()
+    except OSError:
+        return named
+    return (*named, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_mode)
+
+
+def scan(
+    sources: Sequence[str],
+    cache: Path,
+    *,
+    option: str = "--data",
+    strict: bool = False,
+    progress: Progress | None = None,
+) -> Scan:
+    """`find`, where there must be something to use.
 
     Args:
         option: the command-line option to name in errors.
@@ -110,24 +137,7 @@ def scan(sources: Sequence[str], cache: Path, *, option: str = "--data", strict:
     Raises:
         UserError: a missing folder, a folder without images, or skipped files under `strict`.
     """
-    files: list[Path] = []
-    for source in sources:
-        folder = Path(source)
-        if not folder.is_dir():
-            raise UserError(f"{option}: '{source}' is not a folder")
-        found = list(_files(folder))
-        if not found:
-            raise UserError(f"{option}: '{source}' is empty")
-        files.extend(found)
-    stats = [(str(path.absolute()), path.stat().st_size, path.stat().st_mtime_ns) for path in files if path.exists()]
-    identity = hashlib.sha256(json.dumps([_SCAN_VERSION, stats]).encode()).hexdigest()[:16]
-    remembered = cache / f"scan-{identity}.json"
-    result = _recall(remembered) or _check(files)
-    if not remembered.exists():
-        try:
-            write_atomic(remembered, _dump(result))
-        except RunFailure as failure:
-            raise UserError(failure.message) from None
+    result = find(sources, cache, option=option, progress=progress)
     if not result.images:
         raise UserError(f"{option}: no readable image in {', '.join(sources)}; {result.skipped_note()}")
     if strict and result.skipped:
@@ -136,20 +146,23 @@ def scan(sources: Sequence[str], cache: Path, *, option: str = "--data", strict:
     return result
 
 
-def _check(files: Sequence[Path]) -> Scan:
+def _check(files: Sequence[Path], left_out: Sequence[tuple[str, str]], progress: Progress | None) -> Scan:
     images: dict[str, ImageFile] = {}
-    skipped: list[tuple[str, str]] = []
-    for path in files:
+    skipped = list(left_out)
+    for number, path in enumerate(files, 1):
         try:
             decode(path)
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            with path.open("rb") as handle:
+                digest = hashlib.file_digest(handle, "sha256").hexdigest()
         except (ValueError, OSError) as error:
             skipped.append((str(path), str(error) if isinstance(error, ValueError) else "not readable"))
-            continue
-        if digest in images:
-            skipped.append((str(path), "duplicate"))
         else:
-            images[digest] = ImageFile(path, digest)
+            if digest in images:
+                skipped.append((str(path), "duplicate"))
+            else:
+                images[digest] = ImageFile(path, digest)
+        if progress and (number % 16 == 0 or number == len(files)):
+            progress("checking images", number, len(files))
     return Scan(tuple(images[digest] for digest in sorted(images)), tuple(skipped))
 
 

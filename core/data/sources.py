@@ -52,6 +52,11 @@ class ProceduralDocuments:
     def __len__(self) -> int:
         return self.count
 
+    @staticmethod
+    def train_seed() -> int:
+        """The generator's seed of the train split."""
+        return _SPLIT_SEEDS["train"]
+
     def template(self, index: int) -> int:
         """The generator's template of a document.
 

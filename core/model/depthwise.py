@@ -45,7 +45,8 @@ class SmallDepthwiseConv2d(nn.Conv2d):
         # One more tap that is always zero stands for pairs of positions without a kernel entry.
         kernel = functional.pad(self.weight.reshape(channels, -1), (0, 1))
         matrices = kernel.index_select(1, taps).view(channels, height * width, rows * columns)
-        positions = input.permute(1, 0, 2, 3).reshape(channels, batch, height * width)
+        # A view of channels-last memory has no unit stride in its matrices, which a batched product copies one by one.
+        positions = input.permute(1, 0, 2, 3).reshape(channels, batch, height * width).contiguous()
         product = torch.bmm(positions, matrices)
         if product.requires_grad:
             # Its gradient comes permuted, and a batched product of permuted matrices copies them one by one.

@@ -12,7 +12,7 @@ from tests.ablations.conftest import CommandLine
 
 
 def test_pretrain_writes_weights_and_their_card(cli: CommandLine) -> None:
-    words = ["--samples", "256", "--patterns", "64", "--image-size", "32", "--out", "made"]
+    words = ["--samples", "256", "--classes", "64", "--image-size", "32", "--out", "made"]
     assert cli("pretrain", *words) == 0
     card = yaml.safe_load(Path("made/lcnet_050.yaml").read_text())
     assert card["recipe"]["samples"] == 256
@@ -22,5 +22,5 @@ def test_pretrain_writes_weights_and_their_card(cli: CommandLine) -> None:
 
 
 def test_unknown_backbone(cli: CommandLine) -> None:
-    assert cli("pretrain", "--backbone", "lcnet_777", "--patterns", "64", "--image-size", "32") == 1
+    assert cli("pretrain", "--backbone", "lcnet_777", "--classes", "64", "--image-size", "32") == 1
     assert cli.err.strip().splitlines()[-1].startswith("error: model.backbone: timm has no 'lcnet_777'")

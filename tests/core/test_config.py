@@ -27,6 +27,7 @@ OTHER: dict[str, Any] = {
     "optim.batch_size": 32, "optim.samples": 640, "optim.warmup": 0, "optim.clip": 1,
     "eval.source": ["elsewhere"], "eval.identities": 10, "eval.validation_identities": 10, "eval.captures": 3,
     "eval.severity": 1,
+    "eval.shifted": False,
     "eval.points": 2,
     "runtime.device": "cuda", "runtime.threads": 2, "runtime.cache_dir": "/somewhere",
     "seed": 1,

@@ -50,6 +50,7 @@ def result_of(config: RunConfig, key: str, separation: float, rng: np.random.Gen
     flat = config.model.neck == "flatten"
     result = {
         "key": key, "seed": config.seed, "config": config.model_dump(mode="json"), "metrics": metrics(separation),
+        "shifted": metrics(separation - 0.6),
         "validation": {name: curve[-1][name] for name in ("tpr@1e-4", "tpr@1e-3", "tpr@1e-2", "auroc", "top1")},
         "cost": {
             "seconds": 60 + float(rng.normal()), "train_seconds": 52.0, "samples": samples,
@@ -60,15 +61,15 @@ def result_of(config: RunConfig, key: str, separation: float, rng: np.random.Gen
         },
         "curve": curve,
         "test": {
-            "identities": 300, "captures": 1500, "positive_pairs": 3000, "negative_pairs": 1121250,
-            "identity_pairs": 44850, "allowed": {"1e-4": 112, "1e-3": 1121, "1e-2": 11212},
+            "identities": 1000, "captures": 5000, "positive_pairs": 10000, "negative_pairs": 12487500,
+            "identity_pairs": 499500, "allowed": {"1e-4": 1248, "1e-3": 12487, "1e-2": 124875},
         },
         "manipulation": {"precision": {
             "mode": config.precision.mode, "device": "cpu", "linear_error": 3e-7, "reference_error": 3e-7,
             "took_effect": config.precision.mode == "highest",
         }},
         "inputs": {"train": "procedural:ab12", "test": "procedural:ab12", "pretrained": "none", "teacher": "none"},
-        "data": {"train": "400 of 600 procedural documents", "test": "300 procedural documents x 5 captures"},
+        "data": {"train": "400 of 600 procedural documents", "test": "1000 procedural documents x 5 captures"},
         "environment": {
             "python": "3.11.7", "torch": "2.15.0", "timm": "1.0.31", "numpy": "2.3.0", "device": "cpu",
             "hardware": "AMD EPYC", "threads": 1, "system": "Linux x86_64", "git": None, "code": "c0ffee123456",

@@ -36,7 +36,8 @@ def test_a_done_row_holds_the_numbers_of_its_result(world: Any) -> None:
     assert {name: found[name] for name in METRICS} == result["metrics"]
     assert found["validation tpr@1e-3"] == result["validation"]["tpr@1e-3"] != result["metrics"]["tpr@1e-3"]
     assert found["samples_per_second"] == result["cost"]["samples_per_second"]
-    assert found["allowed@1e-4"] == 112
+    assert found["pairs@1e-4"] == pytest.approx(49.95)
+    assert found["shifted.auroc"] == result["shifted"]["auroc"] < found["auroc"]
     assert (found["key"], found["device"], found["hardware"]) == (cell.key, "cpu", "AMD EPYC")
     assert found["precision_took_effect"] is False
 

@@ -53,8 +53,8 @@ def test_the_index_has_one_row_for_each_finding_and_decides_nothing(report: tupl
 def test_the_index_says_what_was_run(report: tuple[Any, Path]) -> None:
     text = (report[1] / "index.md").read_text()
     for told in (
-        "`quick`", "`python -m ablations run norm`", "384 procedural documents", "300 identities",
-        "112 at FPR 1e-4, 1,121 at FPR 1e-3, 11,212 at FPR 1e-2", "cpu on AMD EPYC", "torch 2.15.0",
+        "`quick`", "`python -m ablations run norm`", "384 procedural documents", "1,000 identities",
+        "50 at FPR 1e-4, 500 at FPR 1e-3, 4,995 at FPR 1e-2", "cpu on AMD EPYC", "torch 2.15.0",
         "15 different runs: 13 done, 1 failed, 1 missing", "diverged: the loss is nan at step 412 of 1000",
         "neither cached nor reachable", "1 in 10,000 pairs", "one run each", "7 identities",
         "selected on that test set", "healthy",

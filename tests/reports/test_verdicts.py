@@ -8,7 +8,7 @@ import pytest
 
 from core.config import METRICS
 from reports.claims import Arm, Contrast, Study, findings
-from reports.frame import ALLOWED, COLUMNS, COSTS, build_frame
+from reports.frame import COLUMNS, COSTS, PAIRS, TEACHER, build_frame
 from reports.stats import paired_interval
 from reports.verdicts import judge, primary_metric, study_estimates
 
@@ -21,7 +21,7 @@ def study_of(*contrasts: Contrast, arms: tuple[str, ...] = ("a", "b")) -> Study:
 def frame_of(rows: list[dict[str, Any]]) -> pd.DataFrame:
     """Done rows of study ``s`` with unremarkable numbers, changed by each of `rows`."""
     plain: dict[str, Any] = dict.fromkeys((*METRICS, *COSTS), 1.0) | {"tpr@1e-3": 0.7, "tpr@1e-2": 0.8}
-    plain |= dict.fromkeys(ALLOWED.values(), 100.0)
+    plain |= dict.fromkeys(PAIRS.values(), 100.0)
     head = {"study": "s", "state": "done", "reason": "", "key": "0" * 16, "precision": "medium"}
     return pd.DataFrame([{**plain, **head, **row} for row in rows], columns=list(COLUMNS))
 
@@ -115,14 +115,14 @@ def test_an_arm_outside_the_report_and_a_metric_that_is_not_recorded() -> None:
         ((30, 300, 3000), "tpr@1e-4", None),
         ((29, 290, 2900), "tpr@1e-3", "FPR 1e-3 is read instead."),
         ((0, 8, 80), "tpr@1e-2", "FPR 1e-2 is read instead."),
-        ((0, 0, 8), "tpr@1e-2", "and even that allows only 8"),
+        ((0, 0, 8), "tpr@1e-2", "and even that has only 8"),
     ],
 )
 def test_few_false_positives_move_the_reading_to_the_next_fpr(
     counts: tuple[int, ...], used: str, told: str | None
 ) -> None:
-    allowed = dict(zip(ALLOWED.values(), counts, strict=True))
-    frame = frame_of(pairs("tpr@1e-4", [0.5, 0.6], [0.4, 0.45], **allowed))
+    support = dict(zip(PAIRS.values(), counts, strict=True))
+    frame = frame_of(pairs("tpr@1e-4", [0.5, 0.6], [0.4, 0.45], **support))
     (one,) = study_estimates(study_of(CLAIM), frame)
     assert one.metric == used
     assert primary_metric(study_of(CLAIM), frame)[0] == used
@@ -130,12 +130,12 @@ def test_few_false_positives_move_the_reading_to_the_next_fpr(
         assert one.notes == ()
     else:
         assert told in one.notes[0]
-        assert f"allows only {counts[0]} " in one.notes[0]
+        assert f"has {counts[0]} pairs of identities for FPR 1e-4" in one.notes[0]
 
 
 def test_the_weakest_test_set_decides_on_the_fallback() -> None:
     rows = pairs("tpr@1e-4", [0.5, 0.6], [0.4, 0.45])
-    rows[3]["allowed@1e-4"] = 5
+    rows[3]["pairs@1e-4"] = 5
     (one,) = study_estimates(study_of(CLAIM), frame_of(rows))
     assert one.metric == "tpr@1e-3"
 
@@ -163,3 +163,37 @@ def test_a_precision_that_changed_nothing_is_said(error: float, idle: bool) -> N
     found = next(one for one in judge([study_of(CLAIM)], frame_of(rows)) if one.finding == CLAIM.finding)
     assert found.verdict == "inconclusive"
     assert ("does not differ on this hardware" in found.reason) is idle
+
+
+def distilled(teacher: float) -> pd.DataFrame:
+    rows = pairs("tpr@1e-4", [0.5, 0.6], [0.4, 0.5])
+    return frame_of([row | ({TEACHER["tpr@1e-4"]: teacher} if row["arm"] == "a" else {}) for row in rows])
+
+
+@pytest.mark.parametrize(("teacher", "weak"), [(0.3, True), (0.45, True), (0.46, False), (0.9, False)])
+def test_a_teacher_no_better_than_the_undistilled_student_is_told(teacher: float, weak: bool) -> None:
+    claim = Contrast(finding="8_clip", better="a", than="b")
+    (one,) = study_estimates(study_of(claim), distilled(teacher))
+    assert any("The teacher alone is no better than 'b'" in note for note in one.notes) == weak
+
+
+def test_two_distilled_arms_are_not_held_against_their_teacher() -> None:
+    rows = pairs("tpr@1e-4", [0.5, 0.6], [0.4, 0.5], **{TEACHER["tpr@1e-4"]: 0.1})
+    (one,) = study_estimates(study_of(Contrast(finding="8_clip", better="a", than="b")), frame_of(rows))
+    assert one.notes == ()
+
+
+def test_shifted_captures_fall_back_with_the_others() -> None:
+    claim = Contrast(finding="8_clip", better="a", than="b", metric="shifted.tpr@1e-4")
+    support = dict(zip(PAIRS.values(), (5, 50, 500), strict=True))
+    rows = pairs("shifted.tpr@1e-3", [0.5, 0.6], [0.4, 0.45], **support)
+    (one,) = study_estimates(study_of(claim), frame_of(rows))
+    assert one.metric == "shifted.tpr@1e-3"
+    assert one.interval is not None
+    assert one.interval.estimate == pytest.approx(0.125)
+
+
+def test_a_metric_that_no_run_has_is_said_to_be_missing() -> None:
+    claim = Contrast(finding="8_clip", better="a", than="b", metric="shifted.tpr@1e-4")
+    (one,) = study_estimates(study_of(claim), frame_of(pairs("tpr@1e-4", [0.5], [0.4])))
+    assert one.missing == "No run of 's' records 'shifted.tpr@1e-4'."

@@ -17,7 +17,7 @@ def ticket(canvas: Canvas, s: Skeleton, lv: Livery) -> list[Slot]:
     """Admission or travel ticket: main part and a stub, big title, place, seat and a code."""
     draw_ground(canvas, lv, 0.3)
     if "picture" in s.parts:
-        draw_art(canvas, lv, 0.4)
+        lv = draw_art(canvas, lv, 0.4)
     stub = (0.22 + 0.08 * s.dials[0]) * canvas.width if "stub" in s.parts else 0.0
     edge = stub if s.mirrored else canvas.width - stub
     if stub:
@@ -32,17 +32,19 @@ def ticket(canvas: Canvas, s: Skeleton, lv: Livery) -> list[Slot]:
     radius = 0.17 * canvas.height
     draw_emblem(canvas, lv.emblem, x0 + radius, 8 + radius, radius, lv.accent, lv.ground, s.frame)
     canvas.text(
-        x0 + 2 * radius + 7, 8, transliterate(lv.title, s.script), s.faces[1], 16, lv.ink, fit=w - 2 * radius - 8
+        x0 + 2 * radius + 7, 8, transliterate(lv.title, s.script), s.faces.title, 16, lv.ink, fit=w - 2 * radius - 8
     )
-    canvas.text(x0 + 2 * radius + 7, 27, lv.subtitle.upper(), s.faces[0], 10, lv.ink, fit=w - 2 * radius - 8)
+    canvas.text(x0 + 2 * radius + 7, 27, lv.subtitle.upper(), s.faces.text, 10, lv.ink, fit=w - 2 * radius - 8)
     slots = []
     y, columns = canvas.height * 0.5, 2 + int(3 * s.dials[2])
     for k in range(columns):
         x = x0 + k * w / columns
-        canvas.text(x, y, ("From", "To", "Date", "Seat", "Gate")[(k + int(5 * s.dials[3])) % 5], s.faces[0], 7, lv.ink)
+        canvas.text(
+            x, y, ("From", "To", "Date", "Seat", "Gate")[(k + int(5 * s.dials[3])) % 5], s.faces.text, 7, lv.ink
+        )
         kind = ("place", "place", "date", "number")[k % 4]
-        slots.append(Slot(kind, x, y + 9, w / columns - 6, 11, lv.ink, s.faces[1], 11, pattern="##@"))
-    slots.append(Slot("name", x0, canvas.height * 0.8, 0.4 * w, 10, lv.ink, s.faces[0], 10, script=s.script))
+        slots.append(Slot(kind, x, y + 9, w / columns - 6, 11, lv.ink, s.faces.bold, 11, pattern="##@"))
+    slots.append(Slot("name", x0, canvas.height * 0.8, 0.4 * w, 10, lv.ink, s.faces.text, 10, script=s.script))
     if stub:
         left = 4 if s.mirrored else edge + 6
         if "barcode" in s.parts:
@@ -52,8 +54,20 @@ def ticket(canvas: Canvas, s: Skeleton, lv: Livery) -> list[Slot]:
                 canvas, lv.emblem, left + stub / 2 - 4, canvas.height * 0.35, 0.3 * stub, lv.accent, lv.ground, s.frame
             )
             slots.append(
-                Slot("number", left, canvas.height * 0.72, stub - 12, 12, lv.ink, "mono-bold", 12, pattern="########")
+                Slot(
+                    "number",
+                    left,
+                    canvas.height * 0.72,
+                    stub - 12,
+                    12,
+                    lv.ink,
+                    s.faces.mono_bold,
+                    12,
+                    pattern="########",
+                )
             )
+    elif "barcode" in s.parts:
+        slots.append(Slot("barcode", x0 + 0.45 * w, canvas.height * 0.78, 0.36 * w, 0.17 * canvas.height))
     if "payment code" in s.parts:
         slots.append(Slot("matrix code", x0 + w - 34, canvas.height - 40, 34, 34))
     return slots
@@ -61,7 +75,7 @@ def ticket(canvas: Canvas, s: Skeleton, lv: Livery) -> list[Slot]:
 
 def certificate(canvas: Canvas, s: Skeleton, lv: Livery) -> list[Slot]:
     """Framed award: ornament border, centred title, holder's name, seal and signatures."""
-    draw_ground(canvas, lv, 0.18 * s.dials[0])
+    draw_ground(canvas, lv, 0.1 + 0.15 * s.dials[0])
     cx, wide, tall = canvas.width / 2, canvas.width, canvas.height
     margin = 5 + 5 * s.dials[1]
     thick = 3 + int(8 * s.dials[2])
@@ -79,19 +93,21 @@ def certificate(canvas: Canvas, s: Skeleton, lv: Livery) -> list[Slot]:
     top = inset + 6
     draw_emblem(canvas, lv.emblem, cx, top + radius, radius, lv.accent, lv.ground, s.frame)
     y = top + 2 * radius + 2
-    face = s.faces[1] if s.script != "latin" or s.dials[6] < 0.5 else "serif-italic"
+    face = s.faces.title if s.script != "latin" or s.dials[6] < 0.5 else s.faces.italic
     canvas.text(cx, y, transliterate(lv.title, s.script), face, 19, lv.ink, "centre", wide - 2 * inset - 16)
     canvas.text(
-        cx, y + 24, transliterate(lv.subtitle, s.script), s.faces[0], 8, lv.ink, "centre", wide - 2 * inset - 16
+        cx, y + 24, transliterate(lv.subtitle, s.script), s.faces.text, 8, lv.ink, "centre", wide - 2 * inset - 16
     )
-    slots = [Slot("name", cx, y + 38, wide - 2 * inset - 30, 14, lv.accent, s.faces[1], 14, "centre", script=s.script)]
+    slots = [
+        Slot("name", cx, y + 38, wide - 2 * inset - 30, 14, lv.accent, s.faces.bold, 14, "centre", script=s.script)
+    ]
     canvas.box(cx - 60, y + 56, 120, 0, lv.ink)
     if tall > wide:
         paragraph(canvas, s, lv, inset + 12, y + 66, wide - 2 * inset - 24, 5)
     foot = tall - inset - 24
     if "signature" in s.parts:
         slots.append(Slot("signature", inset + 10, foot - 4, 52, 16, (28, 36, 110)))
-    slots.append(Slot("date", wide - inset - 10, foot + 8, 60, 8, lv.ink, s.faces[0], 8, "right"))
+    slots.append(Slot("date", wide - inset - 10, foot + 8, 60, 8, lv.ink, s.faces.text, 8, "right"))
     if "seal" in s.parts:
         x = cx if s.dials[7] < 0.4 else wide - inset - 34
         draw_emblem(canvas, "sun", x, foot - 2, 17, lv.second, lv.ground)

@@ -1,12 +1,16 @@
 """The large art of cards and tickets, in three colours."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
+from PIL import Image
 
 from core.data.layouts.canvas import Canvas, Colour, mix
+from core.data.layouts.fonts import families
 from core.data.layouts.grounds import cloud
 from core.data.layouts.livery import Livery
+from core.data.layouts.scenery import SCENES, paint_scene
 
 _STEPS = np.linspace(0.0, 1.0, 48)
 
@@ -64,11 +68,13 @@ def _skyline(canvas: Canvas, c: list[Colour], d: np.ndarray) -> None:
 def _letter(canvas: Canvas, c: list[Colour], d: np.ndarray) -> None:
     size = (120, 150, 190)[int(3 * d[20])]
     glyph = "ABDEGJKMNQRSVWXYZ1234789&"[int(25 * d[21])]
+    typefaces = families("sans", "serif", "display")
+    face = typefaces[int(len(typefaces) * d[24])].faces[1 + int(2 * d[25])]
     canvas.text(
         canvas.width * (0.35 + 0.4 * d[22]),
         -0.2 * size * d[23],
         glyph,
-        ("serif-italic", "sans-bold", "stix-bold")[int(3 * d[24])],
+        face,
         size,
         c[0],
         "centre",
@@ -121,7 +127,7 @@ def _mosaic(canvas: Canvas, c: list[Colour], d: np.ndarray) -> None:
                 canvas.box(column * pitch, row * pitch, pitch - 2, pitch - 2, c[int(draw * 31) % 3])
 
 
-def _picture(canvas: Canvas, c: list[Colour], d: np.ndarray) -> None:
+def _patches(canvas: Canvas, c: list[Colour], d: np.ndarray) -> None:
     canvas.image.paste(c[0], (0, 0), cloud(canvas, d, (6 + int(10 * d[20]), 5 + int(6 * d[21]))))
     canvas.image.paste(c[2], (0, 0), cloud(canvas, d[::-1], (4, 3)).point(lambda v: max(0, 2 * v - 255)))
 
@@ -145,13 +151,33 @@ _ARTS: dict[str, Callable[[Canvas, list[Colour], np.ndarray], None]] = {
     "waves": _waves,
     "contours": _contours,
     "mosaic": _mosaic,
-    "picture": _picture,
+    "patches": _patches,
     "arcs": _arcs,
 }
 
 
-def draw_art(canvas: Canvas, livery: Livery, strength: float) -> None:
-    """The large art in three colours at `strength` of their difference from the ground."""
+def draw_art(canvas: Canvas, livery: Livery, strength: float) -> Livery:
+    """The large art in three colours at `strength` of their difference from the ground.
+
+    Returns the livery to print with: on a photo-like scene the ink and the accent follow the scene's brightness.
+    """
+    if livery.art_kind in SCENES:
+        share = strength if strength < 0.3 else min(0.95, 0.3 + strength)
+        tints = (livery.second, livery.accent, livery.ground)
+        paint_scene(canvas, livery.art_kind, tints, int(livery.dials[20] * 2**53), share)
+        return _legible(canvas, livery)
     bright = (255, 255, 255) if livery.dials[30] < 0.5 else livery.accent
     colours = [mix(livery.ground, colour, strength) for colour in (livery.second, bright, livery.accent)]
     _ARTS[livery.art_kind](canvas, colours, livery.dials)
+    return livery
+
+
+def _legible(canvas: Canvas, livery: Livery) -> Livery:
+    mean = np.asarray(canvas.image.resize((8, 8), Image.Resampling.BOX)).mean(axis=(0, 1))
+    ground = (int(mean[0]), int(mean[1]), int(mean[2]))
+    dark = sum(ground) < 420
+    ink = (245, 245, 240) if dark else mix(livery.ink, (16, 16, 24), 0.8)
+    accent = livery.accent
+    if abs(sum(accent) - sum(ground)) < 180:
+        accent = mix(accent, ink, 0.65)
+    return replace(livery, ground=ground, ink=ink, accent=accent)

@@ -22,16 +22,16 @@ def invoice(canvas: Canvas, s: Skeleton, lv: Livery) -> list[Slot]:
         left + (w if s.mirrored else 0),
         y,
         transliterate("INVOICE", s.script),
-        s.faces[1],
+        s.faces.bold,
         14,
         lv.accent,
         "right" if s.mirrored else "left",
     )
     x = left if s.dials[7] < 0.5 else left + 0.5 * w
-    slots = [Slot("address", x, y + 18, 0.5 * w, 26, lv.ink, s.faces[0], 7, script=s.script)]
+    slots = [Slot("address", x, y + 18, 0.5 * w, 26, lv.ink, s.faces.text, 7, script=s.script)]
     other = left + 0.55 * w if x == left else left
     for k, label in enumerate(("Number", "Date", "Due")):
-        canvas.text(other, y + 18 + 9 * k, transliterate(label, s.script), s.faces[1], 7, lv.ink)
+        canvas.text(other, y + 18 + 9 * k, transliterate(label, s.script), s.faces.bold, 7, lv.ink)
         slots.append(
             Slot(
                 "number" if k == 0 else "date",
@@ -40,7 +40,7 @@ def invoice(canvas: Canvas, s: Skeleton, lv: Livery) -> list[Slot]:
                 0.45 * w - 32,
                 8,
                 lv.ink,
-                s.faces[0],
+                s.faces.text,
                 7,
                 pattern="A-######",
             )
@@ -50,7 +50,7 @@ def invoice(canvas: Canvas, s: Skeleton, lv: Livery) -> list[Slot]:
     canvas.box(left, top, w, 11, lv.accent)
     columns = np.array((0.0, 0.45, 0.65, 0.8))[: 2 + int(3 * s.dials[10])]
     for share, label in zip(columns, ("Item", "Unit", "Qty", "Amount"), strict=False):
-        canvas.text(left + 3 + share * w, top + 1, label, s.faces[1], 7, (250, 250, 250))
+        canvas.text(left + 3 + share * w, top + 1, label, s.faces.bold, 7, (250, 250, 250))
     for k, line in enumerate(np.arange(top + 11, bottom, 10)):
         if s.dials[11] < 0.5 and k % 2:
             canvas.box(left, line, w, 10, mix(lv.ground, lv.accent, 0.12))
@@ -59,12 +59,12 @@ def invoice(canvas: Canvas, s: Skeleton, lv: Livery) -> list[Slot]:
     if s.dials[12] < 0.5:
         for share in (*columns, 1.0):
             canvas.box(left + share * w, top, 0, bottom - top, mix(lv.ground, lv.ink, 0.5))
-    slots.append(Slot("amounts", left + 3, top + 12, w - 6, bottom - top - 12, lv.ink, s.faces[0], 8))
+    slots.append(Slot("amounts", left + 3, top + 12, w - 6, bottom - top - 12, lv.ink, s.faces.text, 8))
     if "total box" in s.parts:
         canvas.box(left + 0.5 * w, bottom + 4, 0.5 * w, 16, mix(lv.ground, lv.second, 0.35), lv.accent)
-        canvas.text(left + 0.53 * w, bottom + 7, "Total", s.faces[1], 9, lv.ink, fit=0.2 * w)
+        canvas.text(left + 0.53 * w, bottom + 7, "Total", s.faces.bold, 9, lv.ink, fit=0.2 * w)
         slots.append(
-            Slot("number", left + 0.98 * w, bottom + 7, 0.25 * w, 9, lv.ink, s.faces[1], 9, "right", "#,###.##")
+            Slot("number", left + 0.98 * w, bottom + 7, 0.25 * w, 9, lv.ink, s.faces.bold, 9, "right", "#,###.##")
         )
     if "payment code" in s.parts:
         slots.append(Slot("matrix code", left, bottom + 6, 34, 34))
@@ -84,21 +84,23 @@ def receipt(canvas: Canvas, s: Skeleton, lv: Livery) -> list[Slot]:
     mark = (250, 250, 250) if band else (lv.accent if s.dials[1] < 0.6 else ink)
     draw_emblem(canvas, lv.emblem, canvas.width / 2, radius + 6, radius, mark, lv.accent if band else ground, s.frame)
     y = 2 * radius + 15
-    face = "mono-bold" if s.dials[2] < 0.6 and s.script == "latin" else s.faces[1]
+    face = s.faces.mono_bold if s.dials[2] < 0.6 and s.script == "latin" else s.faces.title
     canvas.text(canvas.width / 2, y, transliterate(lv.title, s.script), face, 11, ink, "centre", canvas.width - 8)
-    canvas.text(canvas.width / 2, y + 14, small_print(lv.dials, 3, 3), "mono", 7, ink, "centre", canvas.width - 12)
+    canvas.text(
+        canvas.width / 2, y + 14, small_print(lv.dials, 3, 3), s.faces.mono, 7, ink, "centre", canvas.width - 12
+    )
     slots = [
-        Slot("date", 6, y + 25, 70, 8, ink, "mono", 7),
-        Slot("number", canvas.width - 6, y + 25, 40, 8, ink, "mono", 7, "right", "##:##"),
+        Slot("date", 6, y + 25, 70, 8, ink, s.faces.mono, 7),
+        Slot("number", canvas.width - 6, y + 25, 40, 8, ink, s.faces.mono, 7, "right", "##:##"),
     ]
     y += 36
     rule = "-" * 40 if s.dials[3] < 0.5 else "=" * 40
-    canvas.text(4, y, rule, "mono", 7, ink, fit=canvas.width - 8)
+    canvas.text(4, y, rule, s.faces.mono, 7, ink, fit=canvas.width - 8)
     floor = canvas.height - (52 if s.parts & {"barcode", "payment code"} else 34)
-    slots.append(Slot("amounts", 6, y + 10, canvas.width - 12, floor - y - 26, ink, "mono", 8))
-    canvas.text(4, floor - 16, rule, "mono", 7, ink, fit=canvas.width - 8)
-    canvas.text(6, floor - 9, transliterate("TOTAL", s.script), "sans-bold", 11, ink)
-    slots.append(Slot("number", canvas.width - 6, floor - 9, 50, 11, ink, "mono-bold", 11, "right", "##.##"))
+    slots.append(Slot("amounts", 6, y + 10, canvas.width - 12, floor - y - 26, ink, s.faces.mono, 8))
+    canvas.text(4, floor - 16, rule, s.faces.mono, 7, ink, fit=canvas.width - 8)
+    canvas.text(6, floor - 9, transliterate("TOTAL", s.script), s.faces.bold, 11, ink)
+    slots.append(Slot("number", canvas.width - 6, floor - 9, 50, 11, ink, s.faces.mono_bold, 11, "right", "##.##"))
     if "payment code" in s.parts:
         slots.append(Slot("matrix code", canvas.width / 2 - 21, floor + 6, 42, 42))
     elif "barcode" in s.parts:

@@ -1,67 +1,59 @@
 """A drawing surface with fast text. Glyphs are cut once per process, because FreeType costs more than the rest."""
 
-import hashlib
+import math
 from functools import cache
-from pathlib import Path
 
-import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from core.data.layouts.fonts import bundled_face
+
 Colour = tuple[int, int, int]
 
-# Only fonts that ship with matplotlib: a template's pixels must not depend on what a machine has installed.
-FACES = {
-    "sans": "DejaVuSans.ttf",
-    "sans-bold": "DejaVuSans-Bold.ttf",
-    "sans-oblique": "DejaVuSans-Oblique.ttf",
-    "serif": "DejaVuSerif.ttf",
-    "serif-bold": "DejaVuSerif-Bold.ttf",
-    "serif-italic": "DejaVuSerif-Italic.ttf",
-    "mono": "DejaVuSansMono.ttf",
-    "mono-bold": "DejaVuSansMono-Bold.ttf",
-    "stix": "STIXGeneral.ttf",
-    "stix-bold": "STIXGeneralBol.ttf",
-    "stix-italic": "STIXGeneralItalic.ttf",
-    "roman": "cmr10.ttf",
-    "typewriter": "cmtt10.ttf",
-}
-
-
-def font_path(face: str) -> Path:
-    """The file of a face."""
-    return Path(matplotlib.get_data_path()) / "fonts" / "ttf" / FACES[face]
-
-
-@cache
-def font_digest() -> str:
-    """First 16 hex digits of the SHA-256 over the bytes of every font file in use, in the order of `FACES`."""
-    digest = hashlib.sha256()
-    for face in FACES:
-        digest.update(font_path(face).read_bytes())
-    return digest.hexdigest()[:16]
+_CAPITAL, _BASELINE, _LINE = 0.729, 0.93, 1.17  # of the size, as in DejaVu, whose measures the layouts are made for
+_OVERHANG_FROM = 12  # pixels; below that what a letter lends to its neighbour is less than one
 
 
 @cache
 def _font(face: str, size: int) -> ImageFont.FreeTypeFont:
+    """A face scaled so that its capitals are as tall as every other face's at `size`."""
     # Basic layout: Raqm is optional in Pillow, and shaping would differ between machines.
-    return ImageFont.truetype(str(font_path(face)), size, layout_engine=ImageFont.Layout.BASIC)
+    probe = ImageFont.truetype(face, 100, layout_engine=ImageFont.Layout.BASIC)
+    tall = -probe.getbbox("H", anchor="ls")[1] / 100
+    scale = min(max(_CAPITAL / tall, 0.75), 1.4) if tall > 0 else 1.0
+    return ImageFont.truetype(face, size * scale, layout_engine=ImageFont.Layout.BASIC)
 
 
 @cache
-def _glyph(face: str, size: int, letter: str) -> np.ndarray:
-    """Coverage of one letter, (ascent + descent, advance) uint8."""
-    font = _font(face, size)
-    ascent, descent = font.getmetrics()
-    width = max(1, round(font.getlength(letter)))
-    cell = Image.new("L", (width, ascent + descent))
-    ImageDraw.Draw(cell).text((0, 0), letter, font=font, fill=255)
+def _glyph(face: str, size: int, letter: str, pad: int = 0) -> np.ndarray:
+    """Coverage of one letter, (line height, advance + 2 * pad) uint8, on a common baseline."""
+    try:
+        font = _font(face, size)
+        width = min(max(1, round(font.getlength(letter))), 3 * size)
+        cell = Image.new("L", (width + 2 * pad, math.ceil(_LINE * size)))
+        ImageDraw.Draw(cell).text((pad, math.ceil(_BASELINE * size)), letter, font=font, fill=255, anchor="ls")
+    except Exception:  # a font may be damaged in one letter only
+        spare = bundled_face()
+        return (
+            np.zeros((math.ceil(_LINE * size), size), np.uint8) if face == spare else _glyph(spare, size, letter, pad)
+        )
     return np.asarray(cell)
 
 
 def text_mask(text: str, face: str, size: int) -> np.ndarray:
     """Coverage of a line of text, (height, width) uint8; an empty text is one blank."""
-    return np.concatenate([_glyph(face, size, letter) for letter in text or " "], axis=1)
+    if size < _OVERHANG_FROM:
+        return np.concatenate([_glyph(face, size, letter) for letter in text or " "], axis=1)
+    pad = size // 4
+    cells = [_glyph(face, size, letter, pad) for letter in text or " "]
+    line = np.zeros((cells[0].shape[0], sum(cell.shape[1] - 2 * pad for cell in cells) + 2 * pad), np.uint8)
+    left = 0
+    for cell in cells:
+        under = line[:, left : left + cell.shape[1]]
+        np.maximum(under, cell, out=under)
+        left += cell.shape[1] - 2 * pad
+    # Half of the room at the sides goes to the last letter: words stay where they begin.
+    return line[:, pad : line.shape[1] - pad // 2]
 
 
 def mix(first: Colour, second: Colour, share: float) -> Colour:
@@ -71,6 +63,15 @@ def mix(first: Colour, second: Colour, share: float) -> Colour:
         int(first[1] + (second[1] - first[1]) * share),
         int(first[2] + (second[2] - first[2]) * share),
     )
+
+
+@cache
+def _corners(width: int, height: int) -> Image.Image:
+    """Coverage of what lies outside a card's rounded corners (3.18 mm on 85.6 mm, ISO/IEC 7810)."""
+    mask = Image.new("L", (4 * width, 4 * height), 255)
+    radius = 0.15 * max(width, height)  # four times 0.037 of the long side
+    ImageDraw.Draw(mask).rounded_rectangle((0, 0, 4 * width - 1, 4 * height - 1), radius, fill=0)
+    return mask.resize((width, height), Image.Resampling.BOX)
 
 
 class Canvas:
@@ -113,3 +114,7 @@ class Canvas:
         patch.putdata(corners)
         half = (0.25, 0.25, 1.75, 1.75)
         self.image.paste(patch.resize((self.width, self.height), Image.Resampling.BILINEAR, box=half))
+
+    def round_corners(self) -> None:
+        """Leave white paper outside a card's rounded corners."""
+        self.image.paste((253, 253, 253), (0, 0), _corners(self.width, self.height))

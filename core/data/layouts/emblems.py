@@ -28,6 +28,11 @@ def _bar(x0: float, y0: float, x1: float, y1: float) -> np.ndarray:
     return np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)])
 
 
+def _rotation(turns: float) -> np.ndarray:
+    angle = 2 * np.pi * turns
+    return np.array([(np.cos(angle), np.sin(angle)), (-np.sin(angle), np.cos(angle))])
+
+
 @cache
 def polygons(name: str) -> tuple[tuple[np.ndarray, bool], ...]:
     """(polygon (n, 2), solid) in drawing order; what is not solid is cut out in the ground's colour."""
@@ -98,6 +103,29 @@ def polygons(name: str) -> tuple[tuple[np.ndarray, bool], ...]:
             (_mirror([(0.15, -0.75), (0.15, -1), (0.5, -1), (0.5, -0.5), (0.35, -0.4), (0.5, 1)]), True),
             (_bar(-0.14, 0.5, 0.14, 1), False),
             (_bar(-0.1, -0.3, 0.1, 0), False),
+        ],
+        "heart": [
+            (
+                _mirror(
+                    [(0, -0.55), (0.25, -0.85), (0.65, -0.9), (0.95, -0.55), (0.85, -0.05), (0.45, 0.5), (0, 0.95)]
+                ),
+                True,
+            )
+        ],
+        "wheel": [
+            (_disc(0, 0, 1.0), True),
+            (_disc(0, 0, 0.76), False),
+            *((_bar(-0.07, -0.8, 0.07, 0.8) @ _rotation(k / 8), True) for k in range(4)),
+            (_disc(0, 0, 0.24), True),
+        ],
+        "clover": [
+            *((_disc(0.42 * x, 0.42 * y - 0.15, 0.42), True) for x, y in ((1, 0), (-1, 0), (0, -1), (0, 1))),
+            (np.array([(-0.06, 0.2), (0.06, 0.2), (0.3, 1.0), (0.12, 1.0)]), True),
+        ],
+        "sail": [
+            (np.array([(0.05, -1), (0.05, 0.4), (0.85, 0.4)]), True),
+            (np.array([(-0.08, -0.75), (-0.08, 0.4), (-0.7, 0.4)]), True),
+            (_mirror([(0, 0.55), (0.95, 0.55), (0.6, 0.95), (0, 0.95)]), True),
         ],
         "bird": [
             (_mirror([(0, -0.15), (0.35, -0.55), (1, -0.5), (0.7, -0.1), (0.35, 0.2), (0.3, 0.75), (0, 0.5)]), True)

@@ -1,9 +1,11 @@
 """The families, and the skeleton that a group of four siblings shares."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
+from core.data.layouts.fonts import families, font_digest
 from core.data.layouts.palette import COLOURS
 from core.data.layouts.words import SCRIPTS, pick
 
@@ -13,7 +15,25 @@ GROUP_SIZE = 4
 FRAMES = ("plain", "disc", "ring", "tile", "plain")
 
 
-_TEXT_FACES = (("sans", "sans-bold"), ("serif", "serif-bold"), ("stix", "stix-bold"), ("sans", "serif-bold"))
+@dataclass(frozen=True)
+class Faces:
+    """Paths of the faces that a group is set in; the mono ones are Latin, the others cover the group's script."""
+
+    text: str
+    bold: str
+    italic: str
+    title: str
+    mono: str
+    mono_bold: str
+
+
+def _faces(draws: np.ndarray, script: str) -> Faces:
+    """Typefaces by four draws in 0..1: text, title, mono, and whether the title has a typeface of its own."""
+    body, head = families("sans", "serif", script=script), families("sans", "serif", "display", script=script)
+    fixed = families("mono")
+    text, mono = body[int(draws[0] * len(body))], fixed[int(draws[2] * len(fixed))]
+    title = head[int(draws[1] * len(head))] if draws[3] < 0.45 else text
+    return Faces(text.regular, text.bold, text.italic, title.bold, mono.regular, mono.bold)
 
 
 @dataclass(frozen=True)
@@ -30,6 +50,8 @@ FAMILY_SPECS: dict[str, FamilySpec] = {
         (1.586, 1.42, 1.586),
         ("tint", "tint", "white", "pale"),
         {
+            "rounded corners": 0.5,
+            "picture": 0.35,
             "portrait": 1,
             "stripe": 0.4,
             "signature": 0.5,
@@ -43,6 +65,7 @@ FAMILY_SPECS: dict[str, FamilySpec] = {
         (1.42, 1.35),
         ("tint", "pale", "tint"),
         {
+            "picture": 0.35,
             "portrait": 1,
             "machine readable zone": 1,
             "ghost portrait": 0.4,
@@ -54,12 +77,22 @@ FAMILY_SPECS: dict[str, FamilySpec] = {
     "driving licence": FamilySpec(
         (1.586,),
         ("tint", "pale"),
-        {"portrait": 1, "flag": 0.6, "signature": 0.7, "class table": 0.5, "barcode": 0.3, "ghost portrait": 0.4},
+        {
+            "rounded corners": 0.5,
+            "picture": 0.35,
+            "portrait": 1,
+            "flag": 0.6,
+            "signature": 0.7,
+            "class table": 0.5,
+            "barcode": 0.3,
+            "ghost portrait": 0.4,
+        },
     ),
     "bank card": FamilySpec(
-        (1.586,),
-        ("vivid", "dark", "vivid", "silver"),
+        (1.586, 1.586, 1.586, 1.586, 1.586, 0.63),
+        ("vivid", "dark", "vivid", "dark", "silver", "pale"),
         {
+            "rounded corners": 0.5,
             "chip": 0.85,
             "network mark": 0.9,
             "contactless sign": 0.5,
@@ -101,12 +134,70 @@ FAMILY_SPECS: dict[str, FamilySpec] = {
     "membership card": FamilySpec(
         (1.586,),
         ("vivid", "pale", "white", "dark"),
-        {"barcode": 0.6, "picture": 0.6, "portrait": 0.5, "side bar": 0.4, "payment code": 0.2},
+        {"rounded corners": 0.5, "barcode": 0.6, "picture": 0.6, "portrait": 0.5, "side bar": 0.4, "payment code": 0.2},
     ),
     "residence permit": FamilySpec(
         (1.586, 1.42),
         ("tint", "pale"),
-        {"portrait": 1, "machine readable zone": 0.6, "chip": 0.3, "stripe": 0.5, "fingerprint": 0.3, "signature": 0.4},
+        {
+            "rounded corners": 0.5,
+            "picture": 0.35,
+            "portrait": 1,
+            "machine readable zone": 0.6,
+            "chip": 0.3,
+            "stripe": 0.5,
+            "fingerprint": 0.3,
+            "signature": 0.4,
+        },
+    ),
+    "transit card": FamilySpec(
+        (1.586, 1.586, 0.63),
+        ("vivid", "white", "dark", "pale"),
+        {
+            "rounded corners": 0.5,
+            "picture": 0.65,
+            "route map": 0.3,
+            "colour band": 0.5,
+            "contactless sign": 0.4,
+            "chip": 0.25,
+            "cardholder": 0.25,
+        },
+    ),
+    "health insurance card": FamilySpec(
+        (1.586,),
+        ("white", "pale", "tint", "vivid"),
+        {"rounded corners": 0.5, "chip": 0.6, "star ring": 0.3, "picture": 0.35, "signature": 0.3, "barcode": 0.3},
+    ),
+    "gift card": FamilySpec(
+        (1.586,),
+        ("vivid", "pale", "dark", "cream"),
+        {
+            "rounded corners": 0.5,
+            "picture": 1,
+            "ribbon": 0.3,
+            "label": 0.45,
+            "value": 0.6,
+            "barcode": 0.4,
+            "small print": 0.3,
+        },
+    ),
+    "vehicle registration": FamilySpec(
+        (1.414, 0.72, 1.586),
+        ("tint", "pale", "tint", "cream"),
+        {
+            "field grid": 1,
+            "number plate": 0.4,
+            "header band": 0.4,
+            "star ring": 0.25,
+            "large emblem": 0.4,
+            "stamp": 0.4,
+            "barcode": 0.3,
+        },
+    ),
+    "visa": FamilySpec(
+        (1.5,),
+        ("tint", "pale", "tint"),
+        {"machine readable zone": 1, "portrait": 0.5, "large emblem": 0.5, "hologram": 0.5, "stamp": 0.2},
     ),
 }
 
@@ -120,7 +211,7 @@ class Skeleton:
     tone: str
     parts: frozenset[str]
     mirrored: bool
-    faces: tuple[str, str]
+    faces: Faces
     script: str
     frame: str
     dials: np.ndarray
@@ -133,13 +224,21 @@ class Skeleton:
 
 def skeleton(seed: int, group: int) -> Skeleton:
     """The skeleton of a group of siblings."""
+    return _skeleton(int(seed), int(group), font_digest())
+
+
+@lru_cache(maxsize=256)
+def _skeleton(seed: int, group: int, fonts: str) -> Skeleton:
+    """`fonts` is the digest of those in use: with others, a skeleton names other faces."""
     rng = np.random.default_rng([seed, 1, group])
     family = pick(rng, tuple(FAMILY_SPECS))
     spec = FAMILY_SPECS[family]
     draws = rng.random(len(spec.parts))
     parts = frozenset(part for (part, chance), draw in zip(spec.parts.items(), draws, strict=True) if draw < chance)
+    if {"barcode", "payment code"} <= parts and family == "receipt":
+        parts -= {"barcode"}  # there is room for one code
     script = "latin" if rng.random() < 0.6 else pick(rng, SCRIPTS)
-    faces = _TEXT_FACES[0] if script != "latin" else _TEXT_FACES[int(rng.random() * len(_TEXT_FACES))]
+    faces = _faces(rng.random(4), script)
     names = tuple(COLOURS)
     return Skeleton(
         family=family,

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from core.data.layouts.canvas import Canvas, Colour, mix
+from core.data.layouts.canvas import Canvas, Colour, mix, text_mask
+from core.data.layouts.fonts import families
 from core.data.layouts.livery import Livery
 
 _STEPS = np.linspace(0.0, 1.0, 48)
@@ -85,6 +86,47 @@ def _marble(canvas: Canvas, tint: Colour, d: np.ndarray) -> None:
     canvas.image.paste(tint, (0, 0), cloud(canvas, d, (5 + int(5 * d[1]), 4 + int(4 * d[2]))))
 
 
+def _spirograph(canvas: Canvas, tint: Colour, d: np.ndarray) -> None:
+    lobes = 5 + int(9 * d[0])
+    turn = np.linspace(0, 2 * np.pi, 40 * lobes)
+    for k in range(1 + int(3 * d[1])):
+        x, y = canvas.width * d[(2 + k) % 32], canvas.height * d[(6 + k) % 32]
+        for ring in range(3):
+            arm = (0.2 + 0.5 * d[9]) * (1 + 0.25 * ring)
+            radius = canvas.height * (0.35 + 0.25 * d[(10 + k) % 32])
+            xs = np.cos(turn) + arm * np.cos(lobes * turn + ring)
+            ys = np.sin(turn) - arm * np.sin(lobes * turn + ring)
+            canvas.curve(x + radius * xs, y + radius * ys, tint)
+
+
+def _mesh(canvas: Canvas, tint: Colour, d: np.ndarray) -> None:
+    """Two families of waves that cross, as on the ground of many identity cards."""
+    across, down = _STEPS * canvas.width, _STEPS * canvas.height
+    pitch, swing = 5 + 7 * d[0], 3 + 9 * d[1]
+    for level in np.arange(-swing, canvas.height + swing, pitch):
+        bend = 2 * np.pi * (1 + 3 * d[2]) * _STEPS + d[3] * level / 9
+        canvas.curve(across, level + swing * np.sin(bend), tint)
+    for level in np.arange(-swing, canvas.width + swing, pitch * (1 + 2 * d[4])):
+        bend = 2 * np.pi * (1 + 2 * d[5]) * _STEPS + d[6] * level / 9
+        canvas.curve(level + swing * np.sin(bend), down, tint)
+
+
+def _microtext(canvas: Canvas, tint: Colour, livery: Livery) -> None:
+    """The issuer's name over and over, in lines that climb."""
+    d = livery.dials
+    face = families("sans")[0].bold
+    line = text_mask(f"{livery.title.upper()} ", face, 7 + int(9 * d[0]))
+    height, width = line.shape
+    lines = np.zeros((canvas.height, 2 * canvas.width + width), np.uint8)
+    row = np.tile(line, (1, lines.shape[1] // width + 1))[:, : lines.shape[1]]
+    for k, y in enumerate(range(0, canvas.height - height, height + int(10 * d[1]))):
+        lines[y : y + height] = np.roll(row, int(k * width * d[2]), axis=1)
+    stencil = Image.fromarray(lines).transform(
+        canvas.image.size, Image.Transform.AFFINE, (1, 0, 0, 0.5 * (d[3] - 0.5), 1, 0), Image.Resampling.BILINEAR
+    )
+    canvas.image.paste(tint, (0, 0), stencil)
+
+
 _GROUNDS: dict[str, Callable[[Canvas, Colour, np.ndarray], None]] = {
     "guilloche": _guilloche,
     "rosette": _rosette,
@@ -94,7 +136,12 @@ _GROUNDS: dict[str, Callable[[Canvas, Colour, np.ndarray], None]] = {
     "circles": _circles,
     "dots": _dots,
     "marble": _marble,
+    "spirograph": _spirograph,
+    "mesh": _mesh,
 }
+
+
+_TWO_INKS = frozenset({"guilloche", "rosette", "spirograph", "mesh"})
 
 
 def draw_ground(canvas: Canvas, livery: Livery, strength: float) -> None:
@@ -103,4 +150,11 @@ def draw_ground(canvas: Canvas, livery: Livery, strength: float) -> None:
     corners = [livery.ground, mix(livery.ground, livery.ground_edge, 0.5), livery.ground_edge, livery.ground]
     canvas.shades(corners[turn:] + corners[:turn])
     if strength > 0:
-        _GROUNDS[livery.ground_kind](canvas, mix(livery.ground, livery.second, strength), livery.dials)
+        tint = mix(livery.ground, livery.second, strength)
+        if livery.ground_kind == "microtext":
+            _microtext(canvas, tint, livery)
+            return
+        _GROUNDS[livery.ground_kind](canvas, tint, livery.dials)
+        if livery.ground_kind in _TWO_INKS and livery.dials[27] < 0.5:
+            other = mix(livery.ground, livery.accent, 0.7 * strength)
+            _GROUNDS[livery.ground_kind](canvas, other, np.roll(livery.dials, 11))

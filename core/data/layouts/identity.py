@@ -44,13 +44,13 @@ def _state_header(canvas: Canvas, s: Skeleton, lv: Livery, height: float) -> Non
     left = 10.0 + flag if s.mirrored else 2 * radius + 14
     align, anchor = ("left", left) if s.dials[1] < 0.6 else ("centre", left + room / 2)
     title = transliterate(lv.title, s.script)
-    canvas.text(anchor, 0.04 * height, capitals(title, s.script), s.faces[1], 12, ink, align, room)
+    canvas.text(anchor, 0.04 * height, capitals(title, s.script), s.faces.title, 12, ink, align, room)
     line = (
         lv.subtitle
         if s.script == "latin" or s.dials[2] < 0.5
         else f"{transliterate(lv.subtitle, s.script)} / {lv.subtitle}"
     )
-    canvas.text(anchor, 0.52 * height, line, s.faces[0], 9, ink, align, room)
+    canvas.text(anchor, 0.52 * height, line, s.faces.text, 9, ink, align, room)
 
 
 def _captioned_fields(
@@ -71,10 +71,10 @@ def _captioned_fields(
         size = 6 if pitch < 20 else 7
         if s.dials[6] < 0.2:
             label = f"{k + 1}. {label}"
-        canvas.text(left, top, label, s.faces[0], size, label_ink, fit=0.38 * w if beside else w / columns - 4)
+        canvas.text(left, top, label, s.faces.text, size, label_ink, fit=0.38 * w if beside else w / columns - 4)
         kind = _VALUE_KINDS[int(s.dials[7 + k % 12] * len(_VALUE_KINDS))]
         where = (left + 0.42 * w, top - 1, 0.58 * w) if beside else (left, top + size + 0.5, w / columns - 6)
-        slots.append(Slot(kind, *where, 9, lv.ink, s.faces[1], 9, pattern="##-@@####", script=s.script))
+        slots.append(Slot(kind, *where, 9, lv.ink, s.faces.bold, 9, pattern="##-@@####", script=s.script))
     return slots
 
 
@@ -95,8 +95,8 @@ def _portrait_slots(
 def identity_card(canvas: Canvas, s: Skeleton, lv: Livery) -> list[Slot]:
     """Identity card, residence permit, driving licence, and the data page of a passport."""
     draw_ground(canvas, lv, 0.25 + 0.4 * s.dials[21])
-    if s.dials[22] < 0.35:
-        draw_art(canvas, lv, 0.22)
+    if "picture" in s.parts:
+        lv = draw_art(canvas, lv, 0.22)
     zone = 0.22 * canvas.height if "machine readable zone" in s.parts else 0.0
     header = (0.19 + 0.06 * s.dials[23]) * canvas.height
     if "large emblem" in s.parts or s.dials[24] < 0.3:
@@ -120,8 +120,10 @@ def identity_card(canvas: Canvas, s: Skeleton, lv: Livery) -> list[Slot]:
         canvas, s, lv, (start, header + 5, room * tail, canvas.height - header - zone - 16), rows
     )
     foot = top + h + 3
-    if "number bar" in s.parts or s.dials[28] < 0.5:
-        slots.append(Slot("number", x, foot, w, 10, lv.accent, s.faces[1], 10, pattern="@@ ######"))
+    if "signature" in s.parts and "number bar" in s.parts:
+        slots.append(Slot("signature", x + 4, foot + 8, w - 12, 12, mix(lv.ink, (20, 30, 120), 0.5)))
+    if "number bar" in s.parts or (s.dials[28] < 0.5 and "signature" not in s.parts):
+        slots.append(Slot("number", x, foot, w, 10, lv.accent, s.faces.bold, 10, pattern="@@ ######"))
     elif "signature" in s.parts:
         slots.append(Slot("signature", x + 4, foot, w - 12, 14, mix(lv.ink, (20, 30, 120), 0.5)))
     slots += _identity_extras(canvas, s, lv, header, zone, left + room)
@@ -138,13 +140,15 @@ def _identity_extras(canvas: Canvas, s: Skeleton, lv: Livery, header: float, zon
     if "class table" in s.parts:
         for k in range(4):
             canvas.box(right - 44, canvas.height - 46 + 10 * k, 36, 10, mix(lv.ground, (255, 255, 255), 0.5), lv.ink)
-            canvas.text(right - 41, canvas.height - 46 + 10 * k, ("A", "B", "C", "D")[k], s.faces[1], 8, lv.ink)
-        slots.append(Slot("date", right - 34, canvas.height - 35, 25, 8, lv.ink, "sans", 7))
+            canvas.text(right - 41, canvas.height - 46 + 10 * k, ("A", "B", "C", "D")[k], s.faces.bold, 8, lv.ink)
+        slots.append(Slot("date", right - 34, canvas.height - 35, 25, 8, lv.ink, s.faces.text, 7))
     if "fingerprint" in s.parts:
         slots.append(Slot("fingerprint", right - 34, canvas.height - zone - 48, 26, 34, mix(lv.ink, lv.ground, 0.3)))
     if "barcode" in s.parts:
         slots.append(Slot("barcode", canvas.width * 0.45, canvas.height - 20, canvas.width * 0.4, 14))
     if zone:
         canvas.box(0, canvas.height - zone, canvas.width, zone, mix(lv.ground, (255, 255, 255), 0.7))
-        slots.append(Slot("mrz", 8, canvas.height - zone + 4, canvas.width - 16, zone - 8, (25, 25, 28), size=10))
+        slots.append(
+            Slot("mrz", 8, canvas.height - zone + 4, canvas.width - 16, zone - 8, (25, 25, 28), s.faces.mono_bold, 10)
+        )
     return slots

@@ -7,18 +7,19 @@ import numpy as np
 from core.data.layouts.canvas import Colour, mix
 from core.data.layouts.families import GROUP_SIZE, skeleton
 from core.data.layouts.palette import COLOURS, ground_colours, rgb
+from core.data.layouts.scenery import SCENES
 from core.data.layouts.words import DIRECTIONS, STATES, TRADES, names, pick, place
 
 EMBLEMS = names(
     "star sun crown shield leaf gear wave mountain tree crescent cross ring diamond flower hexagon anchor key bolt "
-    "tower bird"
+    "tower bird heart wheel clover sail"
 )
 
 
-GROUNDS = names("guilloche rosette hatch honeycomb rays circles dots marble")
+GROUNDS = names("guilloche rosette hatch honeycomb rays circles dots marble spirograph mesh microtext")
 
 
-ARTS = names("bands bubbles petals skyline letter facets waves contours mosaic picture arcs")
+ARTS = (*names("bands bubbles petals skyline letter facets waves contours mosaic patches arcs"), *SCENES)
 
 
 @dataclass(frozen=True)
@@ -41,14 +42,14 @@ class Livery:
     @property
     def is_dark(self) -> bool:
         """Whether print on the ground must be light."""
-        return sum(self.ground) < 330
+        return sum(self.ground) < 390
 
 
 def _title(family: str, rng: np.random.Generator) -> tuple[str, str]:
     name = place(rng)
     state = f"{pick(rng, STATES)} of {name}"
     firm = f"{name} {pick(rng, TRADES)}" if rng.random() < 0.6 else f"{pick(rng, DIRECTIONS)} {pick(rng, TRADES)}"
-    if family in ("id card", "passport", "driving licence", "residence permit"):
+    if family in ("id card", "passport", "driving licence", "residence permit", "visa", "vehicle registration"):
         return state, "Identity card" if family == "id card" else family.capitalize()
     if family == "certificate":
         kind = pick(rng, ("Certificate", "Diploma", "Award", "Licence", "Certificate of merit"))
@@ -59,6 +60,16 @@ def _title(family: str, rng: np.random.Generator) -> tuple[str, str]:
         )
     if family == "membership card":
         return firm, pick(rng, ("member", "club card", "library card", "student", "loyalty", "season pass"))
+    if family == "transit card":
+        return pick(rng, (name, f"{name} {pick(rng, ('Metro', 'Transit', 'Railways', 'Lines'))}")), pick(
+            rng, ("travel card", "day pass", "stored value", "monthly pass")
+        )
+    if family == "health insurance card":
+        return f"{name} {pick(rng, ('Health', 'Care', 'Insurance', 'Mutual'))}", pick(
+            rng, ("Health insurance card", "Insured person", "Medical card")
+        )
+    if family == "gift card":
+        return firm, pick(rng, ("Gift card", "Voucher", "Thank you", "Happy birthday", "For you"))
     if family == "form":
         return pick(rng, ("Application", "Registration", "Declaration", "Request", "Claim")) + " form", state
     return firm, pick(rng, ("Admit one", "Boarding pass", "Day return")) if family == "ticket" else family.capitalize()
@@ -76,7 +87,7 @@ def livery(seed: int, index: int) -> Livery:
     jitter = rng.random(8)
     first, second = rgb(colours[0], jitter[:3]), rgb(colours[1], jitter[3:6])
     ground, edge = ground_colours(shared.tone, first, second, jitter[6])
-    dark = sum(ground) < 330
+    dark = sum(ground) < 390
     ink = mix((245, 245, 240), ground, 0.05) if dark else mix((22, 22, 30), first, 0.12)
     if shared.tone in ("vivid", "dark", "silver"):
         accent = mix(second, (255, 255, 255), 0.35) if dark else mix(second, (0, 0, 0), 0.25)

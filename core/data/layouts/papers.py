@@ -28,18 +28,18 @@ def letter(canvas: Canvas, s: Skeleton, lv: Livery) -> list[Slot]:
             0.45 * w,
             26,
             lv.ink,
-            s.faces[0],
+            s.faces.text,
             7,
             script=s.script,
         )
     ]
-    slots.append(Slot("date", left + w, y + 34, 60, 8, lv.ink, s.faces[0], 7, "right"))
+    slots.append(Slot("date", left + w, y + 34, 60, 8, lv.ink, s.faces.text, 7, "right"))
     y += 44
     canvas.text(
         left,
         y,
         transliterate(small_print(lv.dials, 9, 4).capitalize(), s.script),
-        s.faces[1],
+        s.faces.bold,
         8,
         lv.accent if s.dials[9] < 0.5 else lv.ink,
         fit=w,
@@ -79,25 +79,26 @@ def form(canvas: Canvas, s: Skeleton, lv: Livery) -> list[Slot]:
     for k in range(rows):
         top = y + k * pitch
         width = w - photo - 4 if photo and top < y + 56 else w
-        cells = 1 + int(3 * s.dials[(17 + k) % 32])
+        # One row at least has a single cell, where tick boxes go.
+        cells = 1 if k == 1 else 1 + int(3 * s.dials[(17 + k) % 32])
         if k in (2, 5) and s.dials[9] < 0.6:
             canvas.box(left, top, width, pitch * 0.7, lv.accent)
             canvas.text(
-                left + 4, top + 1, transliterate(LABELS[(3 * k) % 15], s.script), s.faces[1], 8, (250, 250, 250)
+                left + 4, top + 1, transliterate(LABELS[(3 * k) % 15], s.script), s.faces.bold, 8, (250, 250, 250)
             )
             continue
         for cell in range(cells):
             x, each = left + cell * width / cells, width / cells - 3
             canvas.box(x, top, each, pitch - 3, mix(lv.ground, (255, 255, 255), 0.6), line)
             label = transliterate(LABELS[int(s.dials[(k + 7 * cell) % 32] * 15)], s.script)
-            canvas.text(x + 2, top + 0.5, label, s.faces[0], 5, lv.accent, fit=each - 4)
+            canvas.text(x + 2, top + 0.5, label, s.faces.text, 5, lv.accent, fit=each - 4)
             if "tick boxes" in s.parts and cells == 1:
                 for box in range(4):
                     canvas.box(x + 6 + box * each / 4, top + 7, 7, 7, None, lv.ink)
                 slots.append(Slot("ticks", x + 6, top + 7, each, 7, (28, 36, 110), pattern="4"))
             else:
                 kind = ("name", "date", "place", "number")[int(4 * s.dials[(k + cell + 5) % 32])]
-                slots.append(Slot(kind, x + 4, top + pitch * 0.38, each - 6, 9, (28, 36, 110), "serif-italic", 9))
+                slots.append(Slot(kind, x + 4, top + pitch * 0.38, each - 6, 9, (28, 36, 110), s.faces.italic, 9))
     if "stamp" in s.parts:
         stamp(canvas, lv, left + 0.2 * w + 60 * s.dials[11], canvas.height - 34, 22)
     slots.append(Slot("signature", left + 0.6 * w, canvas.height - 28, 0.35 * w, 16, (28, 36, 110)))

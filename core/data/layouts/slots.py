@@ -20,7 +20,7 @@ class Slot:
     w: float
     h: float
     colour: Colour = (20, 20, 24)
-    face: str = "sans"
+    face: str = ""
     size: int = 9
     align: str = "left"
     pattern: str = "#########"
@@ -54,7 +54,7 @@ def _mrz(canvas: Canvas, slot: Slot, rng: np.random.Generator) -> None:
     pitch = slot.h / 2
     for k, name in enumerate((holder, "")):
         text = words.machine_readable_line(rng, 36, name)
-        canvas.text(slot.x, slot.y + k * pitch, text, "mono-bold", slot.size, slot.colour, fit=slot.w)
+        canvas.text(slot.x, slot.y + k * pitch, text, slot.face, slot.size, slot.colour, fit=slot.w)
 
 
 def _portrait(canvas: Canvas, slot: Slot, rng: np.random.Generator) -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from core.data.layouts.canvas import Canvas, mix
+from core.data.layouts.canvas import Canvas, Colour, mix
 from core.data.layouts.emblems import draw_emblem
 from core.data.layouts.families import Skeleton
 from core.data.layouts.livery import Livery
@@ -19,7 +19,7 @@ def paragraph(canvas: Canvas, s: Skeleton, lv: Livery, x: float, y: float, w: fl
     for k in range(rows):
         share = 1.0 if k < rows - 1 else 0.35 + 0.5 * s.dials[(k + rows) % 32]
         text = transliterate(small_print(s.dials, k + rows, int(max(2, w * share / (size * 3.4)))), s.script)
-        canvas.text(x, y, text, s.faces[0], size, mix(lv.ink, lv.ground, 0.15), fit=w * share)
+        canvas.text(x, y, text, s.faces.text, size, mix(lv.ink, lv.ground, 0.15), fit=w * share)
         y += size + 2.5
     return y
 
@@ -43,7 +43,7 @@ def letterhead(canvas: Canvas, s: Skeleton, lv: Livery, band: bool) -> float:
             canvas.width / 2,
             5 + 2 * radius,
             title,
-            s.faces[1],
+            s.faces.title,
             11,
             ink if band else lv.accent,
             "centre",
@@ -54,8 +54,8 @@ def letterhead(canvas: Canvas, s: Skeleton, lv: Livery, band: bool) -> float:
     draw_emblem(canvas, lv.emblem, x, height / 2, radius, colour, ground, s.frame)
     room = canvas.width - 2 * radius - 32
     anchor, align = (x + radius + 6, "left") if place == 0 else (x - radius - 6, "right")
-    canvas.text(anchor, height / 2 - 11, title, s.faces[1], 12, ink, align, room)
-    canvas.text(anchor, height / 2 + 3, small_print(lv.dials, 5, 4), s.faces[0], 6, ink, align, room)
+    canvas.text(anchor, height / 2 - 11, title, s.faces.title, 12, ink, align, room)
+    canvas.text(anchor, height / 2 + 3, small_print(lv.dials, 5, 4), s.faces.text, 6, ink, align, room)
     if not band and s.dials[5] < 0.5:
         canvas.box(10, height, canvas.width - 20, 1, lv.accent)
     return height + 6
@@ -71,7 +71,7 @@ def edges(canvas: Canvas, s: Skeleton, lv: Livery) -> None:
             canvas.width / 2,
             canvas.height - 11,
             small_print(lv.dials, 7, 8),
-            s.faces[0],
+            s.faces.text,
             6,
             lv.ink,
             "centre",
@@ -85,3 +85,11 @@ def stamp(canvas: Canvas, lv: Livery, x: float, y: float, radius: float) -> None
     for r in (radius, radius * 0.86):
         canvas.pen.ellipse((x - r, y - r, x + r, y + r), outline=ink, width=2)
     draw_emblem(canvas, lv.emblem, x, y, radius * 0.5, ink, lv.ground)
+
+
+def stars(canvas: Canvas, x: float, y: float, radius: float, count: int, colour: Colour) -> None:
+    """Small stars on a circle."""
+    for k in range(count):
+        angle = 2 * np.pi * k / count
+        place = x + radius * np.cos(angle), y + radius * np.sin(angle)
+        draw_emblem(canvas, "star", *place, max(1.6, 0.22 * radius), colour, colour)

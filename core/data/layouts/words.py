@@ -61,6 +61,12 @@ _TABLES = {
 }
 
 
+def script_letters(script: str) -> str:
+    """The letters of `script` that documents are set in, small and capital."""
+    letters = _SCRIPTS[script]
+    return letters if script == "georgian" else letters + letters.upper()
+
+
 def transliterate(text: str, script: str) -> str:
     """`text` with its Latin letters replaced one for one by letters of `script`."""
     return text if script == "latin" else text.translate(_TABLES[script])

@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from PIL import Image, ImageFilter
 
-from core.data.capture import _corners, _homography, _noise, capture
+from core.data import capture as camera
+from core.data import light, optics
+from core.data.capture import capture, chroma_noise, white_noise
 from core.data.documents import render
 
 
@@ -68,7 +71,7 @@ def test_captures_vary_in_light_colour_and_sharpness() -> None:
 def test_corner_errors_stay_within_a_tenth_of_the_side() -> None:
     square = np.array([(0, 0), (1, 0), (1, 1), (0, 1)])
     rng = np.random.default_rng(0)
-    errors = np.stack([_corners(rng, 100, 1.0) / 100 - square for _ in range(2000)])
+    errors = np.stack([optics.place_corners(rng, 100, 1.0) / 100 - square for _ in range(2000)])
     assert np.abs(errors).max() <= 0.1 + 1e-9
     assert 0.01 < errors.std() < 0.05
     assert np.abs(errors.mean(axis=(0, 1))).max() < 0.005
@@ -100,21 +103,110 @@ def test_severity_outside_its_range_is_refused(severity: float) -> None:
         capture(np.zeros((32, 32, 3), np.uint8), np.random.default_rng(0), 32, severity)
 
 
-def test_the_homography_takes_corners_to_corners() -> None:
+def test_the_homography_takes_the_square_to_the_corners() -> None:
     target = np.array([(0, 0), (10, 0), (10, 10), (0, 10)], dtype=float)
-    source = np.array([(1, 2), (11, 1), (9, 12), (-1, 9)], dtype=float)
-    a, b, c, d, e, f, g, h = _homography(target, source)
-    for (x, y), expected in zip(target, source, strict=True):
+    corners = np.array([(1, 2), (11, 1), (9, 12), (-1, 9)], dtype=float)
+    a, b, c, d, e, f, g, h = optics.homography(corners, 10)
+    for (x, y), expected in zip(target, corners, strict=True):
         depth = g * x + h * y + 1
         np.testing.assert_allclose(((a * x + b * y + c) / depth, (d * x + e * y + f) / depth), expected, atol=1e-9)
 
 
-def test_noise_has_unit_variance_and_no_correlation_between_channels() -> None:
-    noise = _noise((40000, 3), np.random.default_rng(0))
-    assert noise.dtype == np.float32
-    assert abs(noise.mean()) < 0.02
-    assert abs(noise.std() - 1) < 0.01
-    assert np.abs(np.corrcoef(noise.T) - np.eye(3)).max() < 0.02
+@pytest.mark.parametrize("size", [16, 33, 128])
+def test_the_warp_agrees_with_pillow(size: int) -> None:
+    rng = np.random.default_rng(4)
+    page = render(3, 1, size)
+    width = round(optics._MARGIN * size) + 1
+    scene = optics._scene(page, rng, size, width)
+    coefficients = optics.homography(optics.place_corners(rng, size, 1.0) + width, size)
+    colours = scene.view(np.uint16).reshape(*scene.shape, 4)[..., :3].astype(np.uint8)
+    expected = Image.fromarray(colours).transform(
+        (size, size), Image.Transform.PERSPECTIVE, coefficients, Image.Resampling.BILINEAR
+    )
+    error = optics._warp(scene, coefficients, size) - optics.planes_of(expected)
+    assert np.abs(error).max() < 20, "weights are in sixteenths of a pixel"
+    assert np.abs(error).mean() < 1.5
+
+
+def test_the_largest_corner_errors_stay_on_the_scene() -> None:
+    size, margin = 64, round(optics._MARGIN * 64) + 1
+    scene = np.full((size + 2 * margin, size + 2 * margin), 7, dtype=np.uint64)
+    square = np.array([(0, 0), (1, 0), (1, 1), (0, 1)], dtype=float)
+    for signs in np.ndindex(*[2] * 8):
+        corners = square + 0.1 * (2 * np.array(signs).reshape(4, 2) - 1)
+        optics._warp(scene, optics.homography(corners * size + margin, size), size)
+
+
+def test_resize_and_box_blur_agree_with_pillow() -> None:
+    page = Image.fromarray(render(3, 1, 96))
+    planes = optics.planes_of(page)
+    for side in (50, 140):
+        expected = optics.planes_of(page.resize((side, side), Image.Resampling.BILINEAR))
+        assert np.abs(optics.resize(planes, side, side) - expected).max() < 2
+    for radius in (0.3, 1.0, 2.4):
+        expected = optics.planes_of(page.filter(ImageFilter.BoxBlur(radius)))
+        assert np.abs(optics.box_blur(planes, radius) - expected).max() < 2
+
+
+def test_blurs_occur_at_their_rates() -> None:
+    planes, rng = optics.planes_of(render(2, 3, 128)), np.random.default_rng(0)
+    sharp = np.mean([np.array_equal(optics.focus(planes, rng, 1.0), planes) for _ in range(800)])
+    assert abs(sharp - (1 - sum(optics.BLUR_RATES.values()))) < 0.06
+
+
+@pytest.mark.parametrize("name", sorted(light.RATES))
+def test_each_light_occurs_at_its_rate_and_changes_pixels(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for other in light.RATES:
+        if other != name:
+            monkeypatch.setitem(light.RATES, other, 0.0)
+    rng, changes = np.random.default_rng(2), []
+    for _ in range(1200):
+        planes = np.full((3, 32, 32), 128, dtype=np.float32)
+        light.illuminate(planes, rng, 1.0)
+        light.moire(planes, rng, 1.0)
+        assert np.isfinite(planes).all()
+        changes.append(np.abs(planes - 128).mean())
+    changed = np.array(changes) > 0
+    assert abs(changed.mean() - light.RATES[name]) < 4 * np.sqrt(0.25 / len(changes))
+    assert 1 < np.mean(np.array(changes)[changed]) < 50
+
+
+def test_moire_is_a_faint_pattern_with_little_colour(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(light.RATES, "moire", 1.0)
+    for seed in range(40):
+        planes = np.full((3, 64, 64), 128, dtype=np.float32)
+        light.moire(planes, np.random.default_rng(seed), 1.0)
+        assert 0.5 < planes.std() < 10
+        assert np.ptp(planes) < 0.2 * 128
+        assert 0 < np.ptp(planes.mean(axis=(1, 2))) < 4
+
+
+def test_white_noise_has_unit_variance_and_independent_channels() -> None:
+    for size in (128, 300, 640):
+        noise = white_noise(size, np.random.default_rng(0)).reshape(3, -1)
+        assert noise.dtype == np.float32
+        assert abs(noise.mean()) < 0.03
+        assert abs(noise.std() - 1) < 0.02
+        assert np.abs(np.corrcoef(noise) - np.eye(3)).max() < (0.03 if size < 512 else 1)
+
+
+def test_chroma_noise_has_no_brightness_and_is_smooth() -> None:
+    for size in (64, 300):
+        noise = chroma_noise(size, np.random.default_rng(1))
+        assert noise.shape == (3, size, size)
+        assert abs(noise.std() - 1) < 0.1
+        assert np.abs(noise.mean(axis=0)).max() < 1e-4
+        assert (noise[:, :, 1:] * noise[:, :, :-1]).mean() > 0.5
+
+
+def test_chroma_noise_occurs_at_its_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(camera, "white_noise", lambda size, rng: np.zeros((3, size, size), np.float32))
+    rng, changes = np.random.default_rng(5), []
+    for _ in range(1000):
+        planes = np.full((3, 16, 16), 128, dtype=np.float32)
+        camera.grain(planes, rng, 1.0)
+        changes.append(bool((planes != 128).any()))
+    assert abs(np.mean(changes) - camera.CHROMA_RATE) < 0.06
 
 
 @pytest.mark.parametrize(

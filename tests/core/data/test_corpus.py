@@ -52,7 +52,7 @@ def test_capture_arrays(image_folder: Path, tmp_path: Path) -> None:
 
 def test_damaged_cache_is_made_anew(image_folder: Path, tmp_path: Path) -> None:
     found = of_folder(image_folder, tmp_path)
-    first = pool_images(found, 32, tmp_path)
+    first = np.array(pool_images(found, 32, tmp_path))
     stored = next(tmp_path.glob("pool-*.npy"))
     data = bytearray(stored.read_bytes())
     data[-1] ^= 0xFF

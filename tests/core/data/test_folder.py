@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
+import struct
+import zlib
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -109,3 +113,152 @@ def test_folders_without_images_are_refused(tmp_path: Path, kind: str) -> None:
         (folder / "a.txt").write_text("x")
     with pytest.raises(UserError, match="--data"):
         scan([str(folder)], tmp_path)
+
+
+def test_adobe_cmyk_keeps_its_colours(tmp_path: Path) -> None:
+    # Pillow writes CMYK JPEG files inverted, with the Adobe marker, as Photoshop does.
+    for name in ("a.jpg", "a.tif"):
+        Image.new("RGB", (64, 64), (250, 20, 30)).convert("CMYK").save(tmp_path / name)
+        assert np.abs(np.asarray(decode(tmp_path / name)).astype(int) - [250, 20, 30]).max() < 12
+
+
+def test_deep_tiffs_keep_their_range(tmp_path: Path) -> None:
+    ramp = np.linspace(0, 1, 64 * 64, dtype=np.float32).reshape(64, 64)
+    for name, values in {
+        "16.tif": (ramp * 65535).astype(np.uint16), "32.tif": (ramp * 65535).astype(np.int32), "f1.tif": ramp,
+        "f255.tif": ramp * 255, "f65535.tif": ramp * 65535,
+    }.items():  # fmt: skip
+        Image.fromarray(values).save(tmp_path / name)
+        decoded = np.asarray(decode(tmp_path / name))[..., 0].astype(float)
+        assert np.abs(decoded - ramp * 255).max() <= 1.5, name
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"), [(np.nan, "not finite"), (np.inf, "not finite"), (1e9, "over 16 bits")]
+)  # fmt: skip
+def test_float_pixels_without_a_known_range(tmp_path: Path, value: float, reason: str) -> None:
+    values = np.zeros((32, 32), np.float32)
+    values[3, 3] = value
+    Image.fromarray(values).save(tmp_path / "x.tif")
+    with pytest.raises(ValueError, match=reason):
+        decode(tmp_path / "x.tif")
+
+
+def test_sixteen_bit_rgb_png(tmp_path: Path) -> None:
+    rows = b"".join(b"\0" + struct.pack(">3H", 65535, 32768, 0) * 16 for _ in range(16))
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    head = struct.pack(">IIBBBBB", 16, 16, 16, 2, 0, 0, 0)
+    content = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    (tmp_path / "deep.png").write_bytes(content)
+    assert np.asarray(decode(tmp_path / "deep.png"))[5, 5].tolist() == [255, 128, 0]
+
+
+def test_transparent_colour_becomes_white(tmp_path: Path) -> None:
+    Image.new("RGB", (16, 16), (9, 9, 9)).save(tmp_path / "a.png", transparency=(9, 9, 9))
+    assert np.asarray(decode(tmp_path / "a.png")).min() == 255
+
+
+def test_damaged_exif_does_not_cost_the_image(tmp_path: Path) -> None:
+    gradient("RGB").save(tmp_path / "a.jpg", exif=b"Exif\0\0MM\0*\0\0\0\x08" + b"\xff" * 40)
+    assert decode(tmp_path / "a.jpg").size == (64, 48)
+
+
+def test_postscript_is_never_run(tmp_path: Path) -> None:
+    gradient("RGB").save(tmp_path / "a.eps")
+    with pytest.raises(ValueError, match="not an image"):
+        decode(tmp_path / "a.eps")
+
+
+@pytest.mark.parametrize(("size", "expected"), [((8, 5000), (1, 256)), ((5000, 8), (256, 1)), ((8, 8), (8, 8))])
+def test_extreme_shapes_keep_a_pixel(tmp_path: Path, size: tuple[int, int], expected: tuple[int, int]) -> None:
+    Image.new("RGB", size).save(tmp_path / "a.png")
+    assert decode(tmp_path / "a.png").size == expected
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 5000), (7, 300)])
+def test_slivers_are_skipped(tmp_path: Path, size: tuple[int, int]) -> None:
+    Image.new("RGB", size).save(tmp_path / "a.png")
+    with pytest.raises(ValueError, match="under 8 pixels a side"):
+        decode(tmp_path / "a.png")
+
+
+def test_bomb_is_told_by_its_header_alone(tmp_path: Path) -> None:
+    """No pixels follow the header, so anything that decoded would say damaged."""
+    head = b"IHDR" + struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
+    start = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + head + struct.pack(">I", zlib.crc32(head))
+    (tmp_path / "a.png").write_bytes(start + struct.pack(">I", 10) + b"IDAT")
+    with pytest.raises(ValueError, match="over 50 megapixels"):
+        decode(tmp_path / "a.png")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no FIFOs here")
+def test_what_is_no_file_is_skipped_and_never_waited_for(tmp_path: Path) -> None:
+    folder = tmp_path / "a"
+    make_images(folder, 2)
+    make_images(tmp_path / "elsewhere", 1, seed=5)
+    os.mkfifo(folder / "pipe.jpg")
+    (folder / "link to pipe.jpg").symlink_to("pipe.jpg")
+    (folder / "device.jpg").symlink_to("/dev/zero")
+    (folder / "dangling.jpg").symlink_to("nowhere.jpg")
+    (folder / "circle.jpg").symlink_to("circle.jpg")
+    (folder / "up").symlink_to(folder)
+    (folder / "good link.png").symlink_to(tmp_path / "elsewhere" / "image 000.png")
+    with socket.socket(socket.AF_UNIX) as listening:
+        here = os.getcwd()
+        os.chdir(folder)  # the path of a socket must be short
+        listening.bind("socket.jpg")
+        os.chdir(here)
+        found = scan([str(folder)], tmp_path)
+    assert len(found.images) == 3
+    assert Counter(reason for _, reason in found.skipped) == {
+        "not a regular file": 4, "broken link": 2, "link to a folder": 1
+    }  # fmt: skip
+
+
+def test_odd_names(tmp_path: Path) -> None:
+    folder = tmp_path / "a"
+    paths = make_images(folder, 5)
+    for path, name in zip(paths, ["a\nb.png", " .png", "日本 e\u0301.png", "-rf *.png", "caf\udce9.png"], strict=True):
+        path.rename(folder / name)
+    first, again = (scan([str(folder)], tmp_path) for _ in range(2))
+    assert len(first.images) == 5
+    assert first == again
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the superuser may read everything")
+def test_what_may_not_be_read_is_tried_again_once_it_may(tmp_path: Path) -> None:
+    paths = make_images(tmp_path / "a", 3)
+    (tmp_path / "a" / "closed").mkdir(mode=0)
+    paths[0].chmod(0)
+    found = scan([str(tmp_path / "a")], tmp_path)
+    assert sorted(reason for _, reason in found.skipped) == ["folder not readable", "not readable"]
+    paths[0].chmod(0o644)
+    (tmp_path / "a" / "closed").chmod(0o755)
+    assert len(scan([str(tmp_path / "a")], tmp_path).images) == 3
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="cannot count open files here")
+def test_no_file_stays_open_and_progress_is_told(tmp_path: Path) -> None:
+    make_images(tmp_path / "a", 40)
+    gradient("RGB").save(tmp_path / "a" / "torn.tif")
+    (tmp_path / "a" / "torn.tif").write_bytes((tmp_path / "a" / "torn.tif").read_bytes()[:500])
+    told: list[tuple[str, int, int, int]] = []
+
+    def progress(what: str, done: int, total: int) -> None:
+        told.append((what, done, total, len(os.listdir("/proc/self/fd"))))
+
+    before = len(os.listdir("/proc/self/fd"))
+    scan([str(tmp_path / "a")], tmp_path, progress=progress)
+    assert told[-1][:3] == ("checking images", 41, 41)
+    assert max(open_files for *_, open_files in told) <= before
+
+
+def test_a_remembered_scan_names_files_as_they_are_named_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_images(tmp_path / "work" / "a", 4)
+    monkeypatch.chdir(tmp_path / "work")
+    scan(["a"], tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert all(image.path.is_file() for image in scan([str(tmp_path / "work" / "a")], tmp_path).images)

@@ -1,0 +1,162 @@
+"""`data`: fetch public sets of images, and check a folder before it is used."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ablations.options import AsJson
+from ablations.sweep import bars
+from core.data.folder_check import FolderReport, Sides, check_folder
+from core.data.prepare_public import fetch as fetch_set
+from core.data.public_sets import PublicSet, public_set, public_sets
+from core.errors import UserError
+
+app = typer.Typer(
+    help="Public sets of images, and checks of your own folders.",
+    no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
+)  # fmt: skip
+
+
+@app.command()
+def fetch(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="A set; without one, the known sets.")] = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder of all sets.")] = Path("data"),
+    accept_licence: Annotated[bool, typer.Option("--accept-licence", help="You accept the set's licence.")] = False,
+    mirror: Annotated[str | None, typer.Option("--mirror", help="Address in place of the set's own.")] = None,
+    every: Annotated[
+        int | None,
+        typer.Option("--every", min=1, help="Take each n-th frame of a clip.", show_default="10 for videos, else 1"),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Download a public set, verify it, and make it into what --data or --eval reads."""
+    if name is None:
+        known = [_set_facts(one) for one in public_sets().values()]
+        _print_json(known) if as_json else _print_sets(known)
+        return
+    chosen = public_set(name)
+    if not accept_licence:
+        facts = _set_facts(chosen)
+        _print_json(facts) if as_json else _print_set(facts)
+        again = shlex.join(["data", "fetch", name, *(["--out", str(out)] if out != Path("data") else [])])
+        raise UserError(
+            f"{name} has a licence ({chosen.licence}): if you accept it, type "
+            f"`python -m ablations {again} --accept-licence`"
+        )
+    with bars(Console(stderr=True)) as progress:
+        prepared = fetch_set(chosen, out, mirror=mirror, every=every, progress=progress)
+    command = f"python -m ablations run all {chosen.use} {shlex.quote(str(prepared.folder))}"
+    facts = {
+        "set": name, "folder": str(prepared.folder), "images": prepared.images, "identities": prepared.identities,
+        "skipped": dict(prepared.skipped), "licence": chosen.licence, "command": command,
+    }  # fmt: skip
+    if as_json:
+        _print_json(facts)
+        return
+    identities = f" of {prepared.identities:,} identities" if prepared.identities else ""
+    print(f"{prepared.images:,} images{identities} in {shown(str(prepared.folder))}")
+    for reason, count in prepared.skipped.most_common():
+        print(f"left out: {count:,} with {reason}")
+    print(f"to use it: {shown(command)}")
+
+
+@app.command()
+def check(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of images.")], as_json: AsJson = False
+) -> None:
+    """Say what is in a folder and what it is good for: --data, --eval, and at which false positive rates."""
+    with bars(Console(stderr=True)) as progress:
+        report = check_folder(folder, progress=progress)
+    if as_json:
+        _print_json(
+            {**asdict(report), "rates": {f"{fpr:g}": ok for fpr, ok in report.rates.items()}, "pairs": report.pairs}
+        )
+    else:
+        _print_report(report)
+    if not (report.data.usable or report.evaluation.usable):
+        raise UserError(f"'{folder}' can be used for neither --data nor --eval: {shown(report.data.note)}")
+
+
+def shown(text: str) -> str:
+    """Text from outside on one line, with what a terminal would act on or cannot show written as an escape."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape", "replace").decode() for one in text)
+
+
+def _print_json(facts: Any) -> None:
+    print(json.dumps(facts, indent=1, default=str))
+
+
+def _set_facts(known: PublicSet) -> dict[str, Any]:
+    sources, published = [known.url(file) for file in known.files], all(file.sha256 for file in known.files)
+    return {
+        "set": known.name, "title": known.title, "use": known.use, "licence": known.licence, "permits": known.permits,
+        "homepage": known.homepage, "bytes": known.size, "files": sources,
+        "verified": "a published digest" if published else "the digest of the first download",
+    }  # fmt: skip
+
+
+def _megabytes(size: int | None) -> str:
+    return "not stated" if size is None else f"about {size / 1e6:,.0f} MB"
+
+
+def _print_sets(known: list[dict[str, Any]]) -> None:
+    table = Table(box=None, pad_edge=False)
+    for heading in ("set", "for", "download", "licence", "what"):
+        table.add_column(heading, no_wrap=heading in ("set", "for"))
+    for one in known:
+        table.add_row(*(escape(str(one[field])) for field in ("set", "use")), _megabytes(one["bytes"]),
+                      escape(one["licence"]), escape(one["title"]))  # fmt: skip
+    Console().print(table)
+    print("fetch one with: python -m ablations data fetch NAME")
+
+
+def _print_set(facts: dict[str, Any]) -> None:
+    files = facts["files"]
+    more = f" and {len(files) - 1} more" if len(files) > 1 else ""
+    for label, text in (
+        ("set", f"{facts['set']}: {facts['title']}"), ("licence", facts["licence"]), ("permits", facts["permits"]),
+        ("homepage", facts["homepage"]), ("source", files[0] + more), ("download", _megabytes(facts["bytes"])),
+        ("verified by", facts["verified"]), ("for", facts["use"]),
+    ):  # fmt: skip
+        print(f"{label:<12}{text}")
+
+
+def _print_report(report: FolderReport) -> None:
+    console = Console()
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+
+    def line(label: str, text: str) -> None:
+        table.add_row(label, escape(shown(text)))
+
+    line("folder", str(report.folder))
+    line("usable images", f"{report.images:,}")
+    for label, counts in (("formats", report.formats), ("modes", report.modes)):
+        line(label, ", ".join(f"{name} {count:,}" for name, count in counts.items()) or "-")
+    line("short side", _range(report.short_side))
+    line("long side", _range(report.long_side))
+    captures = report.captures
+    each = f" ({captures[0]:,} / {captures[1]:g} / {captures[2]:,} min / median / max each)" if captures else ""
+    line("layout", report.layout + each)
+    for label, use in (("--data", report.data), ("--eval", report.evaluation)):
+        line(label, ("yes: " if use.usable else "no: ") + use.note)
+    if report.evaluation.usable:
+        rates = ", ".join(f"{fpr:g} {'yes' if ok else 'no'}" for fpr, ok in report.rates.items())
+        line("FPR supported", f"{rates} ({report.identities:,} identities, {report.pairs:,} pairs)")
+    for reason, (count, examples) in report.skipped.items():
+        line(f"skipped {count:,}", f"{reason}: " + ", ".join(examples) + (", ..." if count > len(examples) else ""))
+    console.print(table, highlight=False)
+
+
+def _range(sides: Sides | None) -> str:
+    return f"{sides.least:,} / {sides.median:g} / {sides.most:,} pixels (min / median / max)" if sides else "-"

@@ -1,0 +1,153 @@
+"""What a folder of images is good for: what is in it, how it is laid out, which rates it can support."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.config import FPRS, DataConfig, EvalConfig
+from core.data import folder as folders
+from core.data.cache import cache_dir
+from core.data.corpus import RealCaptures, corpus
+from core.data.folder import ImageFile, Progress, Scan
+from core.data.image_file import Unusable, header
+from core.errors import UserError
+from core.support import supported_fpr
+
+EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Pixels: the least, the median and the most of the images' longer or shorter sides."""
+
+    least: int
+    median: float
+    most: int
+
+
+@dataclass(frozen=True)
+class Use:
+    """Whether an option takes the folder; `note` says what it makes of it, or why not."""
+
+    usable: bool
+    note: str
+
+
+@dataclass(frozen=True)
+class FolderReport:
+    """Facts about a folder.
+
+    Args:
+        images: usable ones, each content once.
+        skipped: reason -> (how many, the first of them).
+        captures: for a folder of identities the least, median and most captures of one.
+        identities: that `--eval` would judge on, after those it takes for validation.
+        rates: each false positive rate, and whether the pairs of those identities support it.
+    """
+
+    folder: Path
+    images: int
+    formats: dict[str, int]
+    modes: dict[str, int]
+    short_side: Sides | None
+    long_side: Sides | None
+    skipped: dict[str, tuple[int, tuple[str, ...]]]
+    layout: str
+    captures: tuple[int, float, int] | None
+    data: Use
+    evaluation: Use
+    identities: int
+    rates: dict[float, bool]
+
+    @property
+    def pairs(self) -> int:
+        """Pairs of different identities."""
+        return self.identities * (self.identities - 1) // 2
+
+
+def check_folder(folder: Path, cache: Path | None = None, progress: Progress | None = None) -> FolderReport:
+    """Read every image of a folder once and say what it is good for.
+
+    Args:
+        cache: where the scan is remembered; default the user's cache.
+
+    Raises:
+        UserError: the folder is missing or empty.
+    """
+    cache = cache or cache_dir(None)
+    found = folders.find([str(folder)], cache, option="DIR", progress=progress)
+    headers = []
+    for image in found.images:
+        try:
+            headers.append(header(image.path))
+        except Unusable:  # changed since it was scanned
+            continue
+    layout, captures = _layout(folder, found.images)
+    data, evaluation, identities = _uses(folder, cache) if found.images else (*_NOTHING, 0)
+    best = supported_fpr(identities)
+    return FolderReport(
+        folder=folder,
+        images=len(found.images),
+        formats=_counted([one.format for one in headers]),
+        modes=_counted([one.mode for one in headers]),
+        short_side=_sides([min(one.width, one.height) for one in headers]),
+        long_side=_sides([max(one.width, one.height) for one in headers]),
+        skipped=_skipped(found),
+        layout=layout,
+        captures=captures,
+        data=data,
+        evaluation=evaluation,
+        identities=identities,
+        rates={fpr: best is not None and fpr >= best for fpr in FPRS},
+    )
+
+
+_NOTHING = (Use(False, "no readable image"), Use(False, "no readable image"))
+
+
+def _counted(values: Sequence[str]) -> dict[str, int]:
+    return dict(Counter(values).most_common())
+
+
+def _sides(lengths: Sequence[int]) -> Sides | None:
+    return Sides(min(lengths), statistics.median(lengths), max(lengths)) if lengths else None
+
+
+def _skipped(found: Scan) -> dict[str, tuple[int, tuple[str, ...]]]:
+    by_reason: dict[str, list[str]] = {}
+    for path, reason in found.skipped:
+        by_reason.setdefault(reason, []).append(path)
+    ordered = sorted(by_reason.items(), key=lambda item: -len(item[1]))
+    return {reason: (len(paths), tuple(paths[:EXAMPLES])) for reason, paths in ordered}
+
+
+def _layout(folder: Path, images: Sequence[ImageFile]) -> tuple[str, tuple[int, float, int] | None]:
+    """In words, and the captures of an identity; as `--eval` reads it, where any image at the top means flat."""
+    counts = Counter(image.path.absolute().parent for image in images)
+    if not counts:
+        return "no image", None
+    if folder.absolute() in counts or max(counts.values()) == 1:
+        return "flat folder of documents: each image its own class", None
+    sizes = sorted(counts.values())
+    captures = (sizes[0], statistics.median(sizes), sizes[-1])
+    return f"identities: {len(sizes):,} folders with {len(images):,} captures", captures
+
+
+def _uses(folder: Path, cache: Path) -> tuple[Use, Use, int]:
+    """What the options themselves make of the folder, and how many identities `--eval` would judge on."""
+    try:
+        made = corpus(DataConfig(source=(str(folder),)), EvalConfig(), cache)
+        data = Use(True, f"{len(made.train):,} images to train on, {made.notes['test']}")
+    except UserError as error:
+        data = Use(False, str(error))
+    try:
+        made = corpus(DataConfig(), EvalConfig(source=(str(folder),)), cache)
+    except UserError as error:
+        return data, Use(False, str(error)), 0
+    test = made.test
+    identities = len({one for _, one in test.files}) if isinstance(test, RealCaptures) else len(test)
+    return data, Use(True, f"judged on {made.notes['test']}; {made.notes['validation']} for validation"), identities

@@ -1,0 +1,140 @@
+"""One image file: opened without trust, turned upright, made RGB, or refused with a short reason."""
+
+from __future__ import annotations
+
+import functools
+import stat
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+MAX_PIXELS = 50_000_000
+MIN_SIDE = 8  # pixels; less shows no document
+MASTER_SIDE = 256  # captures are simulated from images of at most this many pixels a side
+_TOO_LARGE = f"over {MAX_PIXELS // 1_000_000} megapixels"
+
+
+class Unusable(ValueError):
+    """A file that cannot be used; the message is the short reason that is counted."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What an image says of itself before a pixel is decoded; sides in pixels, as stored (not turned upright)."""
+
+    format: str
+    mode: str
+    width: int
+    height: int
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """The image with its header read and nothing decoded.
+
+    Raises:
+        Unusable: for whatever goes wrong, inside the `with` too.
+    """
+    _require_bytes(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of large images; the limit here is ours
+            with Image.open(path, formats=_formats()) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise Unusable(_TOO_LARGE)
+                if min(image.size) < MIN_SIDE:
+                    raise Unusable(f"under {MIN_SIDE} pixels a side")
+                yield image
+    except Unusable:
+        raise
+    except Image.DecompressionBombError:
+        raise Unusable(_TOO_LARGE) from None
+    except UnidentifiedImageError:
+        raise Unusable("not an image") from None
+    except Exception as error:  # decoders raise whatever they like on damaged input
+        # An error number comes from the operating system, not from a decoder.
+        unreadable = isinstance(error, OSError) and error.errno is not None
+        raise Unusable("not readable" if unreadable else "damaged image") from error
+
+
+def _require_bytes(path: Path) -> None:
+    """Refuse what must not be opened: opening a FIFO or a device can wait for ever."""
+    try:
+        status = path.stat()
+    except OSError:
+        raise Unusable("broken link" if path.is_symlink() else "not readable") from None
+    if not stat.S_ISREG(status.st_mode):
+        raise Unusable("not a regular file")
+    if not status.st_size:
+        raise Unusable("empty file")
+
+
+@functools.cache
+def _formats() -> tuple[str, ...]:
+    """Raster formats that this Pillow reads. EPS and its like are left out: reading them runs other programs."""
+    Image.init()
+    wanted = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "MPO", "PCX", "PNG", "PPM", "QOI", "TIFF", "WEBP")
+    return tuple(name for name in wanted if name in Image.OPEN)
+
+
+def header(path: Path) -> Header:
+    """Format, mode and size of an image file; `Unusable` as for `decode`, less what only decoding shows."""
+    with _opened(path) as image:
+        return Header(image.format or "?", image.mode, image.width, image.height)
+
+
+def open_upright(path: Path, draft: int | None = None) -> Image.Image:
+    """The image (of an animation its first frame) upright, in RGB, over white where it is transparent.
+
+    Args:
+        draft: pixels a side that are enough; JPEG files are then decoded at a fraction of their size.
+
+    Raises:
+        Unusable: with a short reason: not an image, too large, damaged.
+    """
+    with _opened(path) as opened:
+        if draft is not None:
+            opened.draft("RGB", (draft, draft))
+        opened.load()
+        try:
+            image = ImageOps.exif_transpose(opened)
+        except Exception:  # a damaged EXIF block says nothing of the pixels
+            image = opened.copy()
+        if image.mode == "F" or image.mode.startswith("I"):
+            image = Image.fromarray(_eight_bits(np.asarray(image)))
+        if image.mode in ("P", "LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info:
+            image = image.convert("RGBA")
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        try:
+            return image.convert("RGB")
+        except ValueError:
+            raise Unusable(f"pixels of mode {image.mode}") from None
+
+
+def _eight_bits(values: np.ndarray) -> np.ndarray:
+    """Deep pixels (H, W) as uint8: integers are taken as 16 bits, floats as 0..1, 0..255 or 0..65535 by their range."""
+    if not np.isfinite(values).all():
+        raise Unusable("pixel values that are not finite")
+    top = float(values.max())
+    if top > 65535:
+        raise Unusable("pixel values over 16 bits")
+    if np.issubdtype(values.dtype, np.integer):
+        return (values.clip(0, 65535) // 256).astype(np.uint8)
+    scale = 255.0 if top <= 1 else 1.0 if top <= 255 else 1 / 257
+    return (values * scale).round().clip(0, 255).astype(np.uint8)
+
+
+def decode(path: Path) -> Image.Image:
+    """The image upright, in RGB, over white where it is transparent, at most `MASTER_SIDE` pixels a side.
+
+    Raises:
+        ValueError: with a short reason: not an image, too large, damaged.
+    """
+    image = open_upright(path, draft=2 * MASTER_SIDE)
+    image.thumbnail((MASTER_SIDE, MASTER_SIDE), Image.Resampling.BILINEAR)
+    return image

@@ -1,0 +1,180 @@
+"""Public sets made into what `--data` and `--eval` read.
+
+A set for training is a folder of images as it is. A set for evaluation becomes
+``identities/<identity>/<capture>.jpg``, each document cut out by its annotated corners, with a `manifest.csv`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from core.data.archives import Limits, extract
+from core.data.fetch import Progress, download, file_digest
+from core.data.image_file import Unusable, open_upright
+from core.data.public_layouts import LAYOUTS, Frame
+from core.data.public_sets import PublicSet, RemoteFile
+from core.data.rectify import rectify, usable_quad
+from core.errors import RunFailure, UserError
+from core.store import storage_failure, write_atomic
+
+MANIFEST = ("path", "identity", "group", "capture", "source")
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_QUALITY = 95  # of the JPEG files: high enough that the second compression is not what is measured
+
+
+@dataclass
+class Prepared:
+    """What came of a set: where it is, how many images, which frames were left out and why."""
+
+    folder: Path
+    images: int = 0
+    identities: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
+
+
+def fetch(
+    public: PublicSet,
+    out: Path,
+    *,
+    mirror: str | None = None,
+    every: int | None = None,
+    progress: Progress | None = None,
+) -> Prepared:
+    """Download, verify, unpack and prepare a set under ``<out>/<name>/``; what is done already is not done again.
+
+    Args:
+        mirror: an address that takes the place of the set's own.
+        every: of the frames of each clip take each n-th; default the set's.
+
+    Raises:
+        UserError: one line; the downloads that are complete stay and are used the next time.
+    """
+    home = out / public.name
+    every = every or public.every
+    done = _done(public, home, every)
+    if done is not None:
+        return done
+    try:
+        files = [_download(public, file, home / "downloads", mirror, progress) for file in public.files]
+        if public.layout == "images":
+            return _images(public, home, files[0], progress)
+        return _identities(public, home, files, every, progress)
+    except OSError as error:
+        raise UserError(storage_failure(home, error).message) from None
+    except RunFailure as failure:
+        raise UserError(failure.message) from None
+
+
+def _download(public: PublicSet, file: RemoteFile, folder: Path, mirror: str | None, progress: Progress | None) -> Path:
+    """A file that has no published digest is held to the one it had when it first came."""
+    sums = folder / "SHA256SUMS"
+    noted: dict[str, str] = {}
+    if sums.is_file():
+        lines = [line.split("  ", 1) for line in sums.read_text(encoding="utf-8").splitlines() if "  " in line]
+        noted = {name: digest for digest, name in lines}
+    wanted = file.sha256 or noted.get(file.name)
+    path = download(public.url(file, mirror), folder / file.name, size=file.size, sha256=wanted, progress=progress)
+    if file.name not in noted:
+        noted[file.name] = wanted or file_digest(path)
+        write_atomic(sums, "".join(f"{noted[name]}  {name}\n" for name in sorted(noted)).encode())
+    return path
+
+
+def _done(public: PublicSet, home: Path, every: int) -> Prepared | None:
+    """What an earlier call made with the same choices."""
+    try:
+        note = json.loads((home / "prepared.json").read_text(encoding="utf-8"))
+        if note["every"] != every or not Path(home / note["folder"]).is_dir():
+            return None
+        return Prepared(home / note["folder"], note["images"], note["identities"], Counter(note["skipped"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _finish(home: Path, made: Path, prepared: Prepared, every: int) -> Prepared:
+    """Put what was made in place; the note comes last and is what *done* means."""
+    note = {
+        "folder": prepared.folder.name, "every": every, "images": prepared.images,
+        "identities": prepared.identities, "skipped": prepared.skipped,
+    }  # fmt: skip
+    if prepared.folder.exists():
+        if not (home / "prepared.json").is_file():
+            raise UserError(f"'{prepared.folder}' is there already and was not made by `data fetch`: move it away")
+        (home / "prepared.json").unlink()
+        shutil.rmtree(prepared.folder)
+    os.replace(made, prepared.folder)
+    write_atomic(home / "prepared.json", json.dumps(note, indent=1).encode())
+    return prepared
+
+
+def _images(public: PublicSet, home: Path, archive: Path, progress: Progress | None) -> Prepared:
+    with tempfile.TemporaryDirectory(dir=home, prefix=".unpacking.") as temporary:
+        made = Path(temporary) / "images"
+        endings = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff")
+        limits = Limits(fold_case=public.fold_case)
+        count = extract(archive, made, limits=limits, members=endings, inside=public.inside, progress=progress)
+        return _finish(home, made, Prepared(home / "images", images=count), public.every)
+
+
+def _identities(public: PublicSet, home: Path, archives: list[Path], every: int, progress: Progress | None) -> Prepared:
+    prepared = Prepared(home / "identities")
+    rows: list[tuple[str, ...]] = []
+    with tempfile.TemporaryDirectory(dir=home, prefix=".preparing.") as temporary:
+        made = Path(temporary) / "identities"
+        made.mkdir()
+        for archive in archives:
+            # One archive at a time is unpacked: some sets are ten times larger unpacked than prepared.
+            raw = Path(temporary) / "raw"
+            extract(archive, raw, limits=Limits(max_ratio=200), progress=progress)
+            frames = list(LAYOUTS[public.layout](raw, archive.name.split(".")[0]))
+            chosen = [frame for clip in _clips(frames) for frame in clip[::every]]
+            for number, frame in enumerate(chosen, 1):
+                try:
+                    rows.append(_cut_out(frame, raw, made))
+                except Unusable as reason:
+                    prepared.skipped[str(reason)] += 1
+                if progress:
+                    progress(f"cutting out {archive.name}", number, len(chosen))
+            shutil.rmtree(raw)
+        prepared.images, prepared.identities = len(rows), len({row[1] for row in rows})
+        if not rows:
+            reasons = ", ".join(f"{count} {reason}" for reason, count in prepared.skipped.most_common())
+            raise UserError(
+                f"{public.name}: no usable frame in {home / 'downloads'} ({reasons or 'no annotation found'})"
+            )
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([MANIFEST, *sorted(rows)])
+        write_atomic(home / "manifest.csv", text.getvalue().encode())
+        return _finish(home, made, prepared, every)
+
+
+def _clips(frames: list[Frame]) -> list[list[Frame]]:
+    ordered = sorted(frames, key=lambda frame: (frame.clip, frame.capture))
+    return [list(group) for _, group in itertools.groupby(ordered, key=lambda frame: frame.clip)]
+
+
+def _cut_out(frame: Frame, raw: Path, made: Path) -> tuple[str, ...]:
+    """Write one capture; returns its line of the manifest."""
+    if not (_PLAIN.fullmatch(frame.identity) and _PLAIN.fullmatch(frame.capture)):
+        raise Unusable("a name that is not plain")  # annotations, too, come from elsewhere
+    if not frame.image.resolve().is_relative_to(raw.resolve()) or not frame.image.is_file():
+        raise Unusable("no image for an annotation")
+    image = open_upright(frame.image)
+    corners = usable_quad(frame.corners, *image.size)
+    if corners is None:
+        raise Unusable("no usable corners")
+    target = made / frame.identity / f"{frame.capture}.jpg"
+    target.parent.mkdir(exist_ok=True)
+    rectify(image, corners, frame.aspect).save(target, quality=_QUALITY)
+    path = str(Path("identities") / frame.identity / target.name)
+    return (path, frame.identity, frame.group, frame.capture, str(frame.image.relative_to(raw)))

@@ -1,0 +1,143 @@
+"""Images drawn by processes: the same bytes however many, errors passed on, nothing half made left behind."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.data import cache, rendering
+from core.data.sources import ProceduralDocuments
+from core.errors import RunFailure, UserError
+
+
+# Defined through a module of the package, because the drawing processes import what they unpickle.
+@dataclass(frozen=True)
+class Documents:
+    size: int
+
+    def __call__(self, index: int) -> np.ndarray:
+        return ProceduralDocuments("test", 40).clean(index, self.size)
+
+
+@pytest.fixture
+def own_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The drawing processes can import this file's classes by the name that they are pickled under."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    for drawn in (Documents, Refuses, Dies):
+        monkeypatch.setattr(drawn, "__module__", "test_rendering")
+    import sys
+
+    monkeypatch.setitem(sys.modules, "test_rendering", sys.modules[__name__])
+
+
+@dataclass(frozen=True)
+class Refuses:
+    error: type[Exception]
+
+    def __call__(self, index: int) -> np.ndarray:
+        if index == 3:
+            raise self.error("page 3 is torn")
+        return np.zeros((8, 8, 3), np.uint8)
+
+
+@dataclass(frozen=True)
+class Dies:
+    def __call__(self, index: int) -> np.ndarray:
+        os._exit(7)
+
+
+def drawn(folder: Path, draw: rendering.Draw, count: int, size: int, processes: int) -> np.ndarray:
+    folder.mkdir(exist_ok=True)
+    path = folder / "rows.npy"
+    np.save(path, np.zeros((count, size, size, 3), np.uint8))
+    told: list[tuple[str, int, int]] = []
+    rendering.draw_rows(path, draw, count, "pages", lambda *event: told.append(event), processes)
+    assert told[-1] == ("pages", count, count)
+    assert [done for _, done, _ in told] == sorted(done for _, done, _ in told)
+    return np.load(path)
+
+
+@pytest.mark.usefixtures("own_module")
+def test_any_number_of_processes_draws_the_same_bytes(tmp_path: Path) -> None:
+    alone = drawn(tmp_path / "1", Documents(32), 40, 32, processes=1)
+    together = drawn(tmp_path / "3", Documents(32), 40, 32, processes=3)
+    assert np.array_equal(alone, together)
+    assert len(np.unique(alone.reshape(40, -1), axis=0)) == 40
+    assert np.array_equal(alone[17], ProceduralDocuments("test", 40).clean(17, 32))
+
+
+@pytest.mark.usefixtures("own_module")
+@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("error", [ValueError, UserError])
+def test_what_a_drawing_raises_is_raised_here(tmp_path: Path, processes: int, error: type[Exception]) -> None:
+    with pytest.raises(error, match="page 3 is torn"):
+        drawn(tmp_path, Refuses(error), 10, 8, processes)
+
+
+@pytest.mark.usefixtures("own_module")
+def test_a_process_that_dies_is_a_typed_failure(tmp_path: Path) -> None:
+    with pytest.raises(RunFailure, match="code 7") as caught:
+        drawn(tmp_path, Dies(), 4, 8, processes=2)
+    assert caught.value.kind == "worker_died"
+
+
+def test_small_sets_are_drawn_by_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)), raising=False)
+    assert rendering.processes_for(10) == 1
+    assert rendering.processes_for(1600) == 4
+    assert rendering.processes_for(10**6) == 16
+
+
+def test_cached_images_are_drawn_once_and_mapped(tmp_path: Path) -> None:
+    calls = []
+
+    def draw(index: int) -> np.ndarray:
+        calls.append(index)
+        return np.full((8, 8, 3), index, np.uint8)
+
+    first = cache.cached_images(tmp_path, "pages", "five of them", (5, 8, 8, 3), draw)
+    again = cache.cached_images(tmp_path, "pages", "five of them", (5, 8, 8, 3), draw)
+    assert calls == [0, 1, 2, 3, 4]
+    assert isinstance(again, np.memmap)
+    assert np.array_equal(first, again)
+    again[0] = 77  # a private copy: the file stays as it is
+    assert cache.cached_images(tmp_path, "pages", "five of them", (5, 8, 8, 3), draw)[0].max() == 0
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".npy", ".sha256"]
+
+
+def test_a_failed_drawing_leaves_no_file(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="torn"):
+        cache.cached_images(tmp_path, "pages", "torn", (9, 8, 8, 3), Refuses(ValueError))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("damage", ["flipped", "cut", "empty", "checksum gone"])
+def test_a_damaged_file_is_drawn_anew(tmp_path: Path, damage: str) -> None:
+    def made() -> np.ndarray:
+        return cache.cached_array(tmp_path, "rows", "some", lambda: np.arange(100))
+
+    made()
+    (path,) = tmp_path.glob("*.npy")
+    data = bytearray(path.read_bytes())
+    if damage == "flipped":
+        data[-1] ^= 1
+    path.write_bytes({"cut": data[:-9], "empty": b""}.get(damage, data))
+    if damage == "checksum gone":
+        path.with_suffix(".sha256").unlink()
+    assert np.array_equal(made(), np.arange(100))
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="no way to reserve disk space here")
+def test_no_space_is_found_before_drawing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(RunFailure) as caught:
+        cache.cached_images(tmp_path, "pages", "many", (9, 8, 8, 3), Refuses(ValueError))
+    assert caught.value.kind == "no_space"
+    assert list(tmp_path.iterdir()) == []
