@@ -1,9 +1,11 @@
-"""`data`: fetch public sets of images, and check a folder before it is used."""
+"""`data`: draw the procedural documents, fetch public sets of images, check a folder before it is used."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shlex
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,15 +17,53 @@ from rich.table import Table
 
 from ablations.options import AsJson
 from ablations.sweep import bars
+from core.config import DataConfig, EvalConfig
+from core.data import cache
+from core.data.corpus import corpus, pool_images
 from core.data.folder_check import FolderReport, Sides, check_folder
 from core.data.prepare_public import fetch as fetch_set
 from core.data.public_sets import PublicSet, public_set, public_sets
+from core.data.sheet import draw_sheet
 from core.errors import UserError
 
 app = typer.Typer(
-    help="Public sets of images, and checks of your own folders.",
+    help="Procedural documents, public sets of images, and checks of your own folders.",
     no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
 )  # fmt: skip
+
+
+@app.command()
+def render(
+    templates: Annotated[int, typer.Option("--templates", min=1, help="How many documents.")] = 16_384,
+    size: Annotated[int, typer.Option("--image-size", min=32, max=512, help="Pixels a side.")] = 128,
+    as_json: AsJson = False,
+) -> None:
+    """Draw the pool of procedural documents now, one process a core; runs find it in the cache."""
+    store = cache.cache_dir(None)
+    source = corpus(DataConfig(pool=templates, images=templates), EvalConfig(), store)
+    started = time.perf_counter()
+    with bars(Console(stderr=True)) as progress:
+        images = pool_images(source, size, store, progress)
+    seconds = time.perf_counter() - started
+    facts = {
+        "documents": templates, "image_size": size, "bytes": images.nbytes, "seconds": round(seconds, 1),
+        "sha256": hashlib.sha256(images.data).hexdigest(), "fingerprint": source.train.fingerprint, "cache": str(store),
+    }  # fmt: skip
+    if as_json:
+        _print_json(facts)
+        return
+    print(f"{templates:,} documents at {size} px, {images.nbytes / 1e6:,.0f} MB in {shown(str(store))}")
+    print(f"{seconds:.1f} s ({templates / max(seconds, 1e-9):,.0f}/s); content sha256 {facts['sha256']}")
+
+
+@app.command()
+def sheet(
+    out: Annotated[Path, typer.Option("--out", help="The picture to write.")] = Path("documents.png"),
+    size: Annotated[int, typer.Option("--image-size", min=32, max=256, help="Pixels of each image.")] = 96,
+) -> None:
+    """Write a picture of templates, siblings, holders, captures and shifted captures."""
+    draw_sheet(out, size)
+    print(shown(str(out)))
 
 
 @app.command()

@@ -14,6 +14,7 @@ from ablations.planner import Plan
 from ablations.registry import LoadedStudy, load_preset, load_study, preset_names, study_names
 from ablations.sweep import clock
 from core.errors import UserError
+from core.inputs import corpus_of
 from core.store import Store
 from reports.claims import Study, findings
 
@@ -129,6 +130,7 @@ def plan_facts(chosen: Chosen, plan: Plan, jobs: int) -> dict[str, Any]:
         ],
         "unavailable": [{"study": study, "arm": arm, "reason": reason} for (study, arm), reason in unavailable.items()],
         "notes": list(plan.notes),
+        "judged_on": corpus_of(plan.baseline).notes["test"],
     }  # fmt: skip
 
 
@@ -155,6 +157,7 @@ def print_plan(console: Console, facts: dict[str, Any], *, every_run: bool) -> N
         memory = f"{guess['memory_mb_per_process']} MB each"
         line += f"; about {clock(guess['seconds'])} on {guess['processes']} processes, {memory}"
     console.print(line, highlight=False, soft_wrap=True)
+    console.print(f"judged on {facts['judged_on']}", highlight=False, soft_wrap=True, markup=False)
 
 
 def status_facts(store: Store) -> dict[str, Any]:

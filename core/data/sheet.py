@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from core.data.capture import capture
 from core.data.layouts.fonts import bundled_face
 from core.data.shifted import SHIFTS, shifted_view
 from core.data.sources import ProceduralDocuments
+from core.store import write_atomic
 
 _COLUMNS = len(SHIFTS)
 _GAP = 4
@@ -59,5 +61,7 @@ def draw_sheet(path: Path, size: int = 96) -> None:
         for column, image in enumerate(images):
             sheet.paste(Image.fromarray(image), (_GAP + column * step, y))
         y += step
+    buffer = io.BytesIO()
+    sheet.save(buffer, "PNG", optimize=True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(path, optimize=True)
+    write_atomic(path, buffer.getvalue())

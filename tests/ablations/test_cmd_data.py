@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from ablations.data_cli import app
 from core.errors import UserError
@@ -129,3 +130,22 @@ def test_check_of_what_can_be_used_for_nothing(data: Run, tmp_path: Path) -> Non
     assert "usable images  3" in data.out
     with pytest.raises(UserError, match="is not a folder"):
         data("check", tmp_path / shlex.quote("gone"))
+
+
+def test_render_draws_the_same_bytes_twice(data: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = []
+    for folder in ("first", "second"):
+        monkeypatch.setenv("DOCABLATE_CACHE", str(tmp_path / folder))
+        data("render", "--templates", "9", "--image-size", "32", "--json")
+        facts.append(json.loads(data.out))
+    assert facts[0]["sha256"] == facts[1]["sha256"]
+    assert facts[0]["bytes"] == 9 * 32 * 32 * 3
+    data("render", "--templates", "8", "--image-size", "32", "--json")
+    assert json.loads(data.out)["sha256"] != facts[0]["sha256"]
+
+
+def test_sheet_is_a_picture(data: Run, tmp_path: Path) -> None:
+    data("sheet", "--out", "made/sheet.png", "--image-size", "32")
+    with Image.open(tmp_path / "made" / "sheet.png") as sheet:
+        assert sheet.width > 14 * 32
+        assert len(sheet.getcolors(10**7) or []) > 1000
