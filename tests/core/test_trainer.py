@@ -56,6 +56,29 @@ def test_same_config_gives_the_same_bits(baseline: RunResult) -> None:
     assert losses(again) == losses(baseline)
 
 
+def test_shifted_captures_are_judged_apart(baseline: RunResult) -> None:
+    assert baseline.shifted is not None
+    assert set(baseline.shifted) == set(METRICS)
+    materials = load_materials(tiny())
+    assert materials.shifted is not None
+    assert np.array_equal(materials.shifted.identities, materials.test.identities)
+    assert not np.array_equal(materials.shifted.images, materials.test.images)
+    without = train(tiny(eval__shifted=False))
+    assert without.shifted is None
+    assert without.metrics == baseline.metrics
+    assert without.key != baseline.key
+    assert "shifted" not in without.inputs
+    assert "shifted" not in without.config.identity()["eval"]  # keys from before there was such a field stay
+
+
+def test_a_distilled_run_measures_its_teacher_on_the_test_captures(baseline: RunResult) -> None:
+    teacher = train(tiny(distill__kind="cosine")).manipulation["teacher"]
+    assert set(teacher) == set(METRICS)
+    assert train(tiny(distill__kind="kld")).manipulation["teacher"] == teacher
+    assert "teacher" not in train(tiny(distill__kind="cosine", distill__teacher="random")).manipulation
+    assert "teacher" not in baseline.manipulation
+
+
 def test_another_seed_differs(baseline: RunResult) -> None:
     assert losses(train(tiny(seed=1))) != losses(baseline)
 
