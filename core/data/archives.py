@@ -7,16 +7,15 @@ import re
 import shutil
 import tempfile
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from core.data import archive_members
 from core.data.archive_members import DAMAGED, Hostile, Member
+from core.data.rendering import Progress
 from core.errors import UserError
 from core.store import storage_failure
-
-Progress = Callable[[str, int, int], None]  # what, done, total
 
 _CHUNK = 1 << 20  # bytes
 _SLACK = 16 << 20  # bytes that a small archive may unpack to whatever the ratio: a white page compresses well

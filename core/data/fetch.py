@@ -7,15 +7,13 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from core.data.remote import SCHEMES, Changed, Interrupted, Refused, Response, asked, received
+from core.data.rendering import Progress
 from core.errors import RunFailure, UserError
 from core.store import storage_failure, write_atomic
-
-Progress = Callable[[str, int, int], None]  # what, done, total
 
 _CHUNK = 1 << 18  # bytes
 _PAUSE = 0.5  # seconds before a retry, doubled for each one in a row that brings nothing

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +14,9 @@ import numpy as np
 from PIL import Image
 
 from core.data.image_file import decode as decode
+from core.data.rendering import Progress
 from core.errors import RunFailure, UserError
 from core.store import write_atomic
-
-Progress = Callable[[str, int, int], None]  # what, done, total
 
 _SCAN_VERSION = 2
 

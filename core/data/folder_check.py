@@ -12,8 +12,9 @@ from core.config import FPRS, DataConfig, EvalConfig
 from core.data import folder as folders
 from core.data.cache import cache_dir
 from core.data.corpus import RealCaptures, corpus
-from core.data.folder import ImageFile, Progress, Scan
+from core.data.folder import ImageFile, Scan
 from core.data.image_file import Unusable, header
+from core.data.rendering import Progress
 from core.errors import UserError
 from core.support import supported_fpr
 
