@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 import yaml
@@ -40,10 +39,6 @@ def _err() -> Console:
     return Console(stderr=True)
 
 
-def _print_json(facts: Any) -> None:
-    print(json.dumps(facts, indent=1, default=str))
-
-
 @app.command("list")
 def list_(
     preset: PresetName = "quick", store: StorePath = Path(options.DEFAULT_STORE), as_json: AsJson = False
@@ -51,7 +46,7 @@ def list_(
     """Studies, findings, arms, and what is done."""
     plans = {name: plan(options.choose([name], preset, store).request, Store(store)) for name in study_names()}
     facts = views.list_facts(Store(store), plans)
-    _print_json(facts) if as_json else views.print_list(_out(), facts, preset)
+    views.print_json(facts) if as_json else views.print_list(_out(), facts, preset)
 
 
 @app.command()
@@ -59,7 +54,7 @@ def show(study: Annotated[str, typer.Argument(metavar="STUDY")], as_json: AsJson
     """One study: the finding, the published numbers, arms as differences, confounds."""
     loaded = load_study(study)
     facts = views.show_facts(loaded)
-    _print_json(facts) if as_json else views.print_show(_out(), loaded.study, facts)
+    views.print_json(facts) if as_json else views.print_show(_out(), loaded.study, facts)
 
 
 @app.command("plan")
@@ -75,7 +70,7 @@ def plan_(
     )
     planned = plan(chosen.request, chosen.store)
     facts = views.plan_facts(chosen, planned, Layout.choose(jobs, len(planned.runs), device).jobs)
-    _print_json(facts) if as_json else views.print_plan(_out(), facts, every_run=True)
+    views.print_json(facts) if as_json else views.print_plan(_out(), facts, every_run=True)
 
 
 @app.command()
@@ -146,7 +141,7 @@ def _write_report(chosen: options.Chosen, planned: Plan, out: Path, console: Con
 def status(store: StorePath = Path(options.DEFAULT_STORE), as_json: AsJson = False) -> None:
     """Runs of a store by state, with the reasons of failures."""
     facts = views.status_facts(Store(store))
-    _print_json(facts) if as_json else views.print_status(_out(), facts)
+    views.print_json(facts) if as_json else views.print_status(_out(), facts)
 
 
 @app.command()
@@ -172,7 +167,7 @@ def run_info(
     """One run, whole, with the command that repeats it."""
     facts = views.run_info_facts(Store(store), key)
     if as_json:
-        _print_json(facts)
+        views.print_json(facts)
     else:
         print(yaml.safe_dump(facts, sort_keys=False, width=120), end="")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shlex
 import time
 from dataclasses import asdict
@@ -17,6 +16,7 @@ from rich.table import Table
 
 from ablations.options import AsJson
 from ablations.sweep import bars
+from ablations.views import print_json
 from core.config import DataConfig, EvalConfig
 from core.data import cache
 from core.data.corpus import corpus, pool_images
@@ -50,7 +50,7 @@ def render(
         "sha256": hashlib.sha256(images.data).hexdigest(), "fingerprint": source.train.fingerprint, "cache": str(store),
     }  # fmt: skip
     if as_json:
-        _print_json(facts)
+        print_json(facts)
         return
     print(f"{templates:,} documents at {size} px, {images.nbytes / 1e6:,.0f} MB in {shown(str(store))}")
     print(f"{seconds:.1f} s ({templates / max(seconds, 1e-9):,.0f}/s); content sha256 {facts['sha256']}")
@@ -81,12 +81,12 @@ def fetch(
     """Download a public set, verify it, and make it into what --data or --eval reads."""
     if name is None:
         known = [_set_facts(one) for one in public_sets().values()]
-        _print_json(known) if as_json else _print_sets(known)
+        print_json(known) if as_json else _print_sets(known)
         return
     chosen = public_set(name)
     if not accept_licence:
         facts = _set_facts(chosen)
-        _print_json(facts) if as_json else _print_set(facts)
+        print_json(facts) if as_json else _print_set(facts)
         again = shlex.join(["data", "fetch", name, *(["--out", str(out)] if out != Path("data") else [])])
         raise UserError(
             f"{name} has a licence ({chosen.licence}): if you accept it, type "
@@ -100,7 +100,7 @@ def fetch(
         "skipped": dict(prepared.skipped), "licence": chosen.licence, "command": command,
     }  # fmt: skip
     if as_json:
-        _print_json(facts)
+        print_json(facts)
         return
     identities = f" of {prepared.identities:,} identities" if prepared.identities else ""
     print(f"{prepared.images:,} images{identities} in {shown(str(prepared.folder))}")
@@ -117,7 +117,7 @@ def check(
     with bars(Console(stderr=True)) as progress:
         report = check_folder(folder, progress=progress)
     if as_json:
-        _print_json(
+        print_json(
             {**asdict(report), "rates": {f"{fpr:g}": ok for fpr, ok in report.rates.items()}, "pairs": report.pairs}
         )
     else:
@@ -129,10 +129,6 @@ def check(
 def shown(text: str) -> str:
     """Text from outside on one line, with what a terminal would act on or cannot show written as an escape."""
     return "".join(one if one.isprintable() else one.encode("unicode_escape", "replace").decode() for one in text)
-
-
-def _print_json(facts: Any) -> None:
-    print(json.dumps(facts, indent=1, default=str))
 
 
 def _set_facts(known: PublicSet) -> dict[str, Any]:

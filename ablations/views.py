@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from typing import Any
 
@@ -132,6 +133,11 @@ def plan_facts(chosen: Chosen, plan: Plan, jobs: int) -> dict[str, Any]:
         "notes": list(plan.notes),
         "judged_on": corpus_of(plan.baseline).notes["test"],
     }  # fmt: skip
+
+
+def print_json(facts: Any) -> None:
+    """Facts for programs, to standard output."""
+    print(json.dumps(facts, indent=1, default=str))
 
 
 def print_plan(console: Console, facts: dict[str, Any], *, every_run: bool) -> None:

@@ -7,6 +7,7 @@ typed reason. Nothing here imports torch, so that planning and reporting stay qu
 from __future__ import annotations
 
 import errno
+import hashlib
 import io
 import json
 import os
@@ -55,6 +56,12 @@ def publish(temporary: Path, path: Path) -> None:
     # Temporary files are private; results and reports are for whoever may read the folder.
     temporary.chmod(0o666 & ~_UMASK)
     temporary.replace(path)
+
+
+def file_digest(path: Path, name: str = "sha256") -> str:
+    """The hexadecimal digest of a file's bytes, read in pieces."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, name).hexdigest()
 
 
 def storage_failure(path: Path, error: OSError) -> RunFailure:

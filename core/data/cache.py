@@ -12,7 +12,7 @@ import numpy as np
 
 from core.data.rendering import Draw, Progress, draw_rows, processes_for
 from core.errors import UserError
-from core.store import publish, storage_failure, write_atomic
+from core.store import file_digest, publish, storage_failure, write_atomic
 
 
 def cache_dir(configured: str | None) -> Path:
@@ -89,7 +89,7 @@ def _entry(folder: Path, name: str, description: str, write: Callable[[Path], No
         os.close(descriptor)
         temporary = Path(made)
         write(temporary)
-        digest = _file_digest(temporary)
+        digest = file_digest(temporary)
         # The checksum goes last: an array without one is not trusted.
         checksum.unlink(missing_ok=True)
         publish(temporary, path)
@@ -105,14 +105,9 @@ def _entry(folder: Path, name: str, description: str, write: Callable[[Path], No
 
 def _load(path: Path, checksum: Path) -> np.ndarray | None:
     try:
-        if checksum.read_text().strip() != _file_digest(path):
+        if checksum.read_text().strip() != file_digest(path):
             return None
         loaded: np.ndarray = np.load(path, mmap_mode="c", allow_pickle=False)
         return loaded
     except (OSError, ValueError, EOFError):
         return None
-
-
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import shutil
 import time
 from pathlib import Path
@@ -13,7 +11,7 @@ from urllib.parse import urlsplit
 from core.data.remote import SCHEMES, Changed, Interrupted, Refused, Response, asked, received
 from core.data.rendering import Progress
 from core.errors import RunFailure, UserError
-from core.store import storage_failure, write_atomic
+from core.store import file_digest, publish, storage_failure, write_atomic
 
 _CHUNK = 1 << 18  # bytes
 _PAUSE = 0.5  # seconds before a retry, doubled for each one in a row that brings nothing
@@ -52,9 +50,7 @@ class _Part:
         self._note.unlink(missing_ok=True)
 
     def publish(self, target: Path) -> None:
-        with self.path.open("rb") as handle:
-            os.fsync(handle.fileno())
-        os.replace(self.path, target)
+        publish(self.path, target)
         self._note.unlink(missing_ok=True)
 
 
@@ -118,12 +114,6 @@ def _mismatch(path: Path, size: int | None, sha256: str | None, md5: str | None)
         if wanted is not None and (got := file_digest(path, name)) != wanted.lower():
             return f"has {name} {got}, expected {wanted.lower()}"
     return ""
-
-
-def file_digest(path: Path, name: str = "sha256") -> str:
-    """The hexadecimal digest of a file's bytes."""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, name).hexdigest()
 
 
 def _bring(part: _Part, target: Path, size: int | None, progress: Progress | None, timeout: float, tries: int) -> None:

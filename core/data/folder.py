@@ -16,7 +16,7 @@ from PIL import Image
 from core.data.image_file import decode as decode
 from core.data.rendering import Progress
 from core.errors import RunFailure, UserError
-from core.store import write_atomic
+from core.store import file_digest, write_atomic
 
 _SCAN_VERSION = 2
 
@@ -151,8 +151,7 @@ def _check(files: Sequence[Path], left_out: Sequence[tuple[str, str]], progress:
     for number, path in enumerate(files, 1):
         try:
             decode(path)
-            with path.open("rb") as handle:
-                digest = hashlib.file_digest(handle, "sha256").hexdigest()
+            digest = file_digest(path)
         except (ValueError, OSError) as error:
             skipped.append((str(path), str(error) if isinstance(error, ValueError) else "not readable"))
         else:

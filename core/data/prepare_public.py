@@ -19,14 +19,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.data.archives import Limits, extract
-from core.data.fetch import download, file_digest
+from core.data.fetch import download
 from core.data.image_file import Unusable, open_upright
 from core.data.public_layouts import LAYOUTS, Frame
 from core.data.public_sets import PublicSet, RemoteFile
 from core.data.rectify import rectify, usable_quad
 from core.data.rendering import Progress
 from core.errors import RunFailure, UserError
-from core.store import storage_failure, write_atomic
+from core.store import file_digest, storage_failure, write_atomic
 
 MANIFEST = ("path", "identity", "group", "capture", "source")
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")

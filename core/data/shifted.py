@@ -86,5 +86,4 @@ def shifted_capture(image: np.ndarray, rng: np.random.Generator, size: int, seve
     moiré. `severity` in (0, 1] scales the faults too; draws do not depend on it. All randomness comes from `rng`;
     the input is left as it is. Raises ValueError as `capture` does.
     """
-    check_arguments(image, size, severity)
     return shifted_view(image, rng, size, severity, draw_shifts(rng))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 
+from core import store
 from core.errors import UserError
 from core.model import hub
 
@@ -24,8 +24,7 @@ class WeightsSource:
 
 @lru_cache(maxsize=64)
 def _digest(path: Path, size: int, mtime_ns: int) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()[:16]
+    return store.file_digest(path)[:16]
 
 
 def file_digest(path: Path) -> str:

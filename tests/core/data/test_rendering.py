@@ -14,7 +14,6 @@ from core.data.sources import ProceduralDocuments
 from core.errors import RunFailure, UserError
 
 
-# Defined through a module of the package, because the drawing processes import what they unpickle.
 @dataclass(frozen=True)
 class Documents:
     size: int
@@ -25,7 +24,7 @@ class Documents:
 
 @pytest.fixture
 def own_module(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The drawing processes can import this file's classes by the name that they are pickled under."""
+    """The drawing processes import what they unpickle: give them this file under the name that is pickled."""
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
     for drawn in (Documents, Refuses, Dies):
         monkeypatch.setattr(drawn, "__module__", "test_rendering")
