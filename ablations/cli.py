@@ -200,8 +200,9 @@ def pretrain(
 
 @app.command()
 def teacher(
-    samples: Annotated[int, typer.Option("--samples", min=1, help="Image and caption pairs seen in all.")] = 200_000,
+    samples: Annotated[int, typer.Option("--samples", min=1, help="Documents and patterns seen in all.")] = 500_000,
     templates: Annotated[int, typer.Option("--templates", min=256, help="Procedural documents to learn from.")] = 4000,
+    patterns: Annotated[int, typer.Option("--patterns", min=0, help="Formula-driven patterns to learn from.")] = 2000,
     real: Annotated[
         list[str] | None, typer.Option("--measure-on", help="Folder of images to measure it on as well.")
     ] = None,
@@ -214,7 +215,7 @@ def teacher(
     """
     from core.teacher_training import TeacherRecipe, train_teacher
 
-    recipe = TeacherRecipe(samples=samples, templates=templates)
+    recipe = TeacherRecipe(samples=samples, templates=templates, patterns=patterns)
     with bars(_err()) as progress:
         card = train_teacher(recipe, out, real=real or (), threads=threads, progress=progress)
     print(yaml.safe_dump(card, sort_keys=False), end="")

@@ -18,13 +18,16 @@ _FIELD = 12  # light is smooth: it is computed on this many cells a side and enl
 _SQUARE = torch.tensor([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
 
 
-def photographed(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def photographed(images: torch.Tensor, generator: torch.Generator, *, varied: bool = False) -> torch.Tensor:
     """(B, 3, S, S) uint8 -> float32 in [0, 1]: perspective, softness, light, shadow, glare, colour and noise.
 
-    Corners move by up to 12 % of a side; every number is drawn from `generator`.
+    Corners move by up to 12 % of a side, or with `varied` by up to a share of that which is each image's own, so that
+    careful photographs are among them; every number is drawn from `generator`.
     """
     batch, channels, size, _ = images.shape
     shift = (torch.rand(batch, 4, 2, generator=generator) * 2 - 1) * (2 * _CORNER_SHIFT)
+    if varied:
+        shift = shift * torch.rand(batch, 1, 1, generator=generator)
     grid = _perspective_grid(homography(_SQUARE.expand(batch, 4, 2), _SQUARE + shift), size)
     moved = functional.grid_sample(images.float(), grid, "bilinear", "border", align_corners=False)
     u = torch.rand(batch, 16, 1, 1, generator=generator)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
 import yaml
 
+from core import teacher_training
+from core.config import EvalConfig
 from core.teacher import load_encoder
 from tests.ablations.conftest import CommandLine
 
 
-def test_teacher_writes_an_open_clip_folder(cli: CommandLine) -> None:
-    assert cli("teacher", "--samples", "256", "--templates", "256", "--out", "made") == 0
+def test_teacher_writes_an_open_clip_folder(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(teacher_training, "EvalConfig", lambda: EvalConfig(validation_identities=20))
+    assert cli("teacher", "--samples", "256", "--templates", "256", "--patterns", "64", "--out", "made") == 0
     assert {path.name for path in Path("made").iterdir()} == {
         "open_clip_config.json", "open_clip_model.safetensors", "card.yaml",
     }  # fmt: skip

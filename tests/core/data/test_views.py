@@ -30,6 +30,16 @@ def test_every_sample_is_seen_differently() -> None:
     assert float(distances.min()) > 1
 
 
+def test_varied_corners_move_less() -> None:
+    smooth = torch.nn.functional.interpolate(images(64, 4).float(), (32, 32), mode="bilinear").to(torch.uint8)
+    clean = smooth.float().div(255)
+    change = [
+        float((photographed(smooth, torch.Generator().manual_seed(4), varied=varied) - clean).abs().mean())
+        for varied in (False, True)
+    ]
+    assert change[1] < change[0]
+
+
 def test_a_view_is_nearer_to_its_image_than_to_others() -> None:
     smooth = torch.nn.functional.interpolate(images(8, 4).float(), (32, 32), mode="bilinear").to(torch.uint8)
     seen = photographed(smooth, torch.Generator().manual_seed(2)).flatten(1)
