@@ -9,7 +9,7 @@ from torch import nn
 from core.loss.margin import apply_margin, check_labels, check_margin
 
 # Seeds of the generators used when none is passed; unequal, so that centres and samples are independent.
-_SAMPLING_SEED, _INIT_SEED = 1, 2
+SAMPLING_SEED, INIT_SEED = 1, 2
 
 
 class PartialFC(nn.Module):
@@ -54,21 +54,12 @@ class PartialFC(nn.Module):
         init_std: float = 0.01,
     ) -> None:
         super().__init__()
-        check_margin(kind, scale, margin)
-        if embed_dim < 1 or num_classes < 1:
-            raise ValueError(f"embed_dim and num_classes must be positive, not {embed_dim} and {num_classes}")
-        if not 0 < sample_rate <= 1:
-            raise ValueError(f"sample_rate must be in (0, 1], not {sample_rate}")
-        if not init_std > 0:
-            raise ValueError(f"init_std must be positive, not {init_std}")
+        self.num_sampled = check_head(embed_dim, num_classes, kind, scale, margin, sample_rate, init_std)
         self.embed_dim, self.num_classes = embed_dim, num_classes
         self.kind, self.scale, self.margin, self.sample_rate = kind, scale, margin, sample_rate
-        self.num_sampled = int(sample_rate * num_classes)
-        if self.num_sampled < 1:
-            raise ValueError(f"sample_rate {sample_rate} of {num_classes} classes is less than one; raise it")
         self.overflow_steps = 0
-        self._generator = _cpu_generator(generator, _SAMPLING_SEED)
-        init = _cpu_generator(init_generator, _INIT_SEED)
+        self._generator = cpu_generator(generator, SAMPLING_SEED)
+        init = cpu_generator(init_generator, INIT_SEED)
         self.weight = nn.Parameter(torch.empty(num_classes, embed_dim).normal_(0, init_std, generator=init))
 
     def forward(self, embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -84,7 +75,7 @@ class PartialFC(nn.Module):
         Raises:
             ValueError: shapes or types that do not fit, labels out of range.
         """
-        self._check(embeddings, labels)
+        check_batch(embeddings, labels, self.embed_dim, self.num_classes)
         if self.num_sampled == self.num_classes:
             target = labels.to(self.weight.device)
             centres: torch.Tensor = self.weight
@@ -125,15 +116,6 @@ class PartialFC(nn.Module):
             centres = F.normalize(centres.to(dtype))
         return F.linear(embeddings, centres).to(dtype).clamp(-1, 1)
 
-    def _check(self, embeddings: torch.Tensor, labels: torch.Tensor) -> None:
-        if embeddings.ndim != 2 or embeddings.shape[1] != self.embed_dim or not len(embeddings):
-            raise ValueError(f"embeddings must have shape (B, {self.embed_dim}), not {tuple(embeddings.shape)}")
-        if not embeddings.is_floating_point():
-            raise ValueError(f"embeddings must be floating, not {embeddings.dtype}")
-        if labels.shape != embeddings.shape[:1]:
-            raise ValueError(f"labels must have shape ({len(embeddings)},), not {tuple(labels.shape)}")
-        check_labels(labels, self.num_classes)
-
     def extra_repr(self) -> str:
         return (
             f"embed_dim={self.embed_dim}, num_classes={self.num_classes}, kind={self.kind}, "
@@ -141,7 +123,34 @@ class PartialFC(nn.Module):
         )
 
 
-def _cpu_generator(generator: torch.Generator | None, seed: int) -> torch.Generator:
+def check_head(
+    embed_dim: int, num_classes: int, kind: str, scale: float, margin: float, sample_rate: float, init_std: float
+) -> int:
+    """How many classes a step samples; `ValueError` for sizes, rate, kind, scale or margin out of range."""
+    check_margin(kind, scale, margin)
+    if embed_dim < 1 or num_classes < 1:
+        raise ValueError(f"embed_dim and num_classes must be positive, not {embed_dim} and {num_classes}")
+    if not 0 < sample_rate <= 1:
+        raise ValueError(f"sample_rate must be in (0, 1], not {sample_rate}")
+    if not init_std > 0:
+        raise ValueError(f"init_std must be positive, not {init_std}")
+    if (sampled := int(sample_rate * num_classes)) < 1:
+        raise ValueError(f"sample_rate {sample_rate} of {num_classes} classes is less than one; raise it")
+    return sampled
+
+
+def check_batch(embeddings: torch.Tensor, labels: torch.Tensor, embed_dim: int, num_classes: int) -> None:
+    """Raise `ValueError` unless embeddings are floating (B, embed_dim), B >= 1, and labels (B,) int64 in range."""
+    if embeddings.ndim != 2 or embeddings.shape[1] != embed_dim or not len(embeddings):
+        raise ValueError(f"embeddings must have shape (B, {embed_dim}), not {tuple(embeddings.shape)}")
+    if not embeddings.is_floating_point():
+        raise ValueError(f"embeddings must be floating, not {embeddings.dtype}")
+    if labels.shape != embeddings.shape[:1]:
+        raise ValueError(f"labels must have shape ({len(embeddings)},), not {tuple(labels.shape)}")
+    check_labels(labels, num_classes)
+
+
+def cpu_generator(generator: torch.Generator | None, seed: int) -> torch.Generator:
     if generator is None:
         return torch.Generator().manual_seed(seed)
     if generator.device.type != "cpu":

@@ -1,0 +1,197 @@
+"""The margin softmax of one step over blocks of class centres, and its gradient, block by block.
+
+No matrix of all classes is made, and no graph: exponentials, embedding gradient and centre gradients are found in
+sweeps over blocks that fit a core's cache, each of which costs one or two matrix products a block.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+
+from core.loss.class_sampling import Block, Sample
+from core.loss.margin import apply_margin
+from core.loss.row_optimizer import RowGradient
+
+# Exponentials of logits in +-REACH are normal numbers whose sums do not overflow: no maximum has to be subtracted,
+# and none is subnormal, on which processors are tens of times slower.
+_REACH = {torch.float32: 64.0, torch.float64: 320.0}
+_LOWEST = 80.0  # below the running maximum; what is lower adds nothing, and would be subnormal in float32
+_TINY = 1e-12  # length below which a centre is not scaled up, as `torch.nn.functional.normalize` has it
+
+
+class Scratch:
+    """Memory that steps reuse; it grows to the largest step and is never given back."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, torch.Tensor] = {}
+
+    def take(self, name: str, like: torch.Tensor, *shape: int) -> torch.Tensor:
+        """Uninitialised memory of the given shape, of the type and device of `like`; the last taker's is reused."""
+        size = math.prod(shape)
+        held = self._held.get(name)
+        if held is None or held.numel() < size or held.device != like.device or held.dtype != like.dtype:
+            self._held[name] = held = torch.empty(size, dtype=like.dtype, device=like.device)
+        return held[:size].view(shape)
+
+
+class ChunkedSoftmax:
+    """One step: mean loss and embedding gradient at once, centre gradients when asked for.
+
+    With unit rows e (B, D), unit centres c_j and cosines e c_j, the logits are those of
+    `core.loss.margin.margin_logits`. Under autocast the logits' product runs in the lower precision, all else not.
+
+    Args:
+        unit: (B, D) embeddings of unit length, of the table's type.
+        table: (C, D) class centres, of any length; it must not change before the gradients are read.
+        keep_bytes: up to so much memory is used to keep exponentials and gradients between sweeps; where that is too
+            little they are computed again, at about twice the products.
+
+    Attributes:
+        loss: scalar.
+        unit_gradient: (B, D), by `unit`, of the loss times one.
+    """
+
+    def __init__(
+        self,
+        unit: torch.Tensor,
+        sample: Sample,
+        table: torch.Tensor,
+        kind: str,
+        scale: float,
+        margin: float,
+        *,
+        scratch: Scratch,
+        keep_bytes: int,
+    ) -> None:
+        self._unit, self._scaled, self._table, self._scratch = unit, unit * scale, table, scratch
+        self._blocks = (Block(sample.positives), *sample.blocks)
+        self._target, self._margin = sample.target, (kind, scale, margin)
+        self._lengths = scratch.take("lengths", table, sum(len(block) for block in self._blocks), 1)
+        width = max(unit.shape)
+        size = len(self._lengths) * width
+        self._kept = scratch.take("kept", table, size) if size * table.element_size() <= keep_bytes else None
+        self._starts = [0]
+        for block in self._blocks:
+            self._starts.append(self._starts[-1] + len(block))
+        self._shifts = scale > _REACH[table.dtype]
+        self._peak = unit.new_zeros(len(unit), 1)
+        self._gradients: list[RowGradient] = []
+        self._forward()
+
+    def _forward(self) -> None:
+        batch, scale = len(self._unit), self._margin[1]
+        total, pulled = torch.zeros_like(self._peak), torch.zeros_like(self._unit)
+        peaks = []
+        for index in range(len(self._blocks)):
+            centres = self._unit_centres(index)
+            before = self._peak
+            powers = self._powers(index, centres, first=True)
+            if self._shifts and index:
+                faded = (before - self._peak).exp_()
+                total.mul_(faded)
+                pulled.mul_(faded)
+            total.add_(powers.sum(1, keepdim=True))
+            pulled.addmm_(powers, centres)
+            peaks.append(self._peak)
+        log_total = total.log_().add_(self._peak)
+        # Of each block's exponentials, what makes them probabilities over B.
+        self._factors = [(peak - log_total).exp_().div_(batch) for peak in peaks]
+        probability = (self._logit - log_total).exp_()
+        self.loss = (log_total - self._logit).mean()
+        # The target's share of the gradient passes through the margin, all others' through the cosine alone.
+        self._correction = ((probability - 1) * self._slope - probability).div_(batch)
+        own = self._unit_centres(0).index_select(0, self._target)
+        self.unit_gradient = pulled.mul_(self._factors[-1]).addcmul_(own, self._correction).mul_(scale)
+
+    def _unit_centres(self, index: int) -> torch.Tensor:
+        """(R, D) the block's centres at unit length; the next block reuses the memory."""
+        centres = self._centres(index)
+        lengths = self._lengths[self._starts[index] : self._starts[index + 1]]
+        torch.linalg.vector_norm(centres, dim=1, keepdim=True, out=lengths)
+        lengths.clamp_(min=_TINY)
+        return torch.div(centres, lengths, out=self._scratch.take("unit", self._table, *centres.shape))
+
+    def _centres(self, index: int) -> torch.Tensor:
+        rows = self._blocks[index].rows
+        if isinstance(rows, slice):
+            return self._table[rows]
+        gathered = self._scratch.take("centres", self._table, len(rows), self._table.shape[1])
+        return torch.index_select(self._table, 0, rows, out=gathered)
+
+    def _powers(self, index: int, centres: torch.Tensor, first: bool) -> torch.Tensor:
+        """(B, R) exponentials of the block's logits minus the peak; `first` finds target logits and peak as well."""
+        block = self._blocks[index]
+        powers = self._slot(index, len(self._unit), len(block))
+        self._product(centres, powers)
+        if index == 0:
+            if first:
+                self._margin_of(powers)
+            powers.scatter_(1, self._target[:, None], self._logit)
+        if self._shifts:
+            if first:
+                highest = powers.amax(1, keepdim=True)
+                self._peak = torch.maximum(self._peak, highest) if index else highest
+            powers.sub_(self._peak).clamp_(min=-_LOWEST)
+        powers.exp_()
+        if block.hidden is not None:
+            powers.index_fill_(1, block.hidden, 0)
+        return powers
+
+    def _product(self, centres: torch.Tensor, out: torch.Tensor) -> None:
+        device = self._table.device.type
+        if torch.is_autocast_enabled(device):
+            out.copy_(torch.mm(self._scaled, centres.T))  # cast by autocast
+        else:
+            torch.mm(self._scaled, centres.T, out=out)
+
+    def _margin_of(self, logits: torch.Tensor) -> None:
+        """The targets' logits (B, 1) with their margin, and their slope by the cosine over the scale."""
+        kind, scale, margin = self._margin
+        cosine = (logits.gather(1, self._target[:, None]) / scale).clamp_(-1, 1).requires_grad_()
+        with torch.enable_grad():
+            logit = apply_margin(cosine, torch.zeros_like(self._target), kind, scale, margin)
+            (slope,) = torch.autograd.grad(logit.sum(), cosine)
+        self._logit, self._slope = logit.detach(), slope.div_(scale)
+
+    def _slot(self, index: int, *shape: int) -> torch.Tensor:
+        """Where the block's exponentials, and later its gradient, are kept."""
+        if self._kept is None:
+            return self._scratch.take("block", self._table, *shape)
+        start = self._starts[index] * max(self._unit.shape)
+        return self._kept[start : start + math.prod(shape)].view(shape)
+
+    def gradient_norm(self) -> torch.Tensor:
+        """Euclidean norm (scalar tensor) of the gradient of all the step's centres."""
+        squares, kept = [], []
+        for index, (_, gradient) in enumerate(self.gradients()):
+            squares.append(gradient.square_norms().sum())
+            if self._kept is not None:
+                raw = self._slot(index, *gradient.raw.shape).copy_(gradient.raw)
+                kept.append(replace(gradient, raw=raw))
+        self._gradients = kept
+        return torch.stack(squares).sum().sqrt_()
+
+    def gradients(self) -> Iterator[tuple[Block, RowGradient]]:
+        """Each block with the gradient of its centres, zero in hidden rows; the next block reuses the memory.
+
+        A caller may change the table's rows of a block that it has been given, and its gradient.
+        """
+        for index, block in enumerate(self._blocks):
+            yield block, self._gradients[index] if self._gradients else self._gradient(index)
+
+    def _gradient(self, index: int) -> RowGradient:
+        if self._kept is None:
+            powers = self._powers(index, self._unit_centres(index), first=False)
+            factor = self._factors[-1]  # powers were found anew, from the last peak
+        else:
+            powers, factor = self._slot(index, len(self._unit), len(self._blocks[index])), self._factors[index]
+        raw = self._scratch.take("gradient", self._table, powers.shape[1], self._table.shape[1])
+        torch.mm(powers.T, self._scaled * factor, out=raw)
+        if index == 0:
+            raw.index_add_(0, self._target, self._scaled * self._correction)
+        lengths = self._lengths[self._starts[index] : self._starts[index + 1]].squeeze(1)
+        return RowGradient(raw, torch.linalg.vecdot(raw, self._centres(index)).div_(lengths), lengths)

@@ -1,0 +1,151 @@
+"""Which class centres a step uses, drawn without a pass over all classes, as blocks of rows of a table of centres.
+
+The batch's own classes are always in; negatives fill the sample up to its size. Two samplers:
+
+* ``uniform``: every set of negatives is equally likely, as in the record's top-k of random priorities, but drawn
+  by the gaps between them, which takes time in the size of the sample.
+* ``windows``: the classes lie in the table in an order shuffled once, and whole runs of neighbouring rows are drawn.
+  Every class is as likely as under ``uniform``, but neighbours come together; in return rows are used where they
+  lie, without gathering or scattering them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+from core.errors import nearest
+
+SAMPLERS = ("uniform", "windows")
+
+Rows = slice | torch.Tensor  # neighbouring rows, or (R,) int64
+
+_BLOCK = 1024  # rows worked on at once: with their gradient they fit a core's second-level cache
+_WINDOWS = 32  # at least so many windows in a sample, where it has so many rows: fewer would make coarse draws
+_SPARE = 6.0  # standard deviations by which more negatives are drawn than needed, some of which are then dropped
+
+
+@dataclass(frozen=True)
+class Block:
+    """Rows of negatives; `hidden` (H,) int64 are its columns that are classes of the batch and do not count here."""
+
+    rows: Rows
+    hidden: torch.Tensor | None = None
+
+    def __len__(self) -> int:
+        return self.rows.stop - self.rows.start if isinstance(self.rows, slice) else len(self.rows)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The rows of one step.
+
+    Attributes:
+        positives: (U,) int64, rows of the batch's classes, distinct and in rising order.
+        target: (B,) int64, index into `positives` for each label.
+        blocks: the negatives.
+        overflow: the batch has more classes than the sample has room for, and there are no negatives.
+    """
+
+    positives: torch.Tensor
+    target: torch.Tensor
+    blocks: tuple[Block, ...]
+    overflow: bool
+
+
+class ClassSampler:
+    """Draws samples of `size` of `num_classes` rows; one that has room for all draws nothing and takes all.
+
+    Args:
+        kind: one of `SAMPLERS`.
+        generator: CPU generator that draws come from, and nothing else.
+        device: where the samples' tensors are put.
+    """
+
+    def __init__(self, kind: str, num_classes: int, size: int, generator: torch.Generator) -> None:
+        if kind not in SAMPLERS:
+            raise ValueError(f"unknown sampler '{kind}'{nearest(kind, SAMPLERS)}")
+        self.kind, self.num_classes, self.size = kind, num_classes, size
+        self.generator = generator
+        self.window = max(1, min(_BLOCK, size // _WINDOWS)) if size < num_classes else min(_BLOCK, num_classes)
+
+    def draw(self, rows: torch.Tensor, device: torch.device) -> Sample:
+        """The sample of one step.
+
+        Args:
+            rows: (B,) int64 on the CPU, the rows of the batch's labels.
+        """
+        positives, target = torch.unique(rows, return_inverse=True)
+        room = self.size - len(positives)
+        if self.size == self.num_classes:
+            blocks = self._windows(positives, range(self._window_count()))
+        elif room <= 0:
+            blocks = ()
+        elif self.kind == "windows":
+            chosen = torch.randperm(self._window_count(), generator=self.generator)[: room // self.window]
+            blocks = self._windows(positives, sorted(chosen.tolist()))
+        else:
+            blocks = tuple(_split(self._negatives(positives, room).to(device)))
+        if device.type != "cpu":
+            blocks = tuple(_on(block, device) for block in blocks)
+        return Sample(positives.to(device), target.to(device), blocks, room < 0)
+
+    def _window_count(self) -> int:
+        return -(-self.num_classes // self.window)
+
+    def _windows(self, positives: torch.Tensor, chosen: list[int] | range) -> tuple[Block, ...]:
+        """Blocks of the chosen windows, with the batch's own rows hidden."""
+        owners = (positives // self.window).tolist()
+        inside: dict[int, list[int]] = {}
+        for row, owner in zip(positives.tolist(), owners, strict=True):
+            inside.setdefault(owner, []).append(row - owner * self.window)
+        blocks = []
+        for index in chosen:
+            start = index * self.window
+            rows = slice(start, min(start + self.window, self.num_classes))
+            blocks.append(Block(rows, torch.tensor(inside[index]) if index in inside else None))
+        return tuple(blocks)
+
+    def _negatives(self, positives: torch.Tensor, count: int) -> torch.Tensor:
+        """(count,) rows in rising order, uniform among the sets of that size without the positives."""
+        others = uniform_subset(self.num_classes - len(positives), count, self.generator)
+        # The j-th row that is no positive lies behind as many positives as have at most j others before them.
+        before = positives - torch.arange(len(positives))
+        return others + torch.searchsorted(before, others, right=True)
+
+
+def uniform_subset(total: int, count: int, generator: torch.Generator) -> torch.Tensor:
+    """(count,) int64 in rising order: a uniformly random subset of `range(total)`, in time linear in `count`.
+
+    Gaps between the members of a Bernoulli sample are geometric (Fan, Muller and Rezucha 1962). Given its size such a
+    sample is uniform among the sets of that size, and stays so when some members are dropped at random.
+    """
+    if not 0 <= count <= total:
+        raise ValueError(f"cannot draw {count} of {total}")
+    spare = math.ceil(_SPARE * math.sqrt(count + 1))
+    share = (count + spare) / total if total else 1.0
+    if share > 0.7:  # then a pass over all is no more than the sample itself
+        return torch.randperm(total, generator=generator)[:count].sort().values
+    while True:
+        gaps = torch.empty(count + 2 * spare + 1, dtype=torch.float64).geometric_(share, generator=generator)
+        places = gaps.cumsum_(0).sub_(1)
+        found = places[: int(torch.searchsorted(places, total))].long()
+        if len(found) == len(places):  # they ended before the total did: those behind would be missing
+            continue
+        if len(found) >= count:
+            kept = torch.ones(len(found), dtype=torch.bool)
+            kept[torch.randperm(len(found), generator=generator)[: len(found) - count]] = False
+            return found[kept]
+
+
+def _split(rows: torch.Tensor) -> Iterator[Block]:
+    for start in range(0, len(rows), _BLOCK):
+        yield Block(rows[start : start + _BLOCK])
+
+
+def _on(block: Block, device: torch.device) -> Block:
+    hidden = None if block.hidden is None else block.hidden.to(device, non_blocking=True)
+    return Block(block.rows, hidden)

@@ -1,0 +1,199 @@
+"""PartialFC that updates its own centres: the record's loss at a fraction of its time and memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from core.loss.chunked_softmax import ChunkedSoftmax, Scratch
+from core.loss.class_sampling import ClassSampler, Sample
+from core.loss.partial_fc import INIT_SEED, SAMPLING_SEED, check_batch, check_head, cpu_generator
+from core.loss.row_optimizer import RowOptimizer
+
+_KEEP_BYTES = 100_000_000
+_INIT_ROWS = 4096  # drawn at once; a multiple of the 16 values in which torch draws normal numbers
+
+
+class FastPartialFC(nn.Module):
+    """`core.loss.partial_fc.PartialFC` without a dense gradient: for the same sample, the same loss and gradients.
+
+    A step costs time and memory in the size of the sample, not of the classes: negatives are drawn without a pass
+    over all classes, products go block by block, and only rows that were used are updated, here and not by the
+    caller's optimiser. So after `backward` the caller calls `step`:
+
+        loss = head(embeddings, labels)
+        loss.backward()
+        norm = head.gradient_norm()       # to clip by; optional
+        head.step(lr, coefficient)
+
+    At sample rate 1 all classes are used and nothing is drawn.
+
+    Args:
+        embed_dim, num_classes, kind, scale, margin, sample_rate, generator, init_generator, init_std: as `PartialFC`;
+            equal generators give equal first centres.
+        sampler: one of `core.loss.class_sampling.SAMPLERS`.
+        update: one of `core.loss.row_optimizer.UPDATES`.
+        betas, eps, weight_decay: of the update.
+        keep_bytes: memory that a step may use to avoid computing products twice.
+
+    Attributes:
+        num_sampled: classes in a step that does not overflow (`windows` uses up to a window fewer).
+        overflow_steps: steps so far whose batch had more classes than `num_sampled`.
+
+    Raises:
+        ValueError: as `PartialFC`, or an unknown sampler or update.
+    """
+
+    def __init__(
+        self,
+        embed_dim: int,
+        num_classes: int,
+        kind: str,
+        scale: float,
+        margin: float,
+        sample_rate: float,
+        *,
+        sampler: str = "windows",
+        update: str = "row_scalar",
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        generator: torch.Generator | None = None,
+        init_generator: torch.Generator | None = None,
+        init_std: float = 0.01,
+        keep_bytes: int = _KEEP_BYTES,
+    ) -> None:
+        super().__init__()
+        self.num_sampled = check_head(embed_dim, num_classes, kind, scale, margin, sample_rate, init_std)
+        self.embed_dim, self.num_classes = embed_dim, num_classes
+        self.kind, self.scale, self.margin, self.sample_rate = kind, scale, margin, sample_rate
+        self.keep_bytes, self.overflow_steps = keep_bytes, 0
+        self._sampler = ClassSampler(sampler, num_classes, self.num_sampled, cpu_generator(generator, SAMPLING_SEED))
+        self._scratch = Scratch()
+        self._pending: tuple[ChunkedSoftmax, torch.Tensor] | None = None
+        self.rows: torch.Tensor
+        self.row_of: torch.Tensor | None
+        shuffled = sampler == "windows" and self.num_sampled < num_classes
+        row_of = torch.randperm(num_classes, generator=self._sampler.generator) if shuffled else None
+        self.register_buffer("row_of", row_of)
+        init = cpu_generator(init_generator, INIT_SEED)
+        self.register_buffer("rows", _first_rows(num_classes, embed_dim, init_std, init, row_of))
+        self.optimizer = RowOptimizer(update, self.rows, betas=betas, eps=eps, weight_decay=weight_decay)
+
+    def forward(self, embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Mean loss, a scalar of at least float32; arguments and errors as `PartialFC.forward`."""
+        check_batch(embeddings, labels, self.embed_dim, self.num_classes)
+        return self.loss_over(embeddings, self.draw(labels))
+
+    def draw(self, labels: torch.Tensor) -> Sample:
+        """The rows of one step for labels (B,) int64 in [0, C); takes one draw below sample rate 1."""
+        labels = labels.cpu()
+        # The order of rows is looked up where labels are, on the CPU, once a step.
+        rows = labels if self.row_of is None else self.row_of.cpu()[labels]
+        return self._sampler.draw(rows, self.rows.device)
+
+    def loss_over(self, embeddings: torch.Tensor, sample: Sample) -> torch.Tensor:
+        """Mean loss of embeddings (B, D) over the classes of a sample drawn before for their labels."""
+        self.overflow_steps += sample.overflow
+        with torch.autocast(embeddings.device.type, enabled=False):
+            unit = F.normalize(embeddings.to(self.rows.dtype))
+        loss: torch.Tensor = _Loss.apply(unit, self, sample)
+        return loss
+
+    def gradient_norm(self) -> torch.Tensor:
+        """Euclidean norm (scalar tensor) of the centres' gradient that is pending."""
+        softmax, upstream = self._waiting()
+        return softmax.gradient_norm() * upstream.abs()
+
+    @torch.no_grad()
+    def step(self, lr: float, coefficient: float | torch.Tensor = 1.0) -> None:
+        """Update the rows of the last backward pass by its gradient times `coefficient`, which clips or unscales it.
+
+        Raises:
+            RuntimeError: there was no backward pass since the last step.
+        """
+        softmax, upstream = self._waiting()
+        self._pending = None
+        factor = upstream * coefficient
+        for block, gradient in softmax.gradients():
+            self.optimizer.update(self.rows, block.rows, gradient, lr, factor, block.hidden)
+
+    def skip(self) -> None:
+        """Forget the pending gradient, e.g. where it is not finite."""
+        self._pending = None
+
+    def _waiting(self) -> tuple[ChunkedSoftmax, torch.Tensor]:
+        if self._pending is None:
+            raise RuntimeError("there is no gradient of class centres: call backward() on the loss first, once a step")
+        return self._pending
+
+    def class_ids(self, sample: Sample) -> torch.Tensor:
+        """Ids (S,) int64 on the CPU of all classes of a sample, the batch's own first."""
+        used = [sample.positives.cpu()]
+        for block in sample.blocks:
+            rows = block.rows
+            rows = torch.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows.cpu()
+            shown = torch.ones(len(rows), dtype=torch.bool)
+            if block.hidden is not None:
+                shown[block.hidden.cpu()] = False
+            used.append(rows[shown])
+        found = torch.cat(used)
+        return found if self.row_of is None else torch.argsort(self.row_of.cpu())[found]
+
+    def centres(self) -> torch.Tensor:
+        """(C, D) a copy of the centres, by class."""
+        return self.rows.clone() if self.row_of is None else self.rows[self.row_of]
+
+    def get_extra_state(self) -> torch.Tensor:
+        """What buffers do not hold, as bytes, so that `state_dict` is tensors alone: sampler's stream and count."""
+        count = torch.tensor([self.overflow_steps]).view(torch.uint8)
+        return torch.cat([count, self._sampler.generator.get_state()])
+
+    def set_extra_state(self, state: torch.Tensor) -> None:
+        """Take up `get_extra_state`, so that a loaded head draws on where the saved one stopped."""
+        state = state.cpu()
+        self.overflow_steps = int(state[:8].clone().view(torch.int64))
+        self._sampler.generator.set_state(state[8:].clone())
+
+    def extra_repr(self) -> str:
+        return (
+            f"embed_dim={self.embed_dim}, num_classes={self.num_classes}, kind={self.kind}, scale={self.scale}, "
+            f"margin={self.margin}, sample_rate={self.sample_rate}, sampler={self._sampler.kind}, "
+            f"update={self.optimizer.kind}"
+        )
+
+
+class _Loss(torch.autograd.Function):
+    """The loss with its gradient by the unit embeddings; what the centres need is left with the head."""
+
+    @staticmethod
+    def forward(ctx: Any, unit: torch.Tensor, head: FastPartialFC, sample: Sample) -> torch.Tensor:
+        softmax = ChunkedSoftmax(
+            unit, sample, head.rows, head.kind, head.scale, head.margin,
+            scratch=head._scratch, keep_bytes=head.keep_bytes,
+        )  # fmt: skip
+        head._pending = None
+        ctx.head, ctx.softmax = head, softmax
+        return softmax.loss
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        (factor,) = upstream
+        ctx.head._pending = (ctx.softmax, factor)
+        return ctx.softmax.unit_gradient * factor, None, None
+
+
+def _first_rows(
+    classes: int, dim: int, std: float, generator: torch.Generator, row_of: torch.Tensor | None
+) -> torch.Tensor:
+    """Normal (C, D), class c in row `row_of[c]`; drawn in parts, so that a second copy of millions is never held."""
+    rows = torch.empty(classes, dim)
+    if row_of is None:
+        return rows.normal_(0, std, generator=generator)
+    for start in range(0, classes, _INIT_ROWS):
+        places = row_of[start : start + _INIT_ROWS]
+        rows[places] = torch.empty(len(places), dim).normal_(0, std, generator=generator)
+    return rows

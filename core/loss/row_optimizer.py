@@ -1,0 +1,162 @@
+"""AdamW on the rows of a table that a step used, and on no others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from core.errors import nearest
+from core.loss.class_sampling import Rows
+
+UPDATES = ("rows", "row_scalar")
+
+
+@dataclass(frozen=True)
+class RowGradient:
+    """The gradient of rows that are only used at unit length, as what makes it up: it is not always worth writing out.
+
+    Of a row w of length l with gradient `raw` by w / l, only what is at right angles to w passes:
+    g = (raw - along * w / l) / l.
+
+    Attributes:
+        raw: (R, D), the gradient by the unit rows.
+        along: (R,), its component along each row.
+        lengths: (R,) of the rows.
+    """
+
+    raw: torch.Tensor
+    along: torch.Tensor
+    lengths: torch.Tensor
+
+    def dense(self, values: torch.Tensor) -> torch.Tensor:
+        """(R, D) the gradient of the rows `values`, in the memory of `raw`."""
+        gradient = self.raw.div_(self.lengths[:, None])
+        return gradient.addcmul_(values, self.along.div(-self.lengths.square())[:, None])
+
+    def square_norms(self) -> torch.Tensor:
+        """(R,)"""
+        squares = torch.linalg.vector_norm(self.raw, dim=1).square_() - self.along.square()
+        return squares.clamp_(min=0).div_(self.lengths.square())
+
+
+class RowOptimizer(nn.Module):
+    """State and update of the rows of a (C, D) table, without a dense gradient.
+
+    With g a row's gradient and t the number of steps that used the row, this one included:
+
+    * ``rows``: AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101, algorithm 2) with both moments of every value. A
+      row that is always used moves as under the dense optimiser; one that is left out stays where it is, moments
+      and all, while the dense one moves it on by its momentum.
+    * ``row_scalar``: one number a row, the decaying mean of g's mean square, in place of two moments a value; no
+      momentum. A third of the memory, for tables of millions of rows (row-wise scaling as in Mudigere et al. 2022,
+      arXiv 2104.05158, section 4.1.3, with Adam's decay).
+
+    Bias is corrected by each row's own t, so that a rarely used row does not start with oversized steps.
+
+    Args:
+        kind: one of `UPDATES`.
+        table: (C, D) the rows' first values, for sizes, type and device.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        table: torch.Tensor,
+        *,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if kind not in UPDATES:
+            raise ValueError(f"unknown row update '{kind}'{nearest(kind, UPDATES)}")
+        if not (0 <= betas[0] < 1 and 0 <= betas[1] < 1 and eps > 0 and weight_decay >= 0):
+            raise ValueError(f"betas {betas} must be in [0, 1), eps {eps} positive, weight decay {weight_decay} >= 0")
+        self.kind, self.betas, self.eps, self.weight_decay = kind, betas, eps, weight_decay
+        self.used: torch.Tensor
+        self.second: torch.Tensor
+        self.first: torch.Tensor | None
+        rows = len(table)
+        self.register_buffer("used", torch.zeros(rows, dtype=torch.int32, device=table.device))
+        if kind == "rows":
+            self.register_buffer("first", torch.zeros_like(table))
+            self.register_buffer("second", torch.zeros_like(table))
+        else:
+            self.register_buffer("first", None)
+            self.register_buffer("second", table.new_zeros(rows))
+
+    @torch.no_grad()
+    def update(
+        self,
+        table: torch.Tensor,
+        rows: Rows,
+        gradient: RowGradient,
+        lr: float,
+        factor: torch.Tensor,
+        hidden: torch.Tensor | None = None,
+    ) -> None:
+        """One step of some rows of `table` (C, D), in place.
+
+        Args:
+            rows: R of them, distinct.
+            gradient: of these rows; its memory is overwritten.
+            factor: scalar that the gradient is multiplied by.
+            hidden: (H,) int64 indices among the R that are not to move, nor their state.
+        """
+        tensors = [table, self.used, self.second, *([] if self.first is None else [self.first])]
+        parts = [_take(tensor, rows) for tensor in tensors]
+        held = None if hidden is None else [part[hidden] for part in parts]
+        values, used, second = parts[:3]
+        used += 1
+        steps = used.to(table.dtype)
+        if self.first is None:
+            self._scalar(values, second, steps, gradient, lr, factor)
+        else:
+            self._moments(values, parts[3], second, steps, gradient.dense(values).mul_(factor), lr)
+        if held is not None:
+            for part, before in zip(parts, held, strict=True):
+                part[hidden] = before
+        if not isinstance(rows, slice):
+            for tensor, part in zip(tensors, parts, strict=True):
+                tensor.index_copy_(0, rows, part)
+
+    def _scalar(
+        self,
+        values: torch.Tensor,
+        second: torch.Tensor,
+        steps: torch.Tensor,
+        gradient: RowGradient,
+        lr: float,
+        factor: torch.Tensor,
+    ) -> None:
+        beta = self.betas[1]
+        mean_square = gradient.square_norms().mul_(factor.square() / values.shape[1])
+        second.lerp_(mean_square, 1 - beta)
+        size = (second / (1 - beta**steps)).sqrt_().add_(self.eps)
+        # w (1 - lr decay) - lr factor g / size, with g taken apart, so that the rows are passed over but twice.
+        share = factor * -lr / (size * gradient.lengths)
+        keep = (1 - lr * self.weight_decay) - share * gradient.along / gradient.lengths
+        values.mul_(keep[:, None]).addcmul_(gradient.raw, share[:, None])
+
+    def _moments(
+        self,
+        values: torch.Tensor,
+        first: torch.Tensor,
+        second: torch.Tensor,
+        steps: torch.Tensor,
+        gradient: torch.Tensor,
+        lr: float,
+    ) -> None:
+        beta1, beta2 = self.betas
+        first.lerp_(gradient, 1 - beta1)
+        second.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
+        size = torch.sqrt(second, out=gradient).div_((1 - beta2**steps).sqrt_()[:, None]).add_(self.eps)
+        torch.div(first, size, out=size)
+        values.mul_(1 - lr * self.weight_decay).addcmul_(size, (-lr / (1 - beta1**steps))[:, None])
+
+
+def _take(tensor: torch.Tensor, rows: Rows) -> torch.Tensor:
+    """The rows: the tensor's own memory where they are neighbours, else a copy."""
+    return tensor[rows] if isinstance(rows, slice) else tensor.index_select(0, rows)

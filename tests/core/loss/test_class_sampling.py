@@ -1,0 +1,115 @@
+"""Samples of classes: of the right size, uniform, the batch's own always in, and nothing drawn where all are used."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import pytest
+import torch
+
+from core.loss.class_sampling import SAMPLERS, ClassSampler, Sample, uniform_subset
+
+CPU = torch.device("cpu")
+
+
+def stream(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def shown(sample: Sample) -> list[int]:
+    """All rows of a sample, hidden ones left out."""
+    rows = sample.positives.tolist()
+    for block in sample.blocks:
+        own = list(range(block.rows.start, block.rows.stop)) if isinstance(block.rows, slice) else block.rows.tolist()
+        hidden = set() if block.hidden is None else set(block.hidden.tolist())
+        rows += [row for column, row in enumerate(own) if column not in hidden]
+    return rows
+
+
+@pytest.mark.parametrize(("total", "count"), [(1, 1), (5, 0), (9, 9), (50, 3), (1000, 300), (1000, 900), (10**7, 500)])
+def test_a_subset_is_sorted_distinct_and_of_the_size_asked_for(total: int, count: int) -> None:
+    for seed in range(20):
+        drawn = uniform_subset(total, count, stream(seed))
+        assert drawn.dtype == torch.int64
+        assert len(drawn) == count
+        assert (drawn.diff() > 0).all()
+        if count:
+            assert int(drawn[0]) >= 0
+            assert int(drawn[-1]) < total
+
+
+def test_more_than_there_are_cannot_be_drawn() -> None:
+    with pytest.raises(ValueError, match="cannot draw 6 of 5"):
+        uniform_subset(5, 6, stream())
+
+
+def test_every_set_is_equally_likely() -> None:
+    # Of pairs, not of single rows alone: a sampler of neighbours has the single rows right too.
+    draws, total = 30_000, 60
+    generator = stream(3)
+    sets = [tuple(uniform_subset(total, 2, generator).tolist()) for _ in range(draws)]
+    expected = draws / math.comb(total, 2)
+    counts = dict.fromkeys(itertools.combinations(range(total), 2), 0.0)
+    for pair in sets:
+        counts[pair] += 1
+    chi = sum((count - expected) ** 2 / expected for count in counts.values())
+    freedom = len(counts) - 1
+    assert abs(chi - freedom) < 4.5 * math.sqrt(2 * freedom)
+
+
+@pytest.mark.parametrize("kind", SAMPLERS)
+def test_the_batch_is_in_once_and_the_size_is_kept(kind: str) -> None:
+    sampler = ClassSampler(kind, 5000, 700, stream())
+    for seed in range(30):
+        labels = torch.randint(5000, (60,), generator=stream(seed))
+        sample = sampler.draw(labels, CPU)
+        assert torch.equal(sample.positives[sample.target], labels)
+        rows = shown(sample)
+        assert len(set(rows)) == len(rows)
+        assert set(labels.tolist()) <= set(rows)
+        assert not sample.overflow
+        if kind == "uniform":
+            assert len(rows) == 700
+        else:
+            assert 700 - sampler.window - len(labels) < len(rows) <= 700
+
+
+@pytest.mark.parametrize("kind", SAMPLERS)
+def test_every_other_class_is_as_likely(kind: str) -> None:
+    classes, size, steps = 200, 64, 3000
+    sampler, labels = ClassSampler(kind, classes, size, stream(1)), torch.tensor([3, 3, 150])
+    counts = torch.zeros(classes)
+    for _ in range(steps):
+        counts[shown(sampler.draw(labels, CPU))] += 1
+    assert counts[3] == counts[150] == steps
+    others = torch.ones(classes, dtype=torch.bool)
+    others[[3, 150]] = False
+    share = counts[others].mean() / steps
+    assert 0.28 < share < 0.32
+    assert ((counts[others] - steps * share).abs() < 4.5 * math.sqrt(steps * share * (1 - share))).all()
+
+
+@pytest.mark.parametrize("kind", SAMPLERS)
+def test_room_for_all_takes_all_and_draws_nothing(kind: str) -> None:
+    generator = stream()
+    before = generator.get_state()
+    sample = ClassSampler(kind, 2500, 2500, generator).draw(torch.tensor([7, 2499, 7]), CPU)
+    assert sorted(shown(sample)) == list(range(2500))
+    assert torch.equal(generator.get_state(), before)
+
+
+@pytest.mark.parametrize("kind", SAMPLERS)
+def test_a_batch_with_too_many_classes_keeps_them_and_says_so(kind: str) -> None:
+    sample = ClassSampler(kind, 100, 5, stream()).draw(torch.arange(9), CPU)
+    assert sample.overflow
+    assert sample.blocks == ()
+    assert sample.positives.tolist() == list(range(9))
+    full = ClassSampler(kind, 100, 9, stream()).draw(torch.arange(9), CPU)
+    assert not full.overflow
+    assert shown(full) == list(range(9))
+
+
+def test_an_unknown_sampler_is_named() -> None:
+    with pytest.raises(ValueError, match="did you mean 'windows'"):
+        ClassSampler("window", 10, 5, stream())
