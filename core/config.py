@@ -77,6 +77,10 @@ class LossConfig(Section):
     scale: float = Field(64.0, gt=0)
     margin: float = Field(0.4, ge=0, le=3.14159, description="cosine units (cosface) or radians (arcface)")
     sample_rate: float = Field(0.3, gt=0, le=1, description="share of class centres a step; 1 = full softmax")
+    sampler: Literal["uniform", "windows"] = _added("uniform", description="negatives one by one, or in windows")
+    centre_update: Literal["dense", "rows", "row_scalar"] = _added(
+        "dense", description="AdamW on all centres (documented), on used rows, or with one moment a used row"
+    )
 
 
 class DistillConfig(Section):

@@ -34,9 +34,9 @@ from core.model.embedder import Embedder
 from core.precision import matmul_precision
 from core.result import code_digest, environment
 from core.resumable import Training, run
+from core.schedule import ClassOrder
 from core.seeds import torch_stream
 from core.store import write_atomic
-from core.trainer import ClassOrder
 
 _PATTERN_SEED = 900
 _CROP_SEED = 901

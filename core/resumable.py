@@ -19,8 +19,8 @@ from torch import nn
 
 from core.data.rendering import Progress
 from core.errors import RunFailure
+from core.schedule import ClassOrder, learning_rate_factor
 from core.store import write_atomic
-from core.trainer import ClassOrder, learning_rate_factor
 
 _SMOOTHING = 0.01  # of the running mean of the loss
 _SAVE_EVERY = 60.0  # seconds

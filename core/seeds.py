@@ -44,11 +44,11 @@ def numpy_stream(seed: int, name: str) -> np.random.Generator:
     return np.random.default_rng(stream_seed(seed, name))
 
 
-def torch_stream(seed: int, name: str) -> torch.Generator:
-    """A fresh CPU torch generator at the start of the stream."""
+def torch_stream(seed: int, name: str, device: torch.device | None = None) -> torch.Generator:
+    """A fresh torch generator at the start of the stream, on the CPU by default."""
     import torch
 
-    return torch.Generator().manual_seed(stream_seed(seed, name))
+    return torch.Generator(device or "cpu").manual_seed(stream_seed(seed, name))
 
 
 @contextmanager

@@ -29,12 +29,12 @@ from core.loss.partial_fc import PartialFC
 from core.precision import autocast
 from core.result import code_digest, environment
 from core.resumable import Training, run
+from core.schedule import ClassOrder
 from core.seeds import global_stream, torch_stream
 from core.store import write_atomic
 from core.teacher import load_encoder
 from core.teacher_loss import Weights, teacher_loss
 from core.teacher_pairs import CONTEXT_LENGTH, Pairs, short_tokenizer
-from core.trainer import ClassOrder
 
 _MOST_SCALE = float(np.log(100))  # of the logits, as CLIP has it (Radford et al. 2021, section 2.5)
 

@@ -18,11 +18,13 @@ from core.data.rendering import Progress
 from core.errors import RunFailure
 from core.evaluation import evaluate
 from core.loss.distillation import NEEDS_PROJECTION, distillation_loss
+from core.loss.fast_partial_fc import FastPartialFC
 from core.loss.partial_fc import PartialFC
 from core.materials import Materials, load_materials
 from core.model.embedder import Embedder, flops_g, parameter_count, size_mb
 from core.precision import autocast, grad_scaler, matmul_precision, probe
 from core.result import RunResult, environment, resident_mb
+from core.schedule import ClassOrder, learning_rate_factor
 from core.seeds import global_stream, torch_stream
 from core.teacher import teacher_metrics
 
@@ -30,41 +32,6 @@ Log = Callable[[dict[str, float]], None]
 
 _CHECK_EVERY = 25  # steps between looks at the loss where looking makes the device wait
 _LOSS_SMOOTHING = 0.05  # of the running mean of the loss that curves show
-
-
-def learning_rate_factor(step: int, steps: int, warmup: float) -> float:
-    """Share of the peak learning rate at `step` (from 0): linear warm-up, then linear decay to zero.
-
-    The record's PolynomialLRWarmup at its default power 1, with warm-up over the first tenth.
-    """
-    warm = math.ceil(steps * warmup)
-    if step < warm:
-        return (step + 1) / warm
-    return (steps - step) / max(1, steps - warm)
-
-
-class ClassOrder:
-    """Class ids in batches, from one random permutation after another: every class once per pass."""
-
-    def __init__(self, classes: int, batch_size: int, generator: torch.Generator) -> None:
-        self._classes, self.batch_size, self._generator = classes, batch_size, generator
-        self._queue = torch.empty(0, dtype=torch.int64)
-
-    def next(self) -> torch.Tensor:
-        """(batch_size,) int64."""
-        while len(self._queue) < self.batch_size:
-            fresh = torch.randperm(self._classes, generator=self._generator)
-            self._queue = torch.cat([self._queue, fresh])
-        batch, self._queue = self._queue[: self.batch_size], self._queue[self.batch_size :]
-        return batch
-
-    def state(self) -> torch.Tensor:
-        """The rest of the current permutation; the generator's state is its owner's to keep."""
-        return self._queue.clone()
-
-    def load(self, state: torch.Tensor) -> None:
-        """Go on from `state`."""
-        self._queue = state
 
 
 class Clock:
@@ -90,16 +57,14 @@ class Trainer:
     def __init__(self, config: RunConfig, materials: Materials) -> None:
         self.config, self.materials = config, materials
         self.device = torch.device(config.runtime.device)
-        data, loss, seed = config.data, config.loss, config.seed
+        data, seed = config.data, config.seed
         self.embedder = Embedder(config.model, data.image_size, seed)
         self.embedder.to(self.device).to(memory_format=torch.channels_last)
-        self.head = PartialFC(
-            config.model.embed_dim, data.classes, loss.kind, loss.scale, loss.margin, loss.sample_rate,
-            generator=torch_stream(seed, "partial_fc"), init_generator=torch_stream(seed, "init.centres"),
-        ).to(self.device)  # fmt: skip
+        self.head = class_head(config).to(self.device)
         self.projection = self._projection()
+        self.pool = materials.pool.to(self.device)
         self.augment = Augment(data.augment)
-        self.augment_stream = torch_stream(seed, "augment")
+        self.augment_stream = torch_stream(seed, "augment", self.device)
         self.order = ClassOrder(data.classes, config.optim.batch_size, torch_stream(seed, "order"))
         self.scaler = grad_scaler(config.precision.mode, self.device)
         self.optimizer = self._optimizer()
@@ -121,7 +86,8 @@ class Trainer:
         groups: list[dict[str, Any]] = [{"params": list(self.embedder.parameters()), "ratio": 1.0}]
         if self.projection is not None:
             groups.append({"params": list(self.projection.parameters()), "ratio": 1.0})
-        groups.append({"params": list(self.head.parameters()), "ratio": optim.centre_lr_ratio})
+        if isinstance(self.head, PartialFC):  # the fast head updates its own
+            groups.append({"params": list(self.head.parameters()), "ratio": optim.centre_lr_ratio})
         return torch.optim.AdamW(
             groups, lr=optim.lr, betas=(optim.beta1, optim.beta2), weight_decay=optim.weight_decay, fused=True
         )
@@ -131,7 +97,7 @@ class Trainer:
         optim = self.config.optim
         with self.clock.time("data"):
             classes = self.order.next()
-            clean = take(self.materials.pool, classes, self.config.data.expansion).to(self.device)
+            clean = take(self.pool, classes.to(self.device), self.config.data.expansion)
             images = self.augment(clean, self.augment_stream)
             if self.config.distill.clean_view:
                 images = torch.cat([images, clean.float().div_(255)])
@@ -140,23 +106,39 @@ class Trainer:
             loss = self._loss(images, classes)
             self.scaler.scale(loss).backward()
         with self.clock.time("optimizer"):
-            factor = learning_rate_factor(index, optim.steps, optim.warmup)
-            for group in self.optimizer.param_groups:
-                group["lr"] = optim.lr * group["ratio"] * factor
-            self.scaler.unscale_(self.optimizer)
-            norm = nn.utils.clip_grad_norm_(self._parameters(), optim.clip)
-            self.scaler.step(self.optimizer)
-            self.scaler.update()
-            self.optimizer.zero_grad(set_to_none=True)
+            norm = self._update(learning_rate_factor(index, optim.steps, optim.warmup))
         if self.device.type == "cpu" or index % _CHECK_EVERY == 0 or index == optim.steps - 1:
             self._watch(index, loss.item(), norm.item())
+
+    def _update(self, factor: float) -> torch.Tensor:
+        """Clip all gradients by their common norm, take a step at `factor` of the peak learning rate; the norm."""
+        optim, parameters = self.config.optim, self._parameters()
+        for group in self.optimizer.param_groups:
+            group["lr"] = optim.lr * group["ratio"] * factor
+        self.scaler.unscale_(self.optimizer)
+        if isinstance(self.head, PartialFC):
+            norm = nn.utils.clip_grad_norm_(parameters, optim.clip)
+        else:
+            scale = self.scaler.get_scale()
+            gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+            norm = torch.hypot(nn.utils.get_total_norm(gradients), self.head.gradient_norm() / scale)
+            nn.utils.clip_grads_with_norm_(parameters, optim.clip, norm)
+            if self.scaler.is_enabled() and not norm.isfinite():
+                self.head.skip()  # as the scaler skips all else
+            else:
+                shrink = (optim.clip / (norm + 1e-6)).clamp(max=1)  # as torch clips
+                self.head.step(optim.lr * optim.centre_lr_ratio * factor, shrink / scale)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        return norm
 
     def _loss(self, images: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
         config, batch = self.config, len(classes)
         rows = self.embedder.neck(self.embedder.backbone(images))
         with autocast(config.precision.mode, self.device):
             embeddings = self.embedder.head(rows)
-            loss: torch.Tensor = self.head(embeddings[:batch], classes.to(self.device))
+            loss: torch.Tensor = self.head(embeddings[:batch], classes)
             if config.distill.active and self.materials.teacher is not None:
                 # The last rows are the clean view where there is one, else the augmented images themselves.
                 student = embeddings[-batch:]
@@ -189,6 +171,19 @@ class Trainer:
             metrics = evaluate(self.embedder, self.materials.validation, self.device).metrics
         lr = self.optimizer.param_groups[0]["lr"]
         return {"samples": samples, "seconds": round(seconds, 3), "loss": self.loss_mean, "lr": lr, **metrics}
+
+
+def class_head(config: RunConfig) -> PartialFC | FastPartialFC:
+    """Class centres and their loss: the record's, or the one that updates its own centres."""
+    loss, optim, seed = config.loss, config.optim, config.seed
+    shape = config.model.embed_dim, config.data.classes, loss.kind, loss.scale, loss.margin, loss.sample_rate
+    draws, init = torch_stream(seed, "partial_fc"), torch_stream(seed, "init.centres")
+    if loss.centre_update == "dense":
+        return PartialFC(*shape, sampler=loss.sampler, generator=draws, init_generator=init)
+    return FastPartialFC(
+        *shape, sampler=loss.sampler, update=loss.centre_update, betas=(optim.beta1, optim.beta2),
+        weight_decay=optim.weight_decay, generator=draws, init_generator=init,
+    )  # fmt: skip
 
 
 def train(config: RunConfig, *, progress: Progress | None = None, log: Log | None = None) -> RunResult:

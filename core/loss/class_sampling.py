@@ -57,12 +57,15 @@ class Sample:
 
 
 class ClassSampler:
-    """Draws samples of `size` of `num_classes` rows; one that has room for all draws nothing and takes all.
+    """Draws samples of `size` of `num_classes` classes; one that has room for all draws nothing and takes all.
 
     Args:
         kind: one of `SAMPLERS`.
         generator: CPU generator that draws come from, and nothing else.
-        device: where the samples' tensors are put.
+
+    Attributes:
+        row_of: (C,) int64 on the CPU, the row of each class; None where classes lie in their own order.
+        window: rows that are drawn together.
     """
 
     def __init__(self, kind: str, num_classes: int, size: int, generator: torch.Generator) -> None:
@@ -71,13 +74,13 @@ class ClassSampler:
         self.kind, self.num_classes, self.size = kind, num_classes, size
         self.generator = generator
         self.window = max(1, min(_BLOCK, size // _WINDOWS)) if size < num_classes else min(_BLOCK, num_classes)
+        shuffled = kind == "windows" and size < num_classes
+        self.row_of = torch.randperm(num_classes, generator=generator) if shuffled else None
 
-    def draw(self, rows: torch.Tensor, device: torch.device) -> Sample:
-        """The sample of one step.
-
-        Args:
-            rows: (B,) int64 on the CPU, the rows of the batch's labels.
-        """
+    def draw(self, labels: torch.Tensor, device: torch.device) -> Sample:
+        """The sample of one step for labels (B,) int64, its tensors on `device`."""
+        labels = labels.cpu()
+        rows = labels if self.row_of is None else self.row_of[labels]
         positives, target = torch.unique(rows, return_inverse=True)
         room = self.size - len(positives)
         if self.size == self.num_classes:
@@ -92,6 +95,33 @@ class ClassSampler:
         if device.type != "cpu":
             blocks = tuple(_on(block, device) for block in blocks)
         return Sample(positives.to(device), target.to(device), blocks, room < 0)
+
+    def class_ids(self, sample: Sample) -> torch.Tensor:
+        """Ids (S,) int64 on the CPU of all classes of a sample, the batch's own first."""
+        used = [sample.positives.cpu()]
+        for block in sample.blocks:
+            rows = block.rows
+            rows = torch.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows.cpu()
+            shown = torch.ones(len(rows), dtype=torch.bool)
+            if block.hidden is not None:
+                shown[block.hidden.cpu()] = False
+            used.append(rows[shown])
+        found = torch.cat(used)
+        return found if self.row_of is None else torch.argsort(self.row_of)[found]
+
+    def state(self) -> torch.Tensor:
+        """(N,) uint8: the stream, and the order of rows where there is one."""
+        stream = self.generator.get_state()
+        return stream if self.row_of is None else torch.cat([stream, self.row_of.view(torch.uint8)])
+
+    def load(self, state: torch.Tensor) -> None:
+        """Go on from `state`; raises `ValueError` for the state of another sampler."""
+        stream = len(self.generator.get_state())
+        order = state[stream:].clone().view(torch.int64) if len(state) > stream else None
+        if (order is None) != (self.row_of is None) or (order is not None and len(order) != self.num_classes):
+            raise ValueError(f"the state is not of a '{self.kind}' sampler of {self.num_classes} classes")
+        self.generator.set_state(state[:stream].clone())
+        self.row_of = order
 
     def _window_count(self) -> int:
         return -(-self.num_classes // self.window)

@@ -75,12 +75,8 @@ class FastPartialFC(nn.Module):
         self._scratch = Scratch()
         self._pending: tuple[ChunkedSoftmax, torch.Tensor] | None = None
         self.rows: torch.Tensor
-        self.row_of: torch.Tensor | None
-        shuffled = sampler == "windows" and self.num_sampled < num_classes
-        row_of = torch.randperm(num_classes, generator=self._sampler.generator) if shuffled else None
-        self.register_buffer("row_of", row_of)
         init = cpu_generator(init_generator, INIT_SEED)
-        self.register_buffer("rows", _first_rows(num_classes, embed_dim, init_std, init, row_of))
+        self.register_buffer("rows", _first_rows(num_classes, embed_dim, init_std, init, self._sampler.row_of))
         self.optimizer = RowOptimizer(update, self.rows, betas=betas, eps=eps, weight_decay=weight_decay)
 
     def forward(self, embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -90,10 +86,7 @@ class FastPartialFC(nn.Module):
 
     def draw(self, labels: torch.Tensor) -> Sample:
         """The rows of one step for labels (B,) int64 in [0, C); takes one draw below sample rate 1."""
-        labels = labels.cpu()
-        # The order of rows is looked up where labels are, on the CPU, once a step.
-        rows = labels if self.row_of is None else self.row_of.cpu()[labels]
-        return self._sampler.draw(rows, self.rows.device)
+        return self._sampler.draw(labels, self.rows.device)
 
     def loss_over(self, embeddings: torch.Tensor, sample: Sample) -> torch.Tensor:
         """Mean loss of embeddings (B, D) over the classes of a sample drawn before for their labels."""
@@ -132,31 +125,22 @@ class FastPartialFC(nn.Module):
 
     def class_ids(self, sample: Sample) -> torch.Tensor:
         """Ids (S,) int64 on the CPU of all classes of a sample, the batch's own first."""
-        used = [sample.positives.cpu()]
-        for block in sample.blocks:
-            rows = block.rows
-            rows = torch.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows.cpu()
-            shown = torch.ones(len(rows), dtype=torch.bool)
-            if block.hidden is not None:
-                shown[block.hidden.cpu()] = False
-            used.append(rows[shown])
-        found = torch.cat(used)
-        return found if self.row_of is None else torch.argsort(self.row_of.cpu())[found]
+        return self._sampler.class_ids(sample)
 
     def centres(self) -> torch.Tensor:
         """(C, D) a copy of the centres, by class."""
-        return self.rows.clone() if self.row_of is None else self.rows[self.row_of]
+        order = self._sampler.row_of
+        return self.rows.clone() if order is None else self.rows[order.to(self.rows.device)]
 
     def get_extra_state(self) -> torch.Tensor:
-        """What buffers do not hold, as bytes, so that `state_dict` is tensors alone: sampler's stream and count."""
-        count = torch.tensor([self.overflow_steps]).view(torch.uint8)
-        return torch.cat([count, self._sampler.generator.get_state()])
+        """What buffers do not hold, the sampler and the count, as bytes: so `state_dict` is tensors alone."""
+        return torch.cat([torch.tensor([self.overflow_steps]).view(torch.uint8), self._sampler.state()])
 
     def set_extra_state(self, state: torch.Tensor) -> None:
         """Take up `get_extra_state`, so that a loaded head draws on where the saved one stopped."""
         state = state.cpu()
         self.overflow_steps = int(state[:8].clone().view(torch.int64))
-        self._sampler.generator.set_state(state[8:].clone())
+        self._sampler.load(state[8:])
 
     def extra_repr(self) -> str:
         return (

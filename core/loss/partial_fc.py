@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from core.loss.class_sampling import ClassSampler
 from core.loss.margin import apply_margin, check_labels, check_margin
 
 # Seeds of the generators used when none is passed; unequal, so that centres and samples are independent.
@@ -27,6 +28,8 @@ class PartialFC(nn.Module):
         num_classes: C.
         kind, scale, margin: see `core.loss.margin.margin_logits`.
         sample_rate: share of the classes in a step, in (0, 1].
+        sampler: one of `core.loss.class_sampling.SAMPLERS`; "uniform", as documented, takes the top of a random
+            priority of every class.
         generator: CPU generator that samples draw from, and nothing else; a private one of fixed seed by default.
         init_generator: CPU generator for the initial centres; likewise.
         init_std: standard deviation of the initial centres.
@@ -49,6 +52,7 @@ class PartialFC(nn.Module):
         margin: float,
         sample_rate: float,
         *,
+        sampler: str = "uniform",
         generator: torch.Generator | None = None,
         init_generator: torch.Generator | None = None,
         init_std: float = 0.01,
@@ -59,6 +63,9 @@ class PartialFC(nn.Module):
         self.kind, self.scale, self.margin, self.sample_rate = kind, scale, margin, sample_rate
         self.overflow_steps = 0
         self._generator = cpu_generator(generator, SAMPLING_SEED)
+        self._windows = (
+            ClassSampler(sampler, num_classes, self.num_sampled, self._generator) if sampler != "uniform" else None
+        )
         init = cpu_generator(init_generator, INIT_SEED)
         self.weight = nn.Parameter(torch.empty(num_classes, embed_dim).normal_(0, init_std, generator=init))
 
@@ -100,6 +107,8 @@ class PartialFC(nn.Module):
 
     def _sample(self, labels: torch.Tensor) -> torch.Tensor:
         device = self.weight.device
+        if self._windows is not None:
+            return self._windows.class_ids(self._windows.draw(labels, device)).sort().values.to(device)
         if len(labels) > self.num_sampled:  # else there cannot be too many classes, and no count is waited for
             positives = labels.unique()
             if len(positives) > self.num_sampled:

@@ -20,6 +20,7 @@ OTHER: dict[str, Any] = {
     "model.backbone": "lcnet_100", "model.pretrained": "none", "model.neck": "gap", "model.norm": "bn",
     "model.embed_dim": 128,
     "loss.kind": "arcface", "loss.scale": 32, "loss.margin": 0.3, "loss.sample_rate": 1,
+    "loss.sampler": "windows", "loss.centre_update": "rows",
     "distill.kind": "kld", "distill.weight": 2, "distill.temperature": 0.5, "distill.clean_view": True,
     "distill.teacher": "random",
     "precision.mode": "highest",

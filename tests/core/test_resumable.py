@@ -10,7 +10,7 @@ from torch import nn
 
 from core.errors import RunFailure
 from core.resumable import Training, run
-from core.trainer import ClassOrder
+from core.schedule import ClassOrder
 
 STEPS = 12
 

@@ -14,7 +14,8 @@ from core.config import METRICS, RunConfig
 from core.errors import RunFailure
 from core.materials import drawn_images, load_materials
 from core.result import RunResult
-from core.trainer import ClassOrder, Trainer, learning_rate_factor, train
+from core.schedule import ClassOrder, learning_rate_factor
+from core.trainer import Trainer, train
 
 TINY: dict[str, Any] = {
     "model.pretrained": "none", "data.pool": 12, "data.images": 8, "data.image_size": 32, "model.embed_dim": 16,
@@ -120,6 +121,41 @@ def test_an_unused_stream_shifts_no_other() -> None:
         trainer.step(0)
     assert torch.equal(*(trainer.order.next() for trainer in arms))
     assert torch.equal(*(trainer.augment_stream.get_state() for trainer in arms))
+
+
+@pytest.mark.parametrize("sampler", ["uniform", "windows"])
+@pytest.mark.parametrize("clip", [1e4, 0.05])
+def test_updating_used_rows_is_adamw_on_all_where_all_are_used(sampler: str, clip: float) -> None:
+    def watched(**changes: Any) -> list[tuple[float, float]]:
+        """Loss and gradient norm of every step, in double precision, where rounding cannot hide a difference."""
+        config = tiny(loss__sample_rate=1, optim__clip=clip, precision__mode="highest", **changes)
+        trainer = Trainer(config, load_materials(config))
+        trainer.embedder.double().train()
+        trainer.head.double()
+        augment, seen = trainer.augment, []
+        trainer.augment = lambda images, stream: augment(images, stream).double()  # type: ignore[assignment]
+        trainer._watch = lambda index, loss, norm: seen.append((loss, norm))  # type: ignore[method-assign]
+        for index in range(config.optim.steps):
+            trainer.step(index)
+        return seen
+
+    rows = watched(loss__centre_update="rows", loss__sampler=sampler)
+    assert np.array(rows) == pytest.approx(np.array(watched()), rel=1e-9)
+
+
+@pytest.mark.parametrize("update", ["rows", "row_scalar"])
+@pytest.mark.parametrize("mode", ["highest", "bf16", "fp16"])
+def test_the_fast_head_trains_in_every_precision_and_repeats_to_the_bit(update: str, mode: str) -> None:
+    changes = {"loss__centre_update": update, "loss__sampler": "windows", "precision__mode": mode}
+    first, second = (train(tiny(**changes)) for _ in range(2))
+    assert first.metrics == second.metrics
+    assert losses(first) == losses(second)
+    assert all(math.isfinite(loss) for loss in losses(first))
+
+
+def test_a_fast_head_that_diverges_says_so() -> None:
+    with pytest.raises(RunFailure, match=r"loss is (nan|inf) at step"):
+        train(tiny(optim__lr=1e30, optim__clip=1e30, model__norm="none", optim__warmup=0, loss__centre_update="rows"))
 
 
 @pytest.mark.parametrize("kind", ["kld", "cosine", "similarity"])

@@ -8,23 +8,13 @@ import math
 import pytest
 import torch
 
-from core.loss.class_sampling import SAMPLERS, ClassSampler, Sample, uniform_subset
+from core.loss.class_sampling import SAMPLERS, ClassSampler, uniform_subset
 
 CPU = torch.device("cpu")
 
 
 def stream(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
-
-
-def shown(sample: Sample) -> list[int]:
-    """All rows of a sample, hidden ones left out."""
-    rows = sample.positives.tolist()
-    for block in sample.blocks:
-        own = list(range(block.rows.start, block.rows.stop)) if isinstance(block.rows, slice) else block.rows.tolist()
-        hidden = set() if block.hidden is None else set(block.hidden.tolist())
-        rows += [row for column, row in enumerate(own) if column not in hidden]
-    return rows
 
 
 @pytest.mark.parametrize(("total", "count"), [(1, 1), (5, 0), (9, 9), (50, 3), (1000, 300), (1000, 900), (10**7, 500)])
@@ -64,8 +54,9 @@ def test_the_batch_is_in_once_and_the_size_is_kept(kind: str) -> None:
     for seed in range(30):
         labels = torch.randint(5000, (60,), generator=stream(seed))
         sample = sampler.draw(labels, CPU)
-        assert torch.equal(sample.positives[sample.target], labels)
-        rows = shown(sample)
+        own = sampler.class_ids(sample)[: len(sample.positives)]
+        assert torch.equal(own[sample.target], labels)
+        rows = sampler.class_ids(sample).tolist()
         assert len(set(rows)) == len(rows)
         assert set(labels.tolist()) <= set(rows)
         assert not sample.overflow
@@ -81,7 +72,7 @@ def test_every_other_class_is_as_likely(kind: str) -> None:
     sampler, labels = ClassSampler(kind, classes, size, stream(1)), torch.tensor([3, 3, 150])
     counts = torch.zeros(classes)
     for _ in range(steps):
-        counts[shown(sampler.draw(labels, CPU))] += 1
+        counts[sampler.class_ids(sampler.draw(labels, CPU))] += 1
     assert counts[3] == counts[150] == steps
     others = torch.ones(classes, dtype=torch.bool)
     others[[3, 150]] = False
@@ -94,22 +85,34 @@ def test_every_other_class_is_as_likely(kind: str) -> None:
 def test_room_for_all_takes_all_and_draws_nothing(kind: str) -> None:
     generator = stream()
     before = generator.get_state()
-    sample = ClassSampler(kind, 2500, 2500, generator).draw(torch.tensor([7, 2499, 7]), CPU)
-    assert sorted(shown(sample)) == list(range(2500))
+    sampler = ClassSampler(kind, 2500, 2500, generator)
+    sample = sampler.draw(torch.tensor([7, 2499, 7]), CPU)
+    assert sorted(sampler.class_ids(sample).tolist()) == list(range(2500))
     assert torch.equal(generator.get_state(), before)
 
 
 @pytest.mark.parametrize("kind", SAMPLERS)
 def test_a_batch_with_too_many_classes_keeps_them_and_says_so(kind: str) -> None:
-    sample = ClassSampler(kind, 100, 5, stream()).draw(torch.arange(9), CPU)
+    small, full = (ClassSampler(kind, 100, size, stream()) for size in (5, 9))
+    sample = small.draw(torch.arange(9), CPU)
     assert sample.overflow
     assert sample.blocks == ()
-    assert sample.positives.tolist() == list(range(9))
-    full = ClassSampler(kind, 100, 9, stream()).draw(torch.arange(9), CPU)
-    assert not full.overflow
-    assert shown(full) == list(range(9))
+    assert sorted(small.class_ids(sample).tolist()) == list(range(9))
+    assert not full.draw(torch.arange(9), CPU).overflow
 
 
 def test_an_unknown_sampler_is_named() -> None:
     with pytest.raises(ValueError, match="did you mean 'windows'"):
         ClassSampler("window", 10, 5, stream())
+
+
+def test_a_loaded_sampler_draws_on_and_another_ones_state_is_refused() -> None:
+    labels = torch.tensor([3, 40])
+    first = ClassSampler("windows", 100, 40, stream(1))
+    first.draw(labels, CPU)
+    second = ClassSampler("windows", 100, 40, stream(2))
+    second.load(first.state())
+    assert torch.equal(first.class_ids(first.draw(labels, CPU)), second.class_ids(second.draw(labels, CPU)))
+    for other in (ClassSampler("uniform", 100, 40, stream()), ClassSampler("windows", 90, 40, stream())):
+        with pytest.raises(ValueError, match="is not of a"):
+            other.load(first.state())

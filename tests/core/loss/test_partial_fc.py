@@ -219,3 +219,20 @@ def test_refuses_construction(change: dict[str, object], says: str) -> None:
 def test_refuses_a_batch(rate: float, embeddings: torch.Tensor, labels: torch.Tensor, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         _head(rate)(embeddings, labels)
+
+
+def test_windows_change_which_negatives_are_drawn_and_nothing_else() -> None:
+    def head(classes: int, rate: float) -> PartialFC:
+        return PartialFC(
+            8, classes, "cosface", 16.0, 0.3, rate, sampler="windows", generator=_stream(0), init_generator=_stream(100)
+        )
+
+    embeddings, labels = _batch()
+    sampled = head(40, 0.5).sampled_classes(labels)
+    loss = head(40, 0.5)(embeddings, labels)
+    expected = _by_hand(embeddings, _head(0.5).weight, labels, sampled.tolist(), "cosface", 16.0, 0.3)
+    torch.testing.assert_close(loss, expected)
+    assert len(sampled) <= 20
+    assert (sampled.diff() > 0).all()
+    assert set(labels.tolist()) <= set(sampled.tolist())
+    assert torch.equal(head(40, 1.0)(embeddings, labels), _head(1.0)(embeddings, labels))
