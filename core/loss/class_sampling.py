@@ -24,6 +24,7 @@ SAMPLERS = ("uniform", "windows")
 Rows = slice | torch.Tensor  # neighbouring rows, or (R,) int64
 
 _BLOCK = 1024  # rows worked on at once: with their gradient they fit a core's second-level cache
+_IN_PLACE = 256  # shorter windows are gathered, many at once: blocks so small would cost more calls than they save
 _WINDOWS = 32  # at least so many windows in a sample, where it has so many rows: fewer would make coarse draws
 _SPARE = 6.0  # standard deviations by which more negatives are drawn than needed, some of which are then dropped
 
@@ -91,7 +92,7 @@ class ClassSampler:
             chosen = torch.randperm(self._window_count(), generator=self.generator)[: room // self.window]
             blocks = self._windows(positives, sorted(chosen.tolist()))
         else:
-            blocks = tuple(_split(self._negatives(positives, room).to(device)))
+            blocks = tuple(_split(self._negatives(positives, room)))
         if device.type != "cpu":
             blocks = tuple(_on(block, device) for block in blocks)
         return Sample(positives.to(device), target.to(device), blocks, room < 0)
@@ -127,7 +128,11 @@ class ClassSampler:
         return -(-self.num_classes // self.window)
 
     def _windows(self, positives: torch.Tensor, chosen: list[int] | range) -> tuple[Block, ...]:
-        """Blocks of the chosen windows, with the batch's own rows hidden."""
+        """Blocks of the chosen windows, with the batch's own rows hidden, or left out where rows are gathered."""
+        if self.window < min(_IN_PLACE, self.num_classes):
+            starts = torch.tensor(list(chosen), dtype=torch.int64) * self.window
+            rows = (starts[:, None] + torch.arange(self.window)).flatten()
+            return tuple(_split(rows[(rows < self.num_classes) & ~torch.isin(rows, positives)]))
         owners = (positives // self.window).tolist()
         inside: dict[int, list[int]] = {}
         for row, owner in zip(positives.tolist(), owners, strict=True):
@@ -177,5 +182,6 @@ def _split(rows: torch.Tensor) -> Iterator[Block]:
 
 
 def _on(block: Block, device: torch.device) -> Block:
+    rows = block.rows if isinstance(block.rows, slice) else block.rows.to(device, non_blocking=True)
     hidden = None if block.hidden is None else block.hidden.to(device, non_blocking=True)
-    return Block(block.rows, hidden)
+    return Block(rows, hidden)

@@ -69,14 +69,16 @@ def centre_gradient(head: FastPartialFC, lr: float = 1.0) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize(("sampler", "in_place"), [("uniform", 256), ("windows", 256), ("windows", 1)])
 @pytest.mark.parametrize("rate", [0.4, 1.0])
 @pytest.mark.parametrize("keep_bytes", [0, 10**8])
 @pytest.mark.parametrize("scale", [16.0, 400.0])  # under and over what exponentials reach without a maximum
 def test_loss_and_gradients_are_those_of_the_definition(
-    monkeypatch: pytest.MonkeyPatch, kind: str, sampler: str, rate: float, keep_bytes: int, scale: float
+    monkeypatch: pytest.MonkeyPatch, kind: str, sampler: str, in_place: int, rate: float, keep_bytes: int, scale: float
 ) -> None:
     monkeypatch.setattr(class_sampling, "_BLOCK", 7)  # many blocks, the last one smaller
+    monkeypatch.setattr(class_sampling, "_IN_PLACE", in_place)
+    monkeypatch.setattr(class_sampling, "_WINDOWS", 6)
     head = make(rate, kind, sampler, keep_bytes=keep_bytes, scale=scale).double()
     for size in (1, 12, 30):
         embeddings, labels = batch(size)
@@ -148,12 +150,14 @@ def reference(head: FastPartialFC, kind: str, lr: float, decay: float, steps: li
 
 
 @pytest.mark.parametrize("update", UPDATES)
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize(("sampler", "in_place"), [("uniform", 256), ("windows", 256), ("windows", 1)])
 @pytest.mark.parametrize("keep_bytes", [0, 10**8])
 @pytest.mark.parametrize("clip", [False, True])
 def test_used_rows_take_one_optimiser_step_and_others_none(
-    update: str, sampler: str, keep_bytes: int, clip: bool
+    monkeypatch: pytest.MonkeyPatch, update: str, sampler: str, in_place: int, keep_bytes: int, clip: bool
 ) -> None:
+    monkeypatch.setattr(class_sampling, "_IN_PLACE", in_place)
+    monkeypatch.setattr(class_sampling, "_WINDOWS", 6)
     head = make(0.4, sampler=sampler, update=update, keep_bytes=keep_bytes, weight_decay=0.1).double()
     start = make(0.4, sampler=sampler, update=update).double()
     steps, gradients = [], []
