@@ -200,9 +200,11 @@ def pretrain(
 
 @app.command()
 def teacher(
-    samples: Annotated[int, typer.Option("--samples", min=1, help="Documents and patterns seen in all.")] = 500_000,
-    templates: Annotated[int, typer.Option("--templates", min=256, help="Procedural documents to learn from.")] = 4000,
-    patterns: Annotated[int, typer.Option("--patterns", min=0, help="Formula-driven patterns to learn from.")] = 2000,
+    samples: Annotated[int, typer.Option("--samples", min=1, help="Documents and patterns seen in all.")] = 480_000,
+    templates: Annotated[
+        int, typer.Option("--templates", min=256, help="Procedural documents to learn from.")
+    ] = 12_000,
+    patterns: Annotated[int, typer.Option("--patterns", min=0, help="Formula-driven patterns to learn from.")] = 4000,
     real: Annotated[
         list[str] | None, typer.Option("--measure-on", help="Folder of images to measure it on as well.")
     ] = None,

@@ -1,7 +1,7 @@
 """What the CLIP teacher is shown: procedural documents with captions, and formula-driven patterns without.
 
-Each template and each pattern is a class. Classes are numbered templates first, siblings beside each other. Only
-documents of the train split are drawn, so no validation or test identity is ever seen.
+Each template and each pattern is a class; templates are numbered first. Only documents of the train split are drawn, so
+no validation or test identity is ever seen.
 """
 
 from __future__ import annotations

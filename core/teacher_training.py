@@ -1,15 +1,15 @@
 """A small CLIP teacher trained on procedural documents and the captions that describe them.
 
-open_clip's own model, tokenizer and loss, with two more terms (`core.teacher_loss`): captions say what kind of document
-it is, views and classes say which one.
+open_clip's own model, tokenizer and loss. Besides image against caption (Radford et al. 2021), two views of a picture
+are told from those of others (SLIP, Mu et al. 2022): captions say what kind of document it is, views say which one.
+Patterns, which have no caption, are among the pictures, because features of documents alone fit other images less.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
+from torch.nn import functional
 
 from core.config import EvalConfig
 from core.data import cache, documents
@@ -25,7 +26,6 @@ from core.data.rendering import Progress
 from core.data.sources import ProceduralDocuments
 from core.data.views import photographed
 from core.evaluation import judge
-from core.loss.partial_fc import PartialFC
 from core.precision import autocast
 from core.result import code_digest, environment
 from core.resumable import Training, run
@@ -33,7 +33,6 @@ from core.schedule import ClassOrder
 from core.seeds import global_stream, torch_stream
 from core.store import write_atomic
 from core.teacher import load_encoder
-from core.teacher_loss import Weights, teacher_loss
 from core.teacher_pairs import CONTEXT_LENGTH, Pairs, short_tokenizer
 
 _MOST_SCALE = float(np.log(100))  # of the logits, as CLIP has it (Radford et al. 2021, section 2.5)
@@ -43,27 +42,20 @@ _MOST_SCALE = float(np.log(100))  # of the logits, as CLIP has it (Radford et al
 class TeacherRecipe:
     """How the teacher is made; written beside it."""
 
-    templates: int = 4000
-    holders: int = 2
-    patterns: int = 2000
+    templates: int = 12_000
+    holders: int = 3
+    patterns: int = 4000
     image_size: int = 64
-    layers: tuple[int, ...] = (1, 1, 1, 1)
+    layers: tuple[int, ...] = (1, 2, 2, 1)
     width: int = 24
     embed_dim: int = 256
-    samples: int = 500_000  # documents and patterns, each seen in two views
+    samples: int = 480_000  # documents and patterns, each seen in two views
     batch_size: int = 128
-    lr: float = 1e-3
+    lr: float = 2e-3
     weight_decay: float = 0.05
-    caption_weight: float = 1.0
     view_weight: float = 1.0
-    class_weight: float = 1.0
-    class_scale: float = 16.0
-    precision: str = "bf16"  # of the towers and the class softmax, or a float32 mode of `core.precision`
+    precision: str = "bf16"  # of the towers: a mode of `core.precision`
     seed: int = 0
-
-    @property
-    def weights(self) -> Weights:
-        return Weights(self.caption_weight, self.view_weight, self.class_weight)
 
 
 def model_config(recipe: TeacherRecipe, vocabulary: int) -> dict[str, Any]:
@@ -157,50 +149,31 @@ def _train(
 ) -> Training:
     import open_clip
 
-    contrast = open_clip.ClipLoss()
-    head = PartialFC(
-        recipe.embed_dim, pairs.classes, "softmax", recipe.class_scale, 0.0, 1.0,
-        init_generator=torch_stream(recipe.seed, "init.centres"),
-    )  # fmt: skip
+    criterion = open_clip.ClipLoss()
     order, views, words = (torch_stream(recipe.seed, name) for name in ("order", "augment", "subset"))
     described = json.dumps([asdict(recipe), Pairs.content(), code_digest()])
     training = Training(
         hashlib.sha256(described.encode()).hexdigest(),
-        modules={"model": model, "head": head},
+        modules={"model": model},
         optimizer=torch.optim.AdamW(
-            [*model.parameters(), *head.parameters()],
-            lr=recipe.lr, betas=(0.9, 0.98), weight_decay=recipe.weight_decay, fused=True,
+            model.parameters(), lr=recipe.lr, betas=(0.9, 0.98), weight_decay=recipe.weight_decay, fused=True
         ),
         order=ClassOrder(pairs.classes, recipe.batch_size, order),
         streams={"order": order, "augment": views, "words": words},
     )  # fmt: skip
-
-    def lower() -> AbstractContextManager[Any]:
-        return autocast(recipe.precision, torch.device("cpu"))
 
     def loss_of(classes: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
             model.logit_scale.clamp_(0, _MOST_SCALE)
         shown = torch.cat([pairs.seen(classes, words), pairs.seen(classes, words)])
         pictures = photographed(shown, views, varied=True).sub_(0.5).div_(0.5)
-        with lower():
-            rows = model.encode_image(pictures.contiguous(memory_format=torch.channels_last))
         captioned = classes < pairs.templates
-
-        def text() -> torch.Tensor:
-            with lower():
-                encoded: torch.Tensor = model.encode_text(tokenizer(pairs.captions(classes[captioned], words)))
-            return encoded.float()
-
-        def classified(both: torch.Tensor) -> torch.Tensor:
-            with lower():
-                loss: torch.Tensor = head(both, classes.repeat(2))
-            return loss
-
-        first, second = rows.float().chunk(2)
-        return teacher_loss(
-            recipe.weights, contrast, first, second, captioned, text, model.logit_scale.exp(), classified
-        )
+        with autocast(recipe.precision, torch.device("cpu")):
+            rows = model.encode_image(pictures.contiguous(memory_format=torch.channels_last))
+            text = model.encode_text(tokenizer(pairs.captions(classes[captioned], words))) if captioned.any() else None
+        first, second = functional.normalize(rows.float(), dim=1).chunk(2)
+        text = None if text is None else functional.normalize(text.float(), dim=1)
+        return teacher_loss(criterion, first, second, text, captioned, model.logit_scale.exp(), recipe.view_weight)
 
     model.train()
     run(
@@ -208,3 +181,25 @@ def _train(
         lr=recipe.lr, warmup=0.1, clip=1.0, checkpoint=checkpoint, what="teacher", progress=progress,
     )  # fmt: skip
     return training
+
+
+def teacher_loss(
+    criterion: Callable[..., torch.Tensor],
+    first: torch.Tensor,
+    second: torch.Tensor,
+    text: torch.Tensor | None,
+    captioned: torch.Tensor,
+    scale: torch.Tensor,
+    view_weight: float,
+) -> torch.Tensor:
+    """Image against caption, over those of the batch that have one, plus `view_weight` times view against view.
+
+    Args:
+        criterion: open_clip's `ClipLoss`.
+        first, second: (B, D) unit rows of two views of each picture.
+        text: (N, D) unit rows of the captions, None where nothing in the batch has one.
+        captioned: (B,) bool, N of them true.
+        scale: of the cosines.
+    """
+    loss = first.new_zeros(()) if text is None else criterion(first[captioned], text, scale)
+    return loss + view_weight * criterion(first, second, scale) if view_weight else loss

@@ -15,11 +15,9 @@ from torch.nn import functional
 from core import resumable, teacher_training
 from core.data import documents
 from core.data.sources import ProceduralDocuments
-from core.loss.partial_fc import PartialFC
 from core.seeds import global_stream
-from core.teacher_loss import Weights, teacher_loss
 from core.teacher_pairs import Pairs, short_tokenizer
-from core.teacher_training import TeacherRecipe, model_config
+from core.teacher_training import TeacherRecipe, model_config, teacher_loss
 
 SCALE = torch.tensor(20.0)
 TINY = TeacherRecipe(
@@ -27,50 +25,29 @@ TINY = TeacherRecipe(
 )
 
 
-def loss(
-    weights: Weights, captioned: torch.Tensor | None = None, rows: int = 6, classified: Any = None
-) -> torch.Tensor:
-    first, second, text = torch.randn(3, rows, 8, generator=torch.Generator().manual_seed(0)).unbind()
-    captioned = torch.ones(rows, dtype=torch.bool) if captioned is None else captioned
-    return teacher_loss(
-        weights, open_clip.ClipLoss(), first, second, captioned, lambda: text[captioned], SCALE,
-        classified or (lambda both: both.sum()),
-    )  # fmt: skip
+def rows(count: int = 6) -> list[torch.Tensor]:
+    """First views, second views and captions: unit rows."""
+    drawn = torch.randn(3, count, 8, generator=torch.Generator().manual_seed(0))
+    return list(functional.normalize(drawn, dim=2).unbind())
 
 
-def test_captions_alone_are_open_clips_loss() -> None:
-    first, second, text = torch.randn(3, 6, 8, generator=torch.Generator().manual_seed(0)).unbind()
-    unit = partial(functional.normalize, dim=1)
-    captions, views = (open_clip.ClipLoss()(unit(first), unit(other), SCALE) for other in (text, second))
-    assert torch.equal(loss(Weights(1, 0, 0)), captions)
-    assert torch.equal(loss(Weights(0, 1, 0)), views)
-    assert torch.equal(loss(Weights(1, 0.5, 0)), captions + 0.5 * views)
+def test_where_all_have_captions_it_is_open_clips_loss_of_captions_and_of_views() -> None:
+    first, second, text = rows()
+    criterion, every = open_clip.ClipLoss(), torch.ones(6, dtype=torch.bool)
+    captions, views = criterion(first, text, SCALE), criterion(first, second, SCALE)
+    assert torch.equal(teacher_loss(criterion, first, second, text, every, SCALE, 0.0), captions)
+    assert torch.equal(teacher_loss(criterion, first, second, text, every, SCALE, 0.5), captions + 0.5 * views)
 
 
-def test_a_term_of_weight_zero_is_not_computed() -> None:
-    def refused(both: torch.Tensor) -> torch.Tensor:
-        raise AssertionError
-
-    assert loss(Weights(1, 1, 0), classified=refused).isfinite()
-    assert loss(Weights(0, 0, 0), classified=refused) == 0
-
-
-def test_images_without_captions_are_left_to_the_other_terms() -> None:
-    none = torch.zeros(6, dtype=torch.bool)
-    assert torch.equal(loss(Weights(1, 1, 1), none), loss(Weights(0, 1, 1)))
-    some = none.clone()
-    some[:3] = True
-    assert torch.equal(loss(Weights(1, 0, 0), some), loss(Weights(1, 0, 0), torch.arange(6) < 3))
-
-
-def test_the_class_term_is_the_softmax_over_all_classes() -> None:
-    head = PartialFC(8, 20, "softmax", 16.0, 0.0, 1.0)
-    labels = torch.arange(6)
-    first, second, _ = torch.randn(3, 6, 8, generator=torch.Generator().manual_seed(0)).unbind()
-    cosine = functional.linear(functional.normalize(torch.cat([first, second])), functional.normalize(head.weight))
-    expected = 2 * functional.cross_entropy(16 * cosine, labels.repeat(2))
-    got = loss(Weights(0, 0, 2), classified=lambda both: head(both, labels.repeat(2)))
-    assert torch.allclose(got, expected)
+def test_pictures_without_captions_are_told_apart_by_views_alone() -> None:
+    first, second, text = rows()
+    criterion, some = open_clip.ClipLoss(), torch.arange(6) < 3
+    views = criterion(first, second, SCALE)
+    assert torch.equal(
+        teacher_loss(criterion, first, second, None, torch.zeros(6, dtype=torch.bool), SCALE, 1.0), views
+    )
+    captions = criterion(first[:3], text[:3], SCALE)
+    assert torch.equal(teacher_loss(criterion, first, second, text[:3], some, SCALE, 1.0), captions + views)
 
 
 def test_classes_are_templates_of_the_train_split_and_then_patterns() -> None:
