@@ -15,7 +15,7 @@ help:
 	@echo "make ablate-STUDY     one study, e.g. make ablate-norm"
 	@echo "make report           the report of what is done"
 	@echo "make test | lint      the project's own checks"
-	@echo "make bench            the training loop against the bare backbone"
+	@echo "make bench            heads, verification and the training loop against peers, ten minutes"
 	@echo "make clean            remove runs and generated reports"
 
 $(STAMP): pyproject.toml
@@ -46,7 +46,7 @@ report: $(STAMP)
 	$(BIN)/python -m ablations report all $(ARGS)
 
 bench: $(STAMP)
-	MALLOC_TRIM_THRESHOLD_=1073741824 MALLOC_MMAP_THRESHOLD_=1073741824 $(BIN)/python tests/bench/loop.py
+	$(BIN)/python tests/bench/run.py $(ARGS)
 
 clean:
 	rm -rf runs reports/generated .pytest_cache .mypy_cache .ruff_cache

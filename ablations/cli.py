@@ -10,8 +10,8 @@ import typer
 import yaml
 from rich.console import Console
 
-from ablations import data_cli, options, views
-from ablations.executors.local import Layout
+from ablations import cost_cli, data_cli, options, views
+from ablations.executors.layout import Layout, measured, worth_measuring
 from ablations.options import AsJson, Data, Device, Eval, Jobs, Out, PresetName, Seeds, Sets, StorePath, Strict, Studies
 from ablations.planner import Plan, plan
 from ablations.registry import load_study, study_names
@@ -29,6 +29,7 @@ app = typer.Typer(
 
 
 app.add_typer(data_cli.app, name="data")
+app.command("cost")(cost_cli.cost)
 
 
 def _out() -> Console:
@@ -93,6 +94,9 @@ def run(
     chosen.store.check_writable()
     planned = plan(chosen.request, chosen.store)
     console = _err()
+    if worth_measuring(planned.seconds(), jobs, device):
+        console.print("measuring how many processes are fastest here, once a machine", highlight=False)
+        measured()
     layout = Layout.choose(jobs, len(planned.runs), device)
     views.print_plan(console, views.plan_facts(chosen, planned, layout.jobs), every_run=False)
     try:

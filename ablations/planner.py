@@ -55,6 +55,10 @@ class Plan:
         unavailable = len({(cell.study, cell.arm) for cell in self.cells if cell.key is None})
         return {"new": states["new"], "cached": states["done"], "failed": states["failed"], "unavailable": unavailable}
 
+    def seconds(self) -> float:
+        """Estimated core-seconds of the runs that are new."""
+        return sum(run.estimate.seconds for run in self.runs if run.state == "new")
+
     def pending(self, retry_failed: bool) -> list[Run]:
         """Runs to train: seeds in turn, so that every arm has its first seed early; the longest first."""
         wanted = ("new", "failed") if retry_failed else ("new",)

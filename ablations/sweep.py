@@ -11,7 +11,8 @@ from types import FrameType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from ablations.executors.local import Layout, LocalExecutor
+from ablations.executors.layout import Layout
+from ablations.executors.local import LocalExecutor
 from ablations.executors.worker import Event, Task
 from ablations.planner import Plan, Run
 from core.store import Store

@@ -25,6 +25,7 @@ import numpy as np
 from core.errors import RunFailure, UserError
 
 RESULT_SCHEMA = 1
+HEAD_COST = "head_cost.json"  # measurements of the class head, beside the runs
 State = Literal["done", "failed", "new"]
 _UMASK = os.umask(0)
 os.umask(_UMASK)

@@ -143,6 +143,7 @@ class Study(BaseModel):
     arms: dict[str, Arm]
     contrasts: tuple[Contrast, ...] = ()
     confounds: tuple[str, ...] = ()
+    head_cost: bool = Field(False, description="show what a step of the class head takes, as `cost` measured it")
     x_axis: str | None = Field(None, description="a result's number to draw the arms against, e.g. cost.classes")
 
     @model_validator(mode="after")

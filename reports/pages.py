@@ -11,7 +11,7 @@ import pandas as pd
 
 from core.errors import UserError
 from core.store import Store, write_atomic
-from reports import plots
+from reports import head_cost, plots
 from reports.claims import Study
 from reports.frame import Cell, build_frame, curves, number_at, results, rocs
 from reports.index_page import index_page
@@ -62,7 +62,7 @@ def write_report(
         raise UserError(f"the report cannot be written to '{out}' ({reason}): choose another folder") from None
     material = Material(build_frame(cells, store), curves(cells, store), rocs(cells, store), results(cells, store))
     for study in studies:
-        _write_study(study, material, out)
+        _write_study(study, material, out, store)
     run = {"preset": preset, "command": command, "data_note": data_note}
     text = index_page(
         studies,
@@ -76,7 +76,7 @@ def write_report(
     return out / "index.md"
 
 
-def _write_study(study: Study, material: Material, out: Path) -> None:
+def _write_study(study: Study, material: Material, out: Path, store: Store) -> None:
     rows = material.frame[material.frame["study"] == study.study]
     write_csv(rows, out / "tables" / f"{study.study}.csv")
     figures = []
@@ -85,7 +85,11 @@ def _write_study(study: Study, material: Material, out: Path) -> None:
             path = f"figures/{study.study}-{name}.png"
             write_atomic(out / path, draw())
             figures.append(Figure(path, text))
-    page = study_page(study, rows, study_estimates(study, rows), material.results, figures)
+    steps = f"figures/{study.study}-steps.png"
+    if study.head_cost and isinstance(measured := head_cost.read(store), head_cost.HeadCost):
+        write_atomic(out / steps, head_cost.head_cost_figure(measured))
+    extra = head_cost.section(study, store, steps)
+    page = study_page(study, rows, study_estimates(study, rows), material.results, figures, extra)
     write_atomic(out / f"{study.study}.md", page.encode())
 
 

@@ -25,7 +25,7 @@ _FPR_GRID = np.logspace(-5, 0, 201)
 def arms_figure(study: Study, frame: pd.DataFrame, metric: str = "tpr@1e-4") -> bytes:
     """One row an arm: a point for each seed, a bar at the mean, a line down from the baseline's mean."""
     with style():
-        figure, axes = _figure(0.9 + 0.42 * len(study.arms))
+        figure, axes = new_figure(0.9 + 0.42 * len(study.arms))
         names = list(study.arms)
         seen: list[float] = []
         for row, arm in enumerate(names):
@@ -43,7 +43,7 @@ def arms_figure(study: Study, frame: pd.DataFrame, metric: str = "tpr@1e-4") -> 
         axes.set_xlabel(f"{metric_name(metric)} on test identities (point: one seed, bar: mean)")
         axes.grid(axis="x")
         axes.tick_params(axis="y", length=0)
-        return _png(figure)
+        return png(figure)
 
 
 def _arm_row(axes: Axes, row: int, look: Look, values: np.ndarray) -> None:
@@ -68,7 +68,7 @@ def _arm_label(study: Study, frame: pd.DataFrame, arm: str) -> str:
 def roc_figure(study: Study, rocs: pd.DataFrame) -> bytes:
     """TPR against FPR, log x from 1e-5: a thin line for each seed, a thick one for the mean over seeds."""
     with style():
-        figure, axes = _figure(4.4)
+        figure, axes = new_figure(4.4)
         rows = rocs[rocs["study"] == study.study]
         for arm, look in looks(study).items():
             seeds = [_on_grid(one) for _, one in rows[rows["arm"] == arm].groupby("seed")]
@@ -85,7 +85,7 @@ def roc_figure(study: Study, rocs: pd.DataFrame) -> bytes:
         axes.set(xlim=(1e-5, 1), ylim=(0, 1.01), xlabel="false positive rate", ylabel="true positive rate")
         axes.grid(axis="y")
         _legend(axes, study)
-        return _png(figure)
+        return png(figure)
 
 
 def _on_grid(roc: pd.DataFrame) -> np.ndarray:
@@ -100,7 +100,7 @@ def _on_grid(roc: pd.DataFrame) -> np.ndarray:
 def curves_figure(study: Study, curves: pd.DataFrame, metric: str = "tpr@1e-3") -> bytes:
     """Loss, and a metric on validation identities, against samples seen: mean and range over seeds."""
     with style():
-        figure, (left, right) = _figure(3.4, columns=2)
+        figure, (left, right) = new_figure(3.4, columns=2)
         rows = curves[curves["study"] == study.study]
         for axes, column in ((left, "loss"), (right, metric)):
             for arm, look in looks(study).items():
@@ -120,7 +120,7 @@ def curves_figure(study: Study, curves: pd.DataFrame, metric: str = "tpr@1e-3") 
         left.set_title("training loss (running mean)")
         right.set_title(f"{metric_name(metric)}, validation identities")
         _legend(right, study)
-        return _png(figure)
+        return png(figure)
 
 
 def ladder_figure(study: Study, frame: pd.DataFrame, x: pd.Series, metric: str = "tpr@1e-4") -> bytes:
@@ -132,7 +132,7 @@ def ladder_figure(study: Study, frame: pd.DataFrame, x: pd.Series, metric: str =
         x: the number of every row of `frame`, aligned with it; its name is the label of the axis.
     """
     with style():
-        figure, axes = _figure(4.0)
+        figure, axes = new_figure(4.0)
         rows = frame.assign(x=x)[(frame["study"] == study.study) & (frame["state"] == "done")]
         rows = rows.dropna(subset=["x", metric])
         means = rows.groupby("arm")[["x", metric]].mean()
@@ -153,10 +153,11 @@ def ladder_figure(study: Study, frame: pd.DataFrame, x: pd.Series, metric: str =
         axes.set_title("point: one seed, bar: mean")
         axes.grid(axis="y")
         _legend(axes, study)
-        return _png(figure)
+        return png(figure)
 
 
-def _figure(height: float, columns: int = 1) -> tuple[Figure, Any]:
+def new_figure(height: float, columns: int = 1) -> tuple[Figure, Any]:
+    """A figure of the page's width and so many inches height, with its axes in one row."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -188,7 +189,8 @@ def _compact(value: float) -> str:
     return f"{value:g}"
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
+    """The figure as the bytes of a PNG."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI)
     return buffer.getvalue()

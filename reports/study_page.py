@@ -41,8 +41,9 @@ def study_page(
     estimates: Sequence[Estimate],
     results: Mapping[str, Mapping[str, Any]],
     figures: Sequence[Figure],
+    extra: str = "",
 ) -> str:
-    """The whole page; `frame` holds the rows of this study alone."""
+    """The whole page; `frame` holds the rows of this study alone, `extra` a section of its own after the costs."""
     parts = [
         f"# {escape(study.title)}\n\n[All findings](index.md) · study {code(study.study)}",
         escape(study.question),
@@ -57,7 +58,13 @@ def study_page(
         ]
     else:
         parts.append("## Nothing is done yet\n\nNo run of this study has finished, so there is nothing to show.")
-    parts += [_differences(study, frame, results), _manipulation(study, frame), _confounds(study), _runs(study, frame)]
+    parts += [
+        extra,
+        _differences(study, frame, results),
+        _manipulation(study, frame),
+        _confounds(study),
+        _runs(study, frame),
+    ]
     footer = (
         f"Claim digest {code(study.digest)}: a digest of this study's declaration, arms and contrasts included. "
         "If it differs between two reports, the claims were changed in between."

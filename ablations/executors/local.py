@@ -3,39 +3,17 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any
 
+from ablations.executors.layout import ALLOCATOR, Layout, environment_of
 from ablations.executors.worker import Event, Task, main
 from core.store import Store
 
-# glibc gives freed blocks back to the system and faults them in again, page by page, at every step;
-# keeping them makes augmentation up to twice as fast. A process reads these when it starts.
-_ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": str(2**30), "MALLOC_MMAP_THRESHOLD_": str(2**30)}
-
 OnStart = Callable[[int, Task], None]
 OnEvent = Callable[[int, Task, Event], None]
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Processes and threads of each."""
-
-    jobs: int
-    threads: int
-
-    @classmethod
-    def choose(cls, jobs: int | None, runs: int, device: str) -> Layout:
-        """One process of one thread a core, never more than runs; one process on a GPU unless told."""
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        wanted = jobs or (1 if device.startswith("cuda") else cores)
-        processes = max(1, min(wanted, runs))
-        return cls(processes, max(1, cores // max(wanted, 1)))
 
 
 @dataclass
@@ -113,7 +91,7 @@ class LocalExecutor:
 
     def _spawn(self) -> _Worker:
         ours, theirs = self._context.Pipe()
-        with _environment({"OMP_NUM_THREADS": str(self._layout.threads), **_ALLOCATOR}):
+        with environment_of({"OMP_NUM_THREADS": str(self._layout.threads), **ALLOCATOR}):
             process = self._context.Process(target=main, args=(theirs, str(self._store.root)), daemon=True)
             process.start()
         theirs.close()
@@ -142,15 +120,3 @@ class LocalExecutor:
         for worker in self._workers:
             worker.process.join(5)
         self.stop()
-
-
-@contextmanager
-def _environment(changes: dict[str, str]) -> Iterator[None]:
-    """Environment variables that a spawned process starts with, unless the user set them."""
-    added: dict[str, Any] = {name: value for name, value in changes.items() if name not in os.environ}
-    os.environ.update(added)
-    try:
-        yield
-    finally:
-        for name in added:
-            os.environ.pop(name, None)

@@ -101,8 +101,8 @@ class ClassSampler:
         """Ids (S,) int64 on the CPU of all classes of a sample, the batch's own first."""
         used = [sample.positives.cpu()]
         for block in sample.blocks:
-            rows = block.rows
-            rows = torch.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows.cpu()
+            own = block.rows
+            rows = torch.arange(own.start, own.stop) if isinstance(own, slice) else own.cpu()
             shown = torch.ones(len(rows), dtype=torch.bool)
             if block.hidden is not None:
                 shown[block.hidden.cpu()] = False
@@ -140,8 +140,8 @@ class ClassSampler:
         blocks = []
         for index in chosen:
             start = index * self.window
-            rows = slice(start, min(start + self.window, self.num_classes))
-            blocks.append(Block(rows, torch.tensor(inside[index]) if index in inside else None))
+            window = slice(start, min(start + self.window, self.num_classes))
+            blocks.append(Block(window, torch.tensor(inside[index]) if index in inside else None))
         return tuple(blocks)
 
     def _negatives(self, positives: torch.Tensor, count: int) -> torch.Tensor:

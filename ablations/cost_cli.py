@@ -1,0 +1,53 @@
+"""`cost`: what a step of the class head takes, against the number of classes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ablations import options
+from ablations.options import AsJson, Device, StorePath
+from ablations.sweep import bars
+from ablations.views import print_json
+from core.store import Store
+
+
+def cost(
+    classes: Annotated[
+        list[int] | None, typer.Option("--classes", min=10, help="Number of classes; may be repeated.")
+    ] = None,
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Embeddings a step.")] = 128,
+    embed_dim: Annotated[int, typer.Option("--embed-dim", min=2, help="Width of the embeddings.")] = 256,
+    threads: Annotated[int, typer.Option("--threads", min=1)] = 1,
+    device: Device = "cpu",
+    store: StorePath = Path(options.DEFAULT_STORE),
+    as_json: AsJson = False,
+) -> None:
+    """Time and memory of a step of the class head for full, rate 0.3 and 0.1, kept in the store for the report.
+
+    Run it while nothing else runs. Sizes that do not fit into memory are said and left out.
+    """
+    from core.head_cost import CLASSES, measure
+
+    Store(store).check_writable()
+    with bars(Console(stderr=True)) as progress:
+        rows = measure(
+            store, classes=classes or CLASSES, batch=batch, embed_dim=embed_dim, device=device, threads=threads,
+            progress=progress,
+        )  # fmt: skip
+    print_json(rows) if as_json else Console().print(_table(rows))
+
+
+def _table(rows: list[dict[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for name in ("classes", "rate", "head", "ms a step", "MB a step", "MB held"):
+        table.add_column(name, justify="left" if name == "head" else "right")
+    for row in rows:
+        numbers = [row.get(name) for name in ("ms", "step_mb", "state_mb")]
+        found = [row["reason"]] if "reason" in row else ["–" if one is None else f"{one:,.1f}" for one in numbers]
+        table.add_row(f"{row['classes']:,}", f"{row['rate']:g}", row["head"], *found)
+    return table

@@ -1,0 +1,153 @@
+"""How many worker processes, and threads in each: chosen by measurement once a machine, and remembered."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+from typing import Any
+
+from core.data import cache
+from core.store import write_atomic
+
+# glibc gives freed blocks back to the system and faults them in again, page by page, at every step; keeping them
+# makes augmentation up to twice as fast. A process reads these when it starts.
+ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": str(2**30), "MALLOC_MMAP_THRESHOLD_": str(2**30)}
+_WORTH_MEASURING = 900.0  # core-seconds of work: below this the measurement costs more than it can save
+_BATCH, _SIZE = 64, 64
+_SECONDS = 3.0
+_PATIENCE = 120.0  # seconds until all processes of a measurement have started
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Processes and threads of each."""
+
+    jobs: int
+    threads: int
+
+    @classmethod
+    def choose(cls, jobs: int | None, runs: int, device: str) -> Layout:
+        """The layout for `runs` runs: `jobs` where asked for, else the machine's fastest, never more than runs.
+
+        Where nothing was measured, a core gets a process of one thread; a GPU gets one process.
+        """
+        cores = core_count()
+        if jobs is None:
+            fastest = remembered() if runs > 1 else None
+            jobs = 1 if device.startswith("cuda") else fastest.jobs if fastest else cores
+        return cls(max(1, min(jobs, runs)), max(1, cores // jobs))
+
+
+def worth_measuring(seconds: float, jobs: int | None, device: str) -> bool:
+    """Whether a machine that was never measured should be, before so many core-seconds of work."""
+    wanted = jobs is None and not device.startswith("cuda") and core_count() > 1
+    return wanted and seconds > _WORTH_MEASURING and remembered() is None
+
+
+@contextmanager
+def environment_of(changes: dict[str, str]) -> Iterator[None]:
+    """Environment variables that a spawned process starts with, unless the user set them."""
+    added: dict[str, Any] = {name: value for name, value in changes.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
+
+
+def core_count() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def candidates(cores: int) -> list[Layout]:
+    """From a process a core to one process of all cores, by powers of two."""
+    threads = [2**power for power in range(cores.bit_length()) if 2**power <= cores]
+    return [Layout(cores // count, count) for count in threads]
+
+
+def remembered() -> Layout | None:
+    """The fastest layout of this machine, if it was measured."""
+    try:
+        facts = json.loads(_path().read_text())
+        found = Layout(int(facts["jobs"]), int(facts["threads"]))
+        return found if min(found.jobs, found.threads) > 0 else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def measured() -> Layout:
+    """Measure every candidate with training steps, remember the fastest and return it."""
+    rates = {layout: rate(layout) for layout in candidates(core_count())}
+    best = max(rates, key=lambda layout: rates[layout])
+    facts = {
+        "jobs": best.jobs, "threads": best.threads,
+        "samples_per_second": {f"{one.jobs} x {one.threads}": round(rates[one]) for one in rates},
+    }  # fmt: skip
+    write_atomic(_path(), json.dumps(facts, indent=1).encode())
+    return best
+
+
+def rate(layout: Layout) -> float:
+    """Samples per second of all processes of a layout together; 0 where they could not be run."""
+    context = multiprocessing.get_context("spawn")
+    barrier, results = context.Barrier(layout.jobs), context.SimpleQueue()
+    with environment_of({"OMP_NUM_THREADS": str(layout.threads), **ALLOCATOR}):
+        workers = [
+            context.Process(target=_train, args=(layout.threads, barrier, results), daemon=True)
+            for _ in range(layout.jobs)
+        ]
+        for worker in workers:
+            worker.start()
+    for worker in workers:
+        worker.join(_PATIENCE)
+        if worker.is_alive():
+            worker.kill()
+            worker.join()
+    if any(worker.exitcode for worker in workers):
+        return 0.0
+    return float(sum(results.get() for _ in workers))
+
+
+def _train(threads: int, barrier: Barrier, results: Any) -> None:
+    """Training steps of the quick preset's embedder for some seconds, started together with the other processes."""
+    import torch
+
+    from core.config import ModelConfig
+    from core.model.embedder import Embedder
+
+    torch.set_num_threads(threads)
+    embedder = Embedder(ModelConfig(pretrained="none"), _SIZE, 0).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(embedder.parameters(), fused=True)
+    images = torch.rand(_BATCH, 3, _SIZE, _SIZE).contiguous(memory_format=torch.channels_last)
+
+    def step() -> None:
+        embedder(images).square().mean().backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    for _ in range(3):
+        step()
+    barrier.wait(_PATIENCE)
+    started, steps = time.perf_counter(), 0
+    while (seconds := time.perf_counter() - started) < _SECONDS:
+        step()
+        steps += 1
+    results.put(steps * _BATCH / seconds)
+
+
+def _path() -> Path:
+    from core.result import environment
+
+    facts = environment("cpu", 1)
+    machine = f"{facts['hardware']} {core_count()} {facts['torch']}"
+    return cache.cache_dir(None) / f"layout-{hashlib.sha256(machine.encode()).hexdigest()[:16]}.json"

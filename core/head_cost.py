@@ -1,0 +1,196 @@
+"""Time and memory of one training step of the class head, against the number of classes: finding 1's first half.
+
+At the sizes that a laptop trains the head is a small share of a step; how it grows is measured by itself, on random
+embeddings, each cell in a process of its own so that one's memory is not another's.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import multiprocessing
+import os
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from core.data.rendering import Progress
+from core.errors import UserError
+from core.loss.fast_partial_fc import FastPartialFC
+from core.loss.partial_fc import PartialFC
+from core.result import environment
+from core.store import HEAD_COST, write_atomic
+
+CLASSES = (500, 1_000, 10_000, 100_000, 390_144, 10_000_000)
+RATES = (1.0, 0.3, 0.1)
+HEADS = ("documented", "fast")
+_SCALE, _MARGIN, _LR = 64.0, 0.4, 1e-3
+_SECONDS = 1.5  # that a cell is measured for, at least
+_MOST_STEPS, _LEAST_STEPS = 200, 5
+_ROOM = 0.8  # share of the free memory that a cell may take
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is measured: `head` documented (dense AdamW) or fast (windows, one moment a row)."""
+
+    head: str
+    rate: float
+    classes: int
+    batch: int
+    embed_dim: int
+    device: str
+    threads: int
+
+
+def measure(
+    store: Path,
+    *,
+    classes: Sequence[int] = CLASSES,
+    batch: int = 128,
+    embed_dim: int = 256,
+    device: str = "cpu",
+    threads: int = 1,
+    progress: Progress | None = None,
+) -> list[dict[str, Any]]:
+    """Measure every head and rate at every number of classes; keep the rows in `store` and return them.
+
+    A row holds the cell's fields and `ms` (median), `step_mb` (peak of a step beyond what stays between steps),
+    `state_mb` (centres and optimiser), or `reason` where it could not be measured.
+
+    Raises:
+        UserError: fewer classes than a batch of distinct ones needs.
+        RunFailure: the store cannot be written.
+    """
+    if min(classes) < 10:
+        raise UserError(f"--classes: at least 10, not {min(classes)}")
+    cells = [
+        Cell(head, rate, count, batch, embed_dim, device, threads)
+        for count in sorted(set(classes)) for head in HEADS for rate in RATES
+    ]  # fmt: skip
+    rows = []
+    for done, cell in enumerate(cells, 1):
+        rows.append(_row(cell))
+        if progress:
+            progress(f"{cell.head} head, {cell.classes:,} classes, rate {cell.rate:g}", done, len(cells))
+    found = {"environment": environment(device, threads), "rows": rows}
+    write_atomic(store / HEAD_COST, json.dumps(found, indent=1).encode())
+    return rows
+
+
+def _row(cell: Cell) -> dict[str, Any]:
+    needed, free = _needed_mb(cell), _free_mb(cell.device)
+    if needed > _ROOM * free:
+        return {**asdict(cell), "reason": f"needs about {needed / 1e3:.1f} GB, {free / 1e3:.1f} GB are free"}
+    return {**asdict(cell), **_row_of_process(cell)}
+
+
+def _row_of_process(cell: Cell) -> dict[str, Any]:
+    """What a new process measures, or the reason why it could not."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        try:
+            return dict(pool.submit(measure_cell, cell).result())
+        except BrokenProcessPool:
+            return {"reason": "the process died, perhaps for memory"}
+        except (RuntimeError, MemoryError, ValueError) as error:  # torch says with the first that there is no memory
+            return {"reason": (str(error).splitlines() or [type(error).__name__])[0][:200]}
+
+
+def measure_cell(cell: Cell) -> dict[str, float | None]:
+    """`ms`, `step_mb` and `state_mb` of one cell, in this process."""
+    torch.set_num_threads(cell.threads)
+    device = torch.device(cell.device)
+    generator = torch.Generator().manual_seed(0)
+    embeddings = torch.randn(cell.batch, cell.embed_dim, generator=generator).to(device).requires_grad_()
+    step, state = _step(cell, device)
+    batches = torch.randint(cell.classes, (_MOST_STEPS + 2, cell.batch), generator=generator)
+
+    def run(labels: torch.Tensor) -> None:
+        embeddings.grad = None
+        step(embeddings, labels)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+
+    run(batches[-1])  # makes the optimiser's state
+    state_mb = state() / 1e6
+    step_mb = _peak_mb(lambda: run(batches[-2]), device)
+    seen: list[float] = []
+    for labels in batches[:_MOST_STEPS]:
+        started = time.perf_counter()
+        run(labels)
+        seen.append(time.perf_counter() - started)
+        if sum(seen) > _SECONDS and len(seen) >= _LEAST_STEPS:
+            break
+    peak = None if step_mb is None else round(step_mb, 1)
+    return {"ms": round(statistics.median(seen) * 1e3, 4), "step_mb": peak, "state_mb": round(state_mb, 1)}
+
+
+def _step(cell: Cell, device: torch.device) -> tuple[Callable[[torch.Tensor, torch.Tensor], None], Callable[[], float]]:
+    """A training step, and the bytes of centres and optimiser state."""
+    shape = cell.embed_dim, cell.classes, "cosface", _SCALE, _MARGIN, cell.rate
+    if cell.head == "fast":
+        fast = FastPartialFC(*shape).to(device)
+
+        def fast_step(embeddings: torch.Tensor, labels: torch.Tensor) -> None:
+            fast(embeddings, labels).backward()
+            fast.step(_LR)
+
+        return fast_step, lambda: sum(tensor.nbytes for tensor in fast.buffers())
+    head = PartialFC(*shape).to(device)
+    optimizer = torch.optim.AdamW(head.parameters(), lr=_LR, fused=True)
+
+    def step(embeddings: torch.Tensor, labels: torch.Tensor) -> None:
+        head(embeddings, labels).backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    def state() -> float:
+        moments = [value for values in optimizer.state.values() for value in values.values()]
+        return sum(tensor.nbytes for tensor in [head.weight, *moments])
+
+    return step, state
+
+
+def _peak_mb(work: Callable[[], None], device: torch.device) -> float | None:
+    """Peak memory of `work` beyond what is held before it, in MB (10^6 bytes); None where it cannot be told."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        held = torch.cuda.memory_allocated(device)
+        work()
+        return (torch.cuda.max_memory_allocated(device) - held) / 1e6
+    try:
+        before = _status_mb("VmRSS")
+        Path("/proc/self/clear_refs").write_text("5")  # Linux: forget the peak so far
+    except OSError:
+        return None
+    work()
+    return max(0.0, _status_mb("VmHWM") - before)
+
+
+def _status_mb(field: str) -> float:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(field)).split()[1]) * 1024 / 1e6
+
+
+def _needed_mb(cell: Cell) -> float:
+    """Roughly: centres, and for the documented head gradient, two moments and as much again for the moment."""
+    tables = 1.2 if cell.head == "fast" else 6.0
+    return tables * cell.classes * cell.embed_dim * 4 / 1e6
+
+
+def _free_mb(device: str) -> float:
+    if device.startswith("cuda"):
+        return torch.cuda.mem_get_info(device)[0] / 1e6
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("MemAvailable")).split()[1]) * 1024 / 1e6
+    except (OSError, StopIteration):
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e6

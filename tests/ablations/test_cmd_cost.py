@@ -1,0 +1,60 @@
+"""`cost`: the class head's steps, measured and kept for the report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from core import head_cost
+from tests.ablations.conftest import TINY, CommandLine
+
+
+@pytest.fixture
+def measured_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        head_cost, "_row_of_process", lambda cell: {"ms": cell.classes / 50, "step_mb": None, "state_mb": 3.0}
+    )
+
+
+@pytest.mark.usefixtures("measured_at_once")
+def test_cost_is_printed_and_shown_in_the_report(cli: CommandLine, tmp_path: Path) -> None:
+    assert cli("report", "partial-fc", *TINY) == 0
+    page = tmp_path / "reports/generated/partial-fc.md"
+    assert "Not measured yet: `python -m ablations cost`" in page.read_text()
+    assert cli("cost", "--classes", "100", "--classes", "2000") == 0
+    assert "2,000" in cli.out
+    assert "documented" in cli.out
+    assert cli("report", "partial-fc", *TINY) == 0
+    text = page.read_text()
+    assert "![Milliseconds and memory of a step" in text
+    assert "| 2,000 | 0.1 | 40.0 | 40.0 | 1.0 |" in text
+    assert (tmp_path / "reports/generated/figures/partial-fc-steps.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.usefixtures("measured_at_once")
+def test_cost_json(cli: CommandLine) -> None:
+    assert cli("cost", "--classes", "100", "--batch", "4", "--json") == 0
+    rows = json.loads(cli.out)
+    assert {row["rate"] for row in rows} == {1.0, 0.3, 0.1}
+    assert {row["batch"] for row in rows} == {4}
+
+
+def test_mistakes_are_one_line(cli: CommandLine, tmp_path: Path) -> None:
+    assert "--classes" in cli.refuses("cost", "--classes", "3")
+    (tmp_path / "file").write_text("")
+    assert "cannot be written" in cli.refuses("cost", "--store", "file", "--classes", "100")
+
+
+def test_other_studies_have_no_such_section(cli: CommandLine, tmp_path: Path) -> None:
+    assert cli("report", "norm", *TINY) == 0
+    assert "step of the class head" not in (tmp_path / "reports/generated/norm.md").read_text()
+
+
+def test_a_damaged_measurement_is_said(cli: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    for text in ("{", "[]", '{"rows": [{"head": 1}], "environment": {}}', '{"rows": 3, "environment": {}}'):
+        (tmp_path / "runs/head_cost.json").write_text(text)
+        assert cli("report", "partial-fc", *TINY) == 0
+        assert "cannot be read" in (tmp_path / "reports/generated/partial-fc.md").read_text()

@@ -1,0 +1,57 @@
+"""Measuring the class head: every cell answered, what does not fit said, the file readable."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from core import head_cost
+from core.errors import UserError
+from core.head_cost import HEADS, Cell, measure, measure_cell
+from core.store import HEAD_COST
+
+
+def cell(head: str, classes: int = 3000, rate: float = 0.5) -> Cell:
+    return Cell(head, rate, classes, batch=8, embed_dim=16, device="cpu", threads=1)
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("rate", [1.0, 0.5])
+def test_a_cell_has_time_and_memory(monkeypatch: pytest.MonkeyPatch, head: str, rate: float) -> None:
+    monkeypatch.setattr(head_cost, "_SECONDS", 0.02)
+    found = measure_cell(cell(head, rate=rate))
+    assert found["ms"] is not None
+    assert found["ms"] > 0
+    table = 3000 * 16 * 4 / 1e6
+    assert found["state_mb"] is not None
+    if head == "documented":  # centres, two moments
+        assert found["state_mb"] == pytest.approx(3 * table, abs=0.1)
+    else:  # centres, one moment and one count a row
+        assert found["state_mb"] == pytest.approx(table + 3000 * 8 / 1e6, abs=0.1)
+
+
+def test_rows_are_kept_and_what_does_not_fit_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(head_cost, "RATES", (1.0,))
+    monkeypatch.setattr(head_cost, "_row_of_process", lambda one: {"ms": 1.0, "step_mb": 2.0, "state_mb": 3.0})
+    monkeypatch.setattr(head_cost, "_free_mb", lambda device: 1.0)
+    seen: list[tuple[str, int, int]] = []
+    rows = measure(tmp_path, classes=[100, 10**9], batch=4, embed_dim=8, progress=lambda *said: seen.append(said))
+    assert [row.get("reason", "")[:11] for row in rows] == ["", "", "needs about", "needs about"]
+    assert [said[1:] for said in seen] == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    kept = json.loads((tmp_path / HEAD_COST).read_text())
+    assert kept["rows"] == rows
+    assert kept["environment"]["threads"] == 1
+
+
+def test_a_cell_that_dies_is_a_reason(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(head_cost, "RATES", (1.0,))
+    monkeypatch.setattr(head_cost, "HEADS", ("documented",))
+    rows = measure(tmp_path, classes=[100], embed_dim=0)  # fails in the process that measures it
+    assert "must be positive" in rows[0]["reason"]
+
+
+def test_too_few_classes_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="at least 10"):
+        measure(tmp_path, classes=[5])
