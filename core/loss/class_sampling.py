@@ -12,7 +12,6 @@ The batch's own classes are always in; negatives fill the sample up to its size.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -24,7 +23,8 @@ SAMPLERS = ("uniform", "windows")
 Rows = slice | torch.Tensor  # neighbouring rows, or (R,) int64
 
 _BLOCK = 1024  # rows worked on at once: with their gradient they fit a core's second-level cache
-_IN_PLACE = 256  # shorter windows are gathered, many at once: blocks so small would cost more calls than they save
+_DEVICE_BLOCK = 32_768  # on an accelerator, where each of a block's many small kernels has its price
+_IN_PLACE = 256  # shorter windows are gathered, many at once: blocks so small cost more calls than they save copies
 _WINDOWS = 32  # at least so many windows in a sample, where it has so many rows: fewer would make coarse draws
 _SPARE = 6.0  # standard deviations by which more negatives are drawn than needed, some of which are then dropped
 
@@ -74,7 +74,7 @@ class ClassSampler:
             raise ValueError(f"unknown sampler '{kind}'{nearest(kind, SAMPLERS)}")
         self.kind, self.num_classes, self.size = kind, num_classes, size
         self.generator = generator
-        self.window = max(1, min(_BLOCK, size // _WINDOWS)) if size < num_classes else min(_BLOCK, num_classes)
+        self.window = max(1, min(_BLOCK, size // _WINDOWS))
         shuffled = kind == "windows" and size < num_classes
         self.row_of = torch.randperm(num_classes, generator=generator) if shuffled else None
 
@@ -84,17 +84,20 @@ class ClassSampler:
         rows = labels if self.row_of is None else self.row_of[labels]
         positives, target = torch.unique(rows, return_inverse=True)
         room = self.size - len(positives)
+        block = _BLOCK if device.type == "cpu" else _DEVICE_BLOCK
         if self.size == self.num_classes:
-            blocks = self._windows(positives, range(self._window_count()))
+            blocks = self._in_place(positives, range(-(-self.num_classes // block)), block, device)
         elif room <= 0:
             blocks = ()
         elif self.kind == "windows":
-            chosen = torch.randperm(self._window_count(), generator=self.generator)[: room // self.window]
-            blocks = self._windows(positives, sorted(chosen.tolist()))
+            count = -(-self.num_classes // self.window)
+            chosen = torch.randperm(count, generator=self.generator)[: room // self.window].sort().values
+            if self.window >= _IN_PLACE and device.type == "cpu":
+                blocks = self._in_place(positives, chosen.tolist(), self.window, device)
+            else:
+                blocks = _split(self._gathered(positives, chosen), block, device)
         else:
-            blocks = tuple(_split(self._negatives(positives, room)))
-        if device.type != "cpu":
-            blocks = tuple(_on(block, device) for block in blocks)
+            blocks = _split(self._negatives(positives, room), block, device)
         return Sample(positives.to(device), target.to(device), blocks, room < 0)
 
     def class_ids(self, sample: Sample) -> torch.Tensor:
@@ -124,25 +127,24 @@ class ClassSampler:
         self.generator.set_state(state[:stream].clone())
         self.row_of = order
 
-    def _window_count(self) -> int:
-        return -(-self.num_classes // self.window)
-
-    def _windows(self, positives: torch.Tensor, chosen: list[int] | range) -> tuple[Block, ...]:
-        """Blocks of the chosen windows, with the batch's own rows hidden, or left out where rows are gathered."""
-        if self.window < min(_IN_PLACE, self.num_classes):
-            starts = torch.tensor(list(chosen), dtype=torch.int64) * self.window
-            rows = (starts[:, None] + torch.arange(self.window)).flatten()
-            return tuple(_split(rows[(rows < self.num_classes) & ~torch.isin(rows, positives)]))
-        owners = (positives // self.window).tolist()
+    def _in_place(
+        self, positives: torch.Tensor, chosen: list[int] | range, length: int, device: torch.device
+    ) -> tuple[Block, ...]:
+        """Runs of `length` neighbouring rows, by number, with the batch's own rows hidden."""
         inside: dict[int, list[int]] = {}
-        for row, owner in zip(positives.tolist(), owners, strict=True):
-            inside.setdefault(owner, []).append(row - owner * self.window)
+        for row in positives.tolist():
+            inside.setdefault(row // length, []).append(row % length)
         blocks = []
         for index in chosen:
-            start = index * self.window
-            window = slice(start, min(start + self.window, self.num_classes))
-            blocks.append(Block(window, torch.tensor(inside[index]) if index in inside else None))
+            rows = slice(index * length, min((index + 1) * length, self.num_classes))
+            hidden = torch.tensor(inside[index], device=device) if index in inside else None
+            blocks.append(Block(rows, hidden))
         return tuple(blocks)
+
+    def _gathered(self, positives: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+        """The rows of the chosen windows, one after another, without the batch's own."""
+        rows = (chosen[:, None] * self.window + torch.arange(self.window)).flatten()
+        return rows[(rows < self.num_classes) & ~torch.isin(rows, positives)]
 
     def _negatives(self, positives: torch.Tensor, count: int) -> torch.Tensor:
         """(count,) rows in rising order, uniform among the sets of that size without the positives."""
@@ -176,12 +178,5 @@ def uniform_subset(total: int, count: int, generator: torch.Generator) -> torch.
             return found[kept]
 
 
-def _split(rows: torch.Tensor) -> Iterator[Block]:
-    for start in range(0, len(rows), _BLOCK):
-        yield Block(rows[start : start + _BLOCK])
-
-
-def _on(block: Block, device: torch.device) -> Block:
-    rows = block.rows if isinstance(block.rows, slice) else block.rows.to(device, non_blocking=True)
-    hidden = None if block.hidden is None else block.hidden.to(device, non_blocking=True)
-    return Block(rows, hidden)
+def _split(rows: torch.Tensor, length: int, device: torch.device) -> tuple[Block, ...]:
+    return tuple(Block(part) for part in rows.to(device).split(length)) if len(rows) else ()

@@ -13,7 +13,7 @@ from core.loss.class_sampling import ClassSampler, Sample
 from core.loss.partial_fc import INIT_SEED, SAMPLING_SEED, check_batch, check_head, cpu_generator
 from core.loss.row_optimizer import RowOptimizer
 
-_KEEP_BYTES = 100_000_000
+_KEEP_BYTES = {"cpu": 100_000_000, "cuda": 500_000_000}
 _INIT_ROWS = 4096  # drawn at once; a multiple of the 16 values in which torch draws normal numbers
 
 
@@ -37,7 +37,7 @@ class FastPartialFC(nn.Module):
         sampler: one of `core.loss.class_sampling.SAMPLERS`.
         update: one of `core.loss.row_optimizer.UPDATES`.
         betas, eps, weight_decay: of the update.
-        keep_bytes: memory that a step may use to avoid computing products twice.
+        keep_bytes: memory that a step may use to avoid computing products twice; by default 100 MB, on a GPU 500 MB.
 
     Attributes:
         num_sampled: classes in a step that does not overflow (`windows` uses up to a window fewer).
@@ -64,7 +64,7 @@ class FastPartialFC(nn.Module):
         generator: torch.Generator | None = None,
         init_generator: torch.Generator | None = None,
         init_std: float = 0.01,
-        keep_bytes: int = _KEEP_BYTES,
+        keep_bytes: int | None = None,
     ) -> None:
         super().__init__()
         self.num_sampled = check_head(embed_dim, num_classes, kind, scale, margin, sample_rate, init_std)
@@ -123,6 +123,11 @@ class FastPartialFC(nn.Module):
             raise RuntimeError("there is no gradient of class centres: call backward() on the loss first, once a step")
         return self._pending
 
+    def _most_kept(self) -> int:
+        if self.keep_bytes is not None:
+            return self.keep_bytes
+        return _KEEP_BYTES.get(self.rows.device.type, _KEEP_BYTES["cpu"])
+
     def class_ids(self, sample: Sample) -> torch.Tensor:
         """Ids (S,) int64 on the CPU of all classes of a sample, the batch's own first."""
         return self._sampler.class_ids(sample)
@@ -157,7 +162,7 @@ class _Loss(torch.autograd.Function):
     def forward(ctx: Any, unit: torch.Tensor, head: FastPartialFC, sample: Sample) -> torch.Tensor:
         softmax = ChunkedSoftmax(
             unit, sample, head.rows, head.kind, head.scale, head.margin,
-            scratch=head._scratch, keep_bytes=head.keep_bytes,
+            scratch=head._scratch, keep_bytes=head._most_kept(),
         )  # fmt: skip
         head._pending = None
         ctx.head, ctx.softmax = head, softmax

@@ -133,7 +133,7 @@ def times(classes: int, batch: int, rounds: int, names: list[str]) -> dict[str, 
     """Median milliseconds of a step by contender, each round one measurement of every contender."""
     x, y = batch_of(batch, classes)
     steps = {name: CONTENDERS[name](classes, x, y) for name in names}
-    repeats = min(20, max(1, 200_000 // classes))  # short steps are timed several at once
+    repeats = min(20, max(1, 50_000 // classes))  # short steps are timed several at once
     for step in steps.values():
         step()
     seen: dict[str, list[float]] = {name: [] for name in names}
