@@ -73,6 +73,7 @@ class FastPartialFC(nn.Module):
         self.keep_bytes, self.overflow_steps = keep_bytes, 0
         self._sampler = ClassSampler(sampler, num_classes, self.num_sampled, cpu_generator(generator, SAMPLING_SEED))
         self._scratch = Scratch()
+        self._latest: ChunkedSoftmax | None = None
         self._pending: tuple[ChunkedSoftmax, torch.Tensor] | None = None
         self.rows: torch.Tensor
         init = cpu_generator(init_generator, INIT_SEED)
@@ -89,7 +90,13 @@ class FastPartialFC(nn.Module):
         return self._sampler.draw(labels, self.rows.device)
 
     def loss_over(self, embeddings: torch.Tensor, sample: Sample) -> torch.Tensor:
-        """Mean loss of embeddings (B, D) over the classes of a sample drawn before for their labels."""
+        """Mean loss of embeddings (B, D) over the classes of a sample drawn before for their labels.
+
+        Raises:
+            RuntimeError: the last loss's gradient is still waiting for `step` or `skip`.
+        """
+        if self._pending is not None and embeddings.requires_grad:
+            raise RuntimeError("the centres' gradient of the last loss is waiting: call step() or skip() first")
         self.overflow_steps += sample.overflow
         with torch.autocast(embeddings.device.type, enabled=False):
             unit = F.normalize(embeddings.to(self.rows.dtype))
@@ -160,19 +167,24 @@ class _Loss(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, unit: torch.Tensor, head: FastPartialFC, sample: Sample) -> torch.Tensor:
+        wanted = ctx.needs_input_grad[0]
+        # A loss that is only looked at leaves the memory of one that is waiting for its backward pass alone.
         softmax = ChunkedSoftmax(
             unit, sample, head.rows, head.kind, head.scale, head.margin,
-            scratch=head._scratch, keep_bytes=head._most_kept(),
+            scratch=head._scratch if wanted else Scratch(), keep_bytes=head._most_kept(),
         )  # fmt: skip
-        head._pending = None
-        ctx.head, ctx.softmax = head, softmax
+        if wanted:
+            head._latest, ctx.head, ctx.softmax = softmax, head, softmax
         return softmax.loss
 
     @staticmethod
     def backward(ctx: Any, *upstream: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         (factor,) = upstream
-        ctx.head._pending = (ctx.softmax, factor)
-        return ctx.softmax.unit_gradient * factor, None, None
+        head, softmax = ctx.head, ctx.softmax
+        if head._latest is not softmax or head._pending is not None:
+            raise RuntimeError("only the last loss can be differentiated, and only once: step() or skip() comes next")
+        head._pending = (softmax, factor)
+        return softmax.unit_gradient * factor, None, None
 
 
 def _first_rows(

@@ -125,6 +125,7 @@ def test_extreme_cosines_stay_finite_and_right_in_single_precision(scale: float)
         assert embeddings.grad is not None
         assert embeddings.grad.isfinite().all()
         assert head.gradient_norm().isfinite()
+        head.skip()
 
 
 def reference(head: FastPartialFC, kind: str, lr: float, decay: float, steps: list[tuple[torch.Tensor, Sample]],
@@ -290,6 +291,33 @@ def test_a_step_needs_a_gradient_and_uses_it_once() -> None:
     head.step(0.1)
     with pytest.raises(RuntimeError, match="call backward"):
         head.step(0.1)
+
+
+def test_two_losses_at_once_are_refused_and_not_mixed_up() -> None:
+    head, (rows, labels) = make().double(), batch()
+    first, second = head(rows, labels), head(rows, labels)
+    with pytest.raises(RuntimeError, match="only the last loss"):
+        first.backward()
+    second.backward()
+    with pytest.raises(RuntimeError, match="is waiting"):
+        head(rows, labels)
+    head.skip()
+    head(rows, labels).backward()
+
+
+def test_a_loss_that_is_only_looked_at_disturbs_no_step() -> None:
+    def moved(look: bool) -> torch.Tensor:
+        head, (rows, labels) = make(1.0).double(), batch()
+        loss = head(rows, labels)
+        if look:
+            head(rows.detach() + 1, labels.flip(0))
+        loss.backward()
+        if look:
+            head(rows.detach() - 1, labels.flip(0))
+        head.step(0.1)
+        return head.rows
+
+    assert torch.equal(moved(True), moved(False))
 
 
 @pytest.mark.parametrize(
