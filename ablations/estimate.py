@@ -14,7 +14,8 @@ _DEFAULT_RATE = 100.0
 _SETUP_SECONDS = 3.0
 _EVAL_SPEEDUP = 3.0  # a forward pass alone against a training step
 _BASE_MB = 650.0  # interpreter, torch, timm
-_BYTES_PER_CENTRE_VALUE = 16  # weight, gradient, two moments, float32
+# Float32 weight, and by `loss.centre_update` gradient and two moments, two moments, or neither.
+_BYTES_PER_CENTRE_VALUE = {"dense": 16, "rows": 12, "row_scalar": 4}
 _ACTIVATION_MB_64 = 2.0  # per image of a batch at 64 px
 
 
@@ -43,7 +44,8 @@ def estimate(config: RunConfig, rates: Mapping[tuple[str, int], float]) -> Estim
     evaluation = captured * config.eval.captures / (_EVAL_SPEEDUP * rate)
     seconds = _SETUP_SECONDS + config.optim.samples * views / rate + evaluation
     scale = (size / 64) ** 2
-    centres = config.data.classes * config.model.embed_dim * _BYTES_PER_CENTRE_VALUE / 1e6
+    per_value = _BYTES_PER_CENTRE_VALUE[config.loss.centre_update]
+    centres = config.data.classes * config.model.embed_dim * per_value / 1e6
     pixels = (config.data.images + captured * config.eval.captures) * size * size * 3 / 1e6
     memory = _BASE_MB + centres + pixels + views * config.optim.batch_size * _ACTIVATION_MB_64 * scale
     return Estimate(round(seconds, 1), round(memory))
