@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from reports.claims import Study, findings
-from reports.frame import STATES
+from reports.frame import STATES, number_at
 from reports.markdown import NONE, brief, code, escape, interval, number, table
 from reports.tables import arm_table, cost_table, difference_table, metric_name
 from reports.verdicts import Estimate, primary_metric
@@ -54,7 +54,7 @@ def study_page(
         parts += [
             _arms(study, frame),
             *(_image(figure) for figure in figures),
-            _costs(study, frame),
+            _costs(study, frame, results),
         ]
     else:
         parts.append("## Nothing is done yet\n\nNo run of this study has finished, so there is nothing to show.")
@@ -127,9 +127,22 @@ def _image(figure: Figure) -> str:
     return f"![{escape(figure.text)}]({figure.path})\n\n*{escape(figure.text)}*"
 
 
-def _costs(study: Study, frame: pd.DataFrame) -> str:
+def _costs(study: Study, frame: pd.DataFrame, results: Mapping[str, Mapping[str, Any]]) -> str:
     note = "Means over seeds. Parameters, size and GFLOPs (of one image) are of the embedder, without class centres."
-    return f"## Cost\n\n{note}\n\n{cost_table(study, frame)}"
+    return f"## Cost\n\n{note}{_overflows(study, frame, results)}\n\n{cost_table(study, frame)}"
+
+
+def _overflows(study: Study, frame: pd.DataFrame, results: Mapping[str, Mapping[str, Any]]) -> str:
+    """Arms whose batches had more classes than PartialFC samples: their steps had no negatives of other images."""
+    told = []
+    for arm in study.arms:
+        keys = frame[(frame["arm"] == arm) & (frame["state"] == "done")]["key"]
+        steps = sum(number_at(results.get(key, {}), "cost.overflow_steps") for key in keys)
+        if steps > 0:
+            told.append(f"{code(arm)} ({steps:,.0f})")
+    if not told:
+        return ""
+    return f" Steps whose batch had more classes than PartialFC samples, so that none were drawn: {', '.join(told)}."
 
 
 def _differences(study: Study, frame: pd.DataFrame, results: Mapping[str, Mapping[str, Any]]) -> str:

@@ -141,3 +141,16 @@ def test_the_index_comes_last(world: Any, tmp_path: Path, monkeypatch: pytest.Mo
     cells = [cell for cell in world.cells if cell.key is None]
     write_report([world.studies[0]], cells, world.store, tmp_path, **RUN)
     assert written == ["norm.md", "index.md"]
+
+
+def test_steps_without_negatives_are_told(world: Any, tmp_path: Path) -> None:
+    key = next(cell.key for cell in world.cells if cell.study == "norm" and cell.arm == "bn")
+    page = tmp_path / "out" / "norm.md"
+    write_report(world.studies, world.cells, world.store, tmp_path / "out", **RUN)
+    assert "so that none were drawn" not in page.read_text()
+    path = world.store.path(key, "result.json")
+    result = json.loads(path.read_text())
+    result["cost"]["overflow_steps"] = 17
+    path.write_text(json.dumps(result))
+    write_report(world.studies, world.cells, world.store, tmp_path / "out", **RUN)
+    assert "so that none were drawn: `bn` (17)." in page.read_text()
