@@ -194,4 +194,5 @@ class ChunkedSoftmax:
         if index == 0:
             raw.index_add_(0, self._target, self._scaled * self._correction)
         lengths = self._lengths[self._starts[index] : self._starts[index + 1]].squeeze(1)
-        return RowGradient(raw, torch.linalg.vecdot(raw, self._centres(index)).div_(lengths), lengths)
+        product = torch.mul(raw, self._centres(index), out=self._scratch.take("unit", self._table, *raw.shape))
+        return RowGradient(raw, product.sum(1).div_(lengths), lengths)

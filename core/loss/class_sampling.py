@@ -22,7 +22,7 @@ SAMPLERS = ("uniform", "windows")
 
 Rows = slice | torch.Tensor  # neighbouring rows, or (R,) int64
 
-_BLOCK = 1024  # rows worked on at once: with their gradient they fit a core's second-level cache
+_BLOCK = 2048  # rows worked on at once: about what a core's second-level cache holds, and few calls
 _DEVICE_BLOCK = 32_768  # on an accelerator, where each of a block's many small kernels has its price
 _IN_PLACE = 256  # shorter windows are gathered, many at once: blocks so small cost more calls than they save copies
 _WINDOWS = 32  # at least so many windows in a sample, where it has so many rows: fewer would make coarse draws

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -134,7 +135,7 @@ class RowOptimizer(nn.Module):
         beta = self.betas[1]
         mean_square = gradient.square_norms().mul_(factor.square() / values.shape[1])
         second.lerp_(mean_square, 1 - beta)
-        size = (second / (1 - beta**steps)).sqrt_().add_(self.eps)
+        size = (second / _bias(beta, steps)).sqrt_().add_(self.eps)
         # w (1 - lr decay) - lr factor g / size, with g taken apart, so that the rows are passed over but twice.
         share = factor * -lr / (size * gradient.lengths)
         keep = (1 - lr * self.weight_decay) - share * gradient.along / gradient.lengths
@@ -152,9 +153,14 @@ class RowOptimizer(nn.Module):
         beta1, beta2 = self.betas
         first.lerp_(gradient, 1 - beta1)
         second.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
-        size = torch.sqrt(second, out=gradient).div_((1 - beta2**steps).sqrt_()[:, None]).add_(self.eps)
+        size = torch.sqrt(second, out=gradient).div_(_bias(beta2, steps).sqrt_()[:, None]).add_(self.eps)
         torch.div(first, size, out=size)
-        values.mul_(1 - lr * self.weight_decay).addcmul_(size, (-lr / (1 - beta1**steps))[:, None])
+        values.mul_(1 - lr * self.weight_decay).addcmul_(size, (-lr / _bias(beta1, steps))[:, None])
+
+
+def _bias(beta: float, steps: torch.Tensor) -> torch.Tensor:
+    """1 - beta**t of rows (R,), by an exponential, which is several times as fast as a power."""
+    return (steps * math.log(beta)).expm1_().neg_() if beta > 0 else torch.ones_like(steps)
 
 
 def _take(tensor: torch.Tensor, rows: Rows) -> torch.Tensor:
