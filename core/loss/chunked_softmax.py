@@ -37,6 +37,11 @@ class Scratch:
             self._held[name] = held = torch.empty(size, dtype=like.dtype, device=like.device)
         return held[:size].view(shape)
 
+    @property
+    def nbytes(self) -> int:
+        """Memory held."""
+        return sum(held.nbytes for held in self._held.values())
+
 
 class ChunkedSoftmax:
     """One step: mean loss and embedding gradient at once, centre gradients when asked for.

@@ -130,6 +130,11 @@ class FastPartialFC(nn.Module):
             raise RuntimeError("there is no gradient of class centres: call backward() on the loss first, once a step")
         return self._pending
 
+    @property
+    def scratch_bytes(self) -> int:
+        """Memory of steps that is kept for the next one."""
+        return self._scratch.nbytes
+
     def _most_kept(self) -> int:
         if self.keep_bytes is not None:
             return self.keep_bytes

@@ -156,15 +156,13 @@ def step_memory(name: str, classes: int, batch: int) -> float:
     between = status("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
     step()
-    # Memory that the head keeps for its next step is the step's, not the state's.
-    held = [tensor.numel() * tensor.element_size() for tensor in scratch_of(step)]
-    return status("VmHWM") - between + sum(held) / 1e6
+    return status("VmHWM") - between + held_between(step) / 1e6
 
 
-def scratch_of(step: Step) -> list[torch.Tensor]:
+def held_between(step: Step) -> int:
+    """Bytes that a fast head keeps for its next step: the step's, not the state's."""
     cells = [cell.cell_contents for cell in (getattr(step, "__closure__", None) or ())]
-    heads = [cell for cell in cells if isinstance(cell, FastPartialFC)]
-    return [tensor for head in heads for tensor in head._scratch._held.values()]
+    return sum(cell.scratch_bytes for cell in cells if isinstance(cell, FastPartialFC))
 
 
 def status(field: str) -> float:
