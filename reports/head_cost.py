@@ -14,7 +14,7 @@ from reports.claims import Study
 from reports.figures_style import MUTED, PALETTE, style
 from reports.frame import number_at
 from reports.markdown import NONE, code, escape, number, table
-from reports.plots import new_figure, png
+from reports.plots import compact, new_figure, png
 
 _LINES = {"documented": "--", "fast": "-"}
 _NUMBERS = ("classes", "rate", "ms", "step_mb", "state_mb")
@@ -92,7 +92,7 @@ def _table(rows: pd.DataFrame) -> str:
 def head_cost_figure(found: HeadCost) -> bytes:
     """PNG: time and memory of a step against the number of classes, both axes logarithmic."""
     with style():
-        figure, panels = new_figure(3.6, columns=2)
+        figure, panels = new_figure(4.2, columns=2)
         rates = sorted(set(found.rows["rate"]), reverse=True)
         for axes, column, label in zip(panels, ("ms", "step_mb"), ("ms a step", "MB a step"), strict=True):
             for (rate, head), rows in found.rows.groupby(["rate", "head"], sort=False):
@@ -106,10 +106,13 @@ def head_cost_figure(found: HeadCost) -> bytes:
             axes.grid(which="major")
             if (found.rows[column] > 0).any():
                 axes.set(xscale="log", yscale="log")
+                for axis in (axes.xaxis, axes.yaxis):
+                    axis.set_major_formatter(lambda value, _: compact(value))
                 axes.minorticks_off()
             else:
                 axes.text(0.5, 0.5, "not known", transform=axes.transAxes, ha="center", color=MUTED, style="italic")
         panels[0].set_title("time")
         panels[1].set_title("memory beyond what is held")
-        panels[1].legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0)
+        handles, labels = panels[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=3)
         return png(figure)

@@ -114,7 +114,7 @@ def curves_figure(study: Study, curves: pd.DataFrame, metric: str = "tpr@1e-3") 
                     x, spread["mean"], look.line, color=look.color, linewidth=1.8, marker=look.marker, markersize=3.5,
                     label=_short(arm),
                 )  # fmt: skip
-            axes.xaxis.set_major_formatter(lambda value, _: _compact(value))
+            axes.xaxis.set_major_formatter(lambda value, _: compact(value))
             axes.set_xlabel("samples seen")
             axes.grid(axis="y")
         left.set_title("training loss (running mean)")
@@ -182,7 +182,8 @@ def _short(arm: str, longest: int = 28) -> str:
     return arm if len(arm) <= longest else arm[: longest - 1] + "…"
 
 
-def _compact(value: float) -> str:
+def compact(value: float) -> str:
+    """A number as ticks show it, e.g. ``390k``."""
     for size, unit in ((1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
             return f"{value / size:g}{unit}"
