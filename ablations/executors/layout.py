@@ -86,9 +86,11 @@ def remembered() -> Layout | None:
 
 
 def measured() -> Layout:
-    """Measure every candidate with training steps, remember the fastest and return it."""
+    """Measure every candidate with training steps; remember the fastest, if any could be run, and return it."""
     rates = {layout: rate(layout) for layout in candidates(core_count())}
     best = max(rates, key=lambda layout: rates[layout])
+    if not rates[best]:  # none could be run: a process a core, until a measurement succeeds
+        return best
     facts = {
         "jobs": best.jobs, "threads": best.threads,
         "samples_per_second": {f"{one.jobs} x {one.threads}": round(rates[one]) for one in rates},

@@ -57,5 +57,11 @@ def test_a_damaged_memory_is_no_memory(monkeypatch: pytest.MonkeyPatch, machine:
     assert remembered() is None
 
 
+def test_a_measurement_that_failed_is_not_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layout, "rate", lambda one: 0.0)
+    assert measured() == Layout(8, 1)
+    assert remembered() is None
+
+
 def test_training_steps_are_counted_for_real() -> None:
     assert layout.rate(Layout(1, 1)) > 1
