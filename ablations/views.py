@@ -120,7 +120,7 @@ def plan_facts(chosen: Chosen, plan: Plan, jobs: int) -> dict[str, Any]:
     return {
         "command": chosen.command, "store": str(chosen.store.root), "counts": plan.counts(),
         "estimate": {
-            "seconds": round(sum(run.estimate.seconds for run in new) / max(1, min(jobs, len(new) or 1)), 1),
+            "seconds": round(plan.seconds() / max(1, min(jobs, len(new) or 1)), 1),
             "processes": min(jobs, len(new) or 1),
             "memory_mb_per_process": max((run.estimate.memory_mb for run in plan.runs), default=0),
         },

@@ -120,7 +120,7 @@ def measure_cell(cell: Cell) -> dict[str, float | None]:
 
     run(batches[-1])  # makes the optimiser's state
     state_mb = state() / 1e6
-    step_mb = _peak_mb(lambda: run(batches[-2]), device)
+    step_mb = peak_mb(lambda: run(batches[-2]), device)
     if step_mb is not None:
         step_mb += scratch() / 1e6  # held for the next step, but a step's all the same
     seen: list[float] = []
@@ -165,7 +165,7 @@ def _step(
     return step, state, lambda: 0
 
 
-def _peak_mb(work: Callable[[], None], device: torch.device) -> float | None:
+def peak_mb(work: Callable[[], object], device: torch.device) -> float | None:
     """Peak memory of `work` beyond what is held before it, in MB (10^6 bytes); None where it cannot be told."""
     gc.collect()
     if device.type == "cuda":
@@ -174,15 +174,16 @@ def _peak_mb(work: Callable[[], None], device: torch.device) -> float | None:
         work()
         return (torch.cuda.max_memory_allocated(device) - held) / 1e6
     try:
-        before = _status_mb("VmRSS")
+        before = status_mb("VmRSS")
         Path("/proc/self/clear_refs").write_text("5")  # Linux: forget the peak so far
     except OSError:
         return None
     work()
-    return max(0.0, _status_mb("VmHWM") - before)
+    return max(0.0, status_mb("VmHWM") - before)
 
 
-def _status_mb(field: str) -> float:
+def status_mb(field: str) -> float:
+    """MB (10^6 bytes) of a field of /proc/self/status (Linux)."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith(field)).split()[1]) * 1024 / 1e6
 

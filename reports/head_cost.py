@@ -10,7 +10,6 @@ from typing import Any
 import pandas as pd
 
 from core.store import HEAD_COST, Store
-from reports.claims import Study
 from reports.figures_style import MUTED, PALETTE, style
 from reports.frame import number_at
 from reports.markdown import NONE, code, escape, number, table
@@ -20,8 +19,8 @@ _LINES = {"documented": "--", "fast": "-"}
 _NUMBERS = ("classes", "rate", "ms", "step_mb", "state_mb")
 _NOTE = (
     "Forward, backward and update of the centres alone, medians, on random embeddings. *documented*: the record's "
-    "sampling and AdamW on all centres; *fast*: this project's (README, Design). The step's memory is beyond what is "
-    "held between steps."
+    "sampling and AdamW on all centres; *fast*: this project's (README, Two heads). The step's memory is beyond what "
+    "is held between steps."
 )
 
 
@@ -57,11 +56,8 @@ def _row(one: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def section(study: Study, store: Store, figure: str) -> str:
-    """The section of a study's page, empty for studies that do not ask for it; `figure` is the image's path."""
-    if not study.head_cost:
-        return ""
-    found = read(store)
+def section(found: HeadCost | str, figure: str) -> str:
+    """The section of a study's page; `figure` is the image's path."""
     heading = "## A step of the class head against the number of classes"
     if isinstance(found, str):
         return f"{heading}\n\n{found[:1].upper()}{found[1:]}."

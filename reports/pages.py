@@ -85,12 +85,17 @@ def _write_study(study: Study, material: Material, out: Path, store: Store) -> N
             path = f"figures/{study.study}-{name}.png"
             write_atomic(out / path, draw())
             figures.append(Figure(path, text))
-    steps = f"figures/{study.study}-steps.png"
-    if study.head_cost and isinstance(measured := head_cost.read(store), head_cost.HeadCost):
-        write_atomic(out / steps, head_cost.head_cost_figure(measured))
-    extra = head_cost.section(study, store, steps)
+    extra = _head_cost(study, store, out) if study.head_cost else ""
     page = study_page(study, rows, study_estimates(study, rows), material.results, figures, extra)
     write_atomic(out / f"{study.study}.md", page.encode())
+
+
+def _head_cost(study: Study, store: Store, out: Path) -> str:
+    """The section on steps of the class head, its figure written."""
+    path, found = f"figures/{study.study}-steps.png", head_cost.read(store)
+    if isinstance(found, head_cost.HeadCost):
+        write_atomic(out / path, head_cost.head_cost_figure(found))
+    return head_cost.section(found, path)
 
 
 def _figures(study: Study, rows: pd.DataFrame, material: Material) -> list[tuple[str, str, Callable[[], bytes]]]:

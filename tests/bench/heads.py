@@ -9,17 +9,17 @@ Forward, backward and optimiser step of CosFace (scale 64, margin 0.4) on random
 from __future__ import annotations
 
 import argparse
-import gc
 import json
+import math
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from core.head_cost import peak_mb
 from core.loss.fast_partial_fc import FastPartialFC
 from core.loss.partial_fc import PartialFC
 
@@ -152,23 +152,14 @@ def step_memory(name: str, classes: int, batch: int) -> float:
     x, y = batch_of(batch, classes)
     step = CONTENDERS[name](classes, x, y)
     step()  # makes the optimiser's state
-    gc.collect()
-    between = status("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
-    step()
-    return status("VmHWM") - between + held_between(step) / 1e6
+    peak = peak_mb(step, torch.device("cpu"))
+    return (math.nan if peak is None else peak) + held_between(step) / 1e6
 
 
 def held_between(step: Step) -> int:
     """Bytes that a fast head keeps for its next step: the step's, not the state's."""
     cells = [cell.cell_contents for cell in (getattr(step, "__closure__", None) or ())]
     return sum(cell.scratch_bytes for cell in cells if isinstance(cell, FastPartialFC))
-
-
-def status(field: str) -> float:
-    """MB (10^6 bytes) of a field of /proc/self/status."""
-    line = next(row for row in Path("/proc/self/status").read_text().splitlines() if row.startswith(field))
-    return int(line.split()[1]) * 1024 / 1e6
 
 
 def main() -> None:

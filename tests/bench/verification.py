@@ -13,7 +13,8 @@ import time
 
 import numpy as np
 import torch
-from heads import status
+
+from core.head_cost import status_mb
 
 DIM, CAPTURES = 256, 5
 FPRS = (1e-4, 1e-3, 1e-2)
@@ -54,12 +55,12 @@ def main() -> None:
     rows, identities = embeddings(options.embeddings)
     judge = ours if options.by == "ours" else scikit_learn
     judge(rows[:200], identities[:200])  # imports and first calls
-    before, started = status("VmRSS"), time.perf_counter()
+    before, started = status_mb("VmRSS"), time.perf_counter()
     found = judge(rows, identities)
     seconds = time.perf_counter() - started
     print(json.dumps({
         "embeddings": options.embeddings, "by": options.by, "threads": options.threads, "seconds": round(seconds, 2),
-        "memory_mb": round(status("VmHWM") - before), "found": found,
+        "memory_mb": round(status_mb("VmHWM") - before), "found": found,
     }))  # fmt: skip
 
 
