@@ -66,7 +66,9 @@ class ModelConfig(Section):
     backbone: str = Field("lcnet_050", pattern=r"^[A-Za-z0-9_.]+$", description="a timm model name")
     pretrained: str = _runtime("procedural", description="none | procedural | imagenet | path to weights")
     neck: Literal["flatten", "gap", "squeeze"] = "flatten"
-    norm: Literal["none", "bn", "ln", "ln_bn", "bn_ln"] = "ln"
+    norm: Literal["none", "bn", "ln", "ln_bn", "bn_ln", "ln_centre"] = Field(
+        "ln", description="after both linear layers; ln_centre: LayerNorm, then the batch mean taken off"
+    )
     embed_dim: int = Field(256, ge=2, le=8192)
 
 
@@ -131,11 +133,14 @@ class EvalConfig(Section):
     validation_identities: int = Field(300, ge=2)
     captures: int = Field(5, ge=2, description="simulated captures of each identity")
     severity: float = Field(0.5, gt=0, le=1, description="of simulated captures: 1 is a hurried photograph")
-    points: int = Field(3, ge=1, description="validations during training, the last at the end")
+    points: int = Field(8, ge=1, description="validations during training, the last at the end")
     shifted: bool = Field(
         True,
         json_schema_extra={"neutral": False},
         description="also judge on captures with corruptions never trained on",
+    )
+    judged: Literal["test", "validation"] = _added(
+        "test", description="which identities the finished run is judged on: tuning never sees the test's"
     )
 
 

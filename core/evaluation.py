@@ -54,7 +54,10 @@ class Evaluation:
         }
 
     def scores(self) -> dict[str, np.ndarray]:
-        """ROC, positive scores and hardest negatives with their identities, for intervals over identities."""
+        """ROC, positive scores, hardest negatives and captures (K,) by identity, for intervals over identities.
+
+        Identities are numbered 0 to K - 1 in the order of their ids.
+        """
         roc = {
             "roc_fpr": np.asarray(self.verification.roc_fpr, np.float32),
             "roc_tpr": np.asarray(self.verification.roc_tpr, np.float32),
@@ -71,6 +74,7 @@ class Evaluation:
             "negative_scores": np.asarray(negatives, np.float32),
             "negative_i": np.asarray(left, np.int32),
             "negative_j": np.asarray(right, np.int32),
+            "captures": np.bincount(np.unique(self.captures.identities, return_inverse=True)[1]).astype(np.int32),
         }
 
 

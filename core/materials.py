@@ -24,7 +24,10 @@ _arrays: dict[tuple[Any, ...], Any] = {}
 
 @dataclass(frozen=True)
 class Materials:
-    """Arrays of one run. `pool` (N, 3, S, S) uint8 holds the drawn images, `teacher` (classes, D) or None."""
+    """Arrays of one run. `pool` (N, 3, S, S) uint8 holds the drawn images, `teacher` (classes, D) or None.
+
+    `test` and `shifted` are of the identities that the run is judged on (`eval.judged`).
+    """
 
     pool: torch.Tensor
     teacher: torch.Tensor | None
@@ -55,6 +58,8 @@ def load_materials(config: RunConfig, progress: Progress | None = None) -> Mater
     images = torch.from_numpy(pool[drawn]).permute(0, 3, 1, 2).contiguous()
     notes = dict(source.notes, skipped=source.skipped)
     notes["train"] = f"{config.data.images} of {notes['train']}"
+    if config.eval.judged == "validation":
+        notes["test"] = notes["validation"]
     return Materials(images, _teacher_rows(config, pool, drawn, progress), validation, test, shifted, prints, notes)
 
 
@@ -69,7 +74,8 @@ def _resident(
     """Pool, validation, test and shifted test captures, kept for the next run of this process."""
     size = config.data.image_size
     folder = cache.cache_dir(config.runtime.cache_dir)
-    identity = (*source.fingerprints().values(), source.captures, source.severity, size, str(folder))
+    of = source.captures, source.severity, config.eval.judged
+    identity = (*source.fingerprints().values(), *of, size, str(folder))
     if identity not in _arrays:
         while len(_arrays) >= _KEPT:
             _arrays.pop(next(iter(_arrays)))
@@ -77,9 +83,10 @@ def _resident(
         def made(held_out: Documents | RealCaptures, shifted: bool = False) -> Captures:
             return captures(held_out, source.captures, size, folder, progress, source.severity, shifted)
 
-        shifted = made(source.test, shifted=True) if source.shifted else None
+        judged = source.validation if config.eval.judged == "validation" else source.test
+        shifted = made(judged, shifted=True) if source.shifted else None
         pool = pool_images(source, size, folder, progress)
-        _arrays[identity] = (pool, made(source.validation), made(source.test), shifted)
+        _arrays[identity] = (pool, made(source.validation), made(judged), shifted)
     _arrays[identity] = _arrays.pop(identity)
     kept: tuple[np.ndarray, Captures, Captures, Captures | None] = _arrays[identity]
     return kept

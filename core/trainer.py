@@ -206,8 +206,11 @@ def train(config: RunConfig, *, progress: Progress | None = None, log: Log | Non
             trainer = Trainer(config, materials)
             curve = _loop(trainer, progress, log)
         test = evaluate(trainer.embedder, materials.test, trainer.device)
-        scores = test.scores()
-        shifted = evaluate(trainer.embedder, materials.shifted, trainer.device).metrics if materials.shifted else None
+        scores, shifted = test.scores(), None
+        if materials.shifted:
+            judged = evaluate(trainer.embedder, materials.shifted, trainer.device)
+            shifted = judged.metrics
+            scores |= {f"shifted_{name}": values for name, values in judged.scores().items()}
         manipulation = {"precision": probe(config.precision.mode, trainer.device).to_dict()}
         if (teacher := teacher_metrics(config, materials.test, progress)) is not None:
             manipulation["teacher"] = teacher

@@ -15,9 +15,30 @@ from core.seeds import global_stream
 SQUEEZE_RATIO = 0.25
 
 
+class Centring(nn.Module):
+    """Rows (B, D) less the mean of the batch, or in eval mode its running mean: BatchNorm without the division.
+
+    Momentum as in `torch.nn.BatchNorm1d`; no parameters. A control for BatchNorm's two effects.
+    """
+
+    def __init__(self, dim: int, momentum: float = 0.1) -> None:
+        super().__init__()
+        self.momentum = momentum
+        self.running_mean: torch.Tensor
+        self.register_buffer("running_mean", torch.zeros(dim))
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        if not self.training:
+            return rows - self.running_mean
+        mean = rows.mean(0)
+        with torch.no_grad():
+            self.running_mean.lerp_(mean.float(), self.momentum)
+        return rows - mean
+
+
 def head_norm(kind: str, dim: int) -> nn.Module:
     """The norm after each linear layer of the head: (B, dim) -> (B, dim)."""
-    make: dict[str, Callable[[int], nn.Module]] = {"bn": nn.BatchNorm1d, "ln": nn.LayerNorm}
+    make: dict[str, Callable[[int], nn.Module]] = {"bn": nn.BatchNorm1d, "ln": nn.LayerNorm, "centre": Centring}
     return nn.Sequential(*(make[part](dim) for part in kind.split("_") if part != "none"))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,24 @@ def test_result_is_complete(baseline: RunResult) -> None:
     assert baseline.to_json()["config"]["model"]["norm"] == "ln"
     assert sum(baseline.cost["time_share"].values()) == pytest.approx(1, abs=0.01)
     assert baseline.scores["positive_scores"].shape == (6,)
+
+
+def test_a_run_judged_on_validation_reads_nothing_of_the_test_identities(baseline: RunResult, tmp_path: Path) -> None:
+    judged = train(tiny(eval__judged="validation", eval__shifted=True, runtime__cache_dir=str(tmp_path)))
+    assert judged.metrics == judged.validation == baseline.validation
+    assert judged.key != baseline.key
+    assert judged.test["identities"] == 4
+    assert judged.data["test"] == judged.data["validation"]
+    made = {path.stem.rsplit("-", 1)[0] for path in tmp_path.glob("*.npy")}
+    assert made == {"pool", "captures", "shifted-captures"}
+    assert len(list(tmp_path.glob("captures-*.npy"))) == 1
+
+
+def test_scores_hold_what_intervals_over_identities_need(baseline: RunResult) -> None:
+    for prefix in ("", "shifted_"):
+        assert baseline.scores[f"{prefix}captures"].tolist() == [2] * 6
+        assert baseline.scores[f"{prefix}positive_ids"].tolist() == list(range(6))
+        assert baseline.scores[f"{prefix}negative_i"].max() < 6
 
 
 def test_same_config_gives_the_same_bits(baseline: RunResult) -> None:

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from core.config import ModelConfig
-from core.model.embedder import Embedder, head_norm, parameter_count, size_mb
+from core.model.embedder import Centring, Embedder, head_norm, parameter_count, size_mb
 
 
 def embedder(size: int = 128, seed: int = 0, **fields: object) -> Embedder:
@@ -31,14 +31,25 @@ def test_parameter_counts_to_the_last() -> None:
 @pytest.mark.parametrize(
     ("kind", "layers"),
     [("none", []), ("bn", [nn.BatchNorm1d]), ("ln", [nn.LayerNorm]), ("ln_bn", [nn.LayerNorm, nn.BatchNorm1d]),
-     ("bn_ln", [nn.BatchNorm1d, nn.LayerNorm])],
+     ("bn_ln", [nn.BatchNorm1d, nn.LayerNorm]), ("ln_centre", [nn.LayerNorm, Centring])],
 )  # fmt: skip
 def test_norm_layers(kind: str, layers: list[type]) -> None:
     assert [type(layer) for layer in head_norm(kind, 8)] == layers
 
 
+def test_centring_is_batch_norm_without_the_division() -> None:
+    centring, bn = Centring(8), nn.BatchNorm1d(8, affine=False, eps=1e-12)
+    for _ in range(5):
+        rows = 3 + 2 * torch.randn(32, 8, dtype=torch.float64).float()
+        ours, theirs = centring(rows), bn(rows)
+        torch.testing.assert_close(ours / rows.std(0, unbiased=False), theirs, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(centring.running_mean, bn.running_mean)
+    rows = torch.randn(4, 8)
+    torch.testing.assert_close(centring.eval()(rows), rows - bn.running_mean)
+
+
 @pytest.mark.parametrize("neck", ["flatten", "gap", "squeeze"])
-@pytest.mark.parametrize("norm", ["none", "bn", "ln", "ln_bn", "bn_ln"])
+@pytest.mark.parametrize("norm", ["none", "bn", "ln", "ln_bn", "bn_ln", "ln_centre"])
 def test_every_head_embeds(neck: str, norm: str) -> None:
     model = embedder(64, neck=neck, norm=norm, embed_dim=16)
     assert model(torch.rand(3, 3, 64, 64)).shape == (3, 16)
