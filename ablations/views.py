@@ -29,14 +29,14 @@ def list_facts(store: Store, plans: dict[str, Plan]) -> dict[str, Any]:
         studies.append(
             {
                 "study": name, "title": study.title, "question": study.question,
-                "findings": [findings()[finding].number for finding in study.findings],
+                "findings": [study.finding(finding).label for finding in (*study.findings, *study.claims)],
                 "arms": list(study.arms), "runs": sum(done.values()), "done": done["done"], "failed": done["failed"],
             }
         )  # fmt: skip
     presets = [
         {"preset": name, "about": load_preset(name).about, "seeds": load_preset(name).seeds} for name in preset_names()
     ]
-    known = [{"finding": found.number, "id": found.id, "claim": found.claim} for found in findings().values()]
+    known = [{"finding": found.label, "id": found.id, "claim": found.claim} for found in findings().values()]
     return {"studies": studies, "presets": presets, "findings": known}
 
 
@@ -65,7 +65,7 @@ def show_facts(loaded: LoadedStudy) -> dict[str, Any]:
     return {
         "study": study.study, "title": study.title, "question": study.question, "file": str(loaded.path),
         "digest": study.digest, "baseline": study.baseline,
-        "findings": {found: findings()[found].claim for found in study.findings},
+        "findings": {found: study.finding(found).claim for found in (*study.findings, *study.claims)},
         "arms": arms, "contrasts": [contrast.model_dump() for contrast in study.contrasts],
         "confounds": list(study.confounds),
     }  # fmt: skip
@@ -76,8 +76,9 @@ def print_show(console: Console, study: Study, facts: dict[str, Any]) -> None:
         f"[bold]{escape(study.title)}[/]  ({study.study}, claims {study.digest})\n{escape(study.question)}\n",
         highlight=False,
     )
-    for finding in study.findings:
-        console.print(f"Finding {findings()[finding].number}: {escape(findings()[finding].claim)}", highlight=False)
+    for finding in (study.finding(name) for name in (*study.findings, *study.claims)):
+        kind = "Finding" if finding.documented else "Claim"
+        console.print(f"{kind} {finding.label}: {escape(finding.claim)}", highlight=False)
     console.print()
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("arm", "changes", "about", "published TPR@1e-4"):
@@ -91,7 +92,7 @@ def print_show(console: Console, study: Study, facts: dict[str, Any]) -> None:
     if study.contrasts:
         console.print("\n[bold]contrasts[/] (the claim is that the first is better)")
     for contrast in study.contrasts:
-        number = findings()[contrast.finding].number
+        number = study.finding(contrast.finding).label
         size = (
             f"margin {contrast.margin}"
             if contrast.kind == "non_inferiority"

@@ -29,7 +29,10 @@ def _fraction(value: Any) -> Any:
 
 
 class Finding(BaseModel):
-    """A documented claim: `id` as in the record, its source and the published rows that carry it."""
+    """A claim: one of the record's, with its id, source and published rows, or a study's own.
+
+    A study's own claim has the study's name as its source and no number.
+    """
 
     model_config = ConfigDict(frozen=True)
     id: str
@@ -38,8 +41,22 @@ class Finding(BaseModel):
     rows: tuple[str, ...] = ()
 
     @property
-    def number(self) -> int:
-        return int(self.id.split("_", 1)[0])
+    def label(self) -> str:
+        """The record's number, or the id of a study's own claim."""
+        head = self.id.split("_", 1)[0]
+        return head if head.isdecimal() else self.id
+
+    @property
+    def documented(self) -> bool:
+        return self.id in findings()
+
+
+class Pair(BaseModel):
+    """Two arms of which the claim says that the first is better."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    better: str
+    than: str
 
 
 class Scaled(BaseModel):
@@ -114,21 +131,47 @@ class Arm(BaseModel):
 
 
 class Contrast(BaseModel):
-    """A difference between arms on a metric, oriented so that the claim is positive."""
+    """A difference between arms on a metric, oriented so that the claim is positive.
+
+    `superiority`: `better` exceeds `than`. `non_inferiority`: it falls short by no more than `margin`. `cost_ratio`:
+    the ratio of a cost lies above 1 by `smallest_effect`. `trend`: the metric rises along `than`, `through`,
+    `better`. `interaction`: `better` wins here and `elsewhere.better` wins there, so that the order of the two changes.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     finding: str
     kind: ContrastKind = "superiority"
     better: str = Field(description="the arm that the claim says is better")
     than: str = Field(description="the arm that it is compared with")
+    through: tuple[str, ...] = Field((), description="trend: the levels between `than` and `better`, in order")
+    elsewhere: Pair | None = Field(None, description="interaction: the pair whose order is the other way round")
     metric: str = "tpr@1e-4"
-    smallest_effect: float = Field(0.02, gt=0, description="smallest effect worth having")
+    smallest_effect: float = Field(0.02, gt=0, description="smallest effect worth having; of a ratio, its excess")
     margin: float = Field(0.0, ge=0, description="largest loss that 'keeps performance' allows")
+    decides: bool = Field(True, description="false: shown beside the verdict, which does not depend on it")
     about: str = ""
+
+    @model_validator(mode="after")
+    def _fits_its_kind(self) -> Self:
+        if (self.elsewhere is not None) != (self.kind == "interaction"):
+            raise ValueError("`elsewhere: {better, than}` belongs to kind interaction, which needs it")
+        if self.through and self.kind != "trend":
+            raise ValueError("`through` belongs to kind trend")
+        if self.kind == "non_inferiority" and not self.margin:
+            raise ValueError("kind non_inferiority needs a `margin`, the largest loss that is allowed")
+        if self.better == self.than:
+            raise ValueError(f"'{self.better}' is compared with itself")
+        return self
 
     @property
     def name(self) -> str:
         return f"{self.better} - {self.than}"
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """Every arm that the contrast reads."""
+        other = (self.elsewhere.better, self.elsewhere.than) if self.elsewhere else ()
+        return tuple(dict.fromkeys((self.better, self.than, *self.through, *other)))
 
 
 class Study(BaseModel):
@@ -138,7 +181,8 @@ class Study(BaseModel):
     study: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     title: str
     question: str
-    findings: tuple[str, ...] = ()
+    findings: tuple[str, ...] = Field((), description="findings of the record that the study tests")
+    claims: dict[str, str] = Field(default_factory=dict, description="claims of the study's own: name, what it says")
     baseline: str
     arms: dict[str, Arm]
     contrasts: tuple[Contrast, ...] = ()
@@ -154,14 +198,33 @@ class Study(BaseModel):
             raise ValueError(f"baseline '{self.baseline}' may not require anything that can be absent")
         if len(self.arms) < 2:
             raise ValueError("a study needs the baseline and at least one more arm")
-        for finding in (*self.findings, *(contrast.finding for contrast in self.contrasts)):
+        for finding in self.findings:
             if finding not in findings():
                 raise ValueError(f"unknown finding '{finding}'{nearest(finding, findings())}")
+        for claim in self.claims:
+            if claim in findings():
+                raise ValueError(f"claim '{claim}' has the name of a finding of the record: list it under `findings`")
+        known = {**findings(), **self.claims}
         for contrast in self.contrasts:
-            for arm in (contrast.better, contrast.than):
+            if contrast.finding not in known:
+                raise ValueError(
+                    f"unknown finding '{contrast.finding}'{nearest(contrast.finding, known)}; "
+                    "`claims` declares those of the study's own"
+                )
+            for arm in contrast.arms:
                 if arm not in self.arms:
                     raise ValueError(f"contrast names unknown arm '{arm}'{nearest(arm, self.arms)}")
         return self
+
+    def finding(self, name: str) -> Finding:
+        """A finding of the record, or a claim of this study's own."""
+        return findings().get(name) or Finding(id=name, source=self.study, claim=self.claims[name])
+
+    @property
+    def tested(self) -> tuple[str, ...]:
+        """The findings and claims that the study names, in order."""
+        named = (*self.findings, *self.claims, *(contrast.finding for contrast in self.contrasts))
+        return tuple(dict.fromkeys(named))
 
     @property
     def digest(self) -> str:

@@ -92,7 +92,7 @@ def _findings(verdicts: Sequence[Verdict]) -> str:
         links = ", ".join(f"[{escape(study)}]({study}.md)" for study in verdict.studies) or NONE
         ours = "<br>".join(f"{contrast_label(one)}: {estimate_text(one)}" for one in verdict.estimates) or NONE
         said = [f"**{verdict.verdict}**", escape(verdict.reason)]
-        rows.append([str(finding.number), escape(finding.claim), published(finding), links, ours, *said])
+        rows.append([finding.label, escape(finding.claim), published(finding), links, ours, *said])
     header = [
         "#",
         "the record claims",

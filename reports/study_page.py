@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from reports.claims import Study, findings
+from reports.claims import Study
 from reports.frame import STATES, number_at
 from reports.markdown import NONE, brief, code, escape, interval, number, table
 from reports.tables import arm_table, cost_table, difference_table, metric_name
@@ -47,8 +47,8 @@ def study_page(
     parts = [
         f"# {escape(study.title)}\n\n[All findings](index.md) · study {code(study.study)}",
         escape(study.question),
-        _claims(study, estimates),
-        _contrasts(estimates),
+        _claims(study),
+        _contrasts(study, estimates),
     ]
     if (frame["state"] == "done").any():
         parts += [
@@ -83,18 +83,21 @@ def estimate_text(estimate: Estimate) -> str:
     return NONE if estimate.interval is None else interval(estimate.interval, ratio=estimate.is_ratio)
 
 
-def _claims(study: Study, estimates: Sequence[Estimate]) -> str:
-    names = dict.fromkeys([*study.findings, *(one.contrast.finding for one in estimates)])
+def _claims(study: Study) -> str:
+    names = study.tested
     if not names:
         return ""
     lines = []
-    for finding in (findings()[name] for name in names):
+    for finding in (study.finding(name) for name in names):
+        if not finding.documented:
+            lines.append(f"- Claim {code(finding.id)} of this study: {escape(finding.claim)}.")
+            continue
         source = "results page" if finding.source == "S" else f"release 0.{finding.source.removeprefix('V')}.0"
-        lines.append(f"- Finding {finding.number} ({source}): {escape(finding.claim)}.")
+        lines.append(f"- Finding {finding.label} ({source}): {escape(finding.claim)}.")
     return "## What the record claims\n\n" + "\n".join(lines)
 
 
-def _contrasts(estimates: Sequence[Estimate]) -> str:
+def _contrasts(study: Study, estimates: Sequence[Estimate]) -> str:
     if not estimates:
         return ""
     rows = []
@@ -106,8 +109,8 @@ def _contrasts(estimates: Sequence[Estimate]) -> str:
         kind = _KINDS[contrast.kind] + (f" ({escape(contrast.about)})" if contrast.about else "")
         seeds = str(len(one.seeds)) if one.interval else NONE
         notes = escape(" ".join([one.missing, *one.notes]).strip()) or NONE
-        number_ = str(findings()[contrast.finding].number)
-        rows.append([number_, contrast_label(one), kind, estimate_text(one), worth, seeds, notes])
+        label = escape(study.finding(contrast.finding).label)
+        rows.append([label, contrast_label(one), kind, estimate_text(one), worth, seeds, notes])
     header = ["finding", "contrast", "the claim", "our estimate [95 % interval]", "worth having", "seeds", "notes"]
     return (
         "## Estimates\n\nEach contrast is paired over the seeds that both arms have, and oriented so that the claim "

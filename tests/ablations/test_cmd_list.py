@@ -17,7 +17,7 @@ def test_list_json(cli: CommandLine) -> None:
     assert cli("list", "--json") == 0
     facts = json.loads(cli.out)
     assert len(facts["studies"]) == 11
-    assert [finding["finding"] for finding in facts["findings"]] == list(range(1, 14))
+    assert [finding["finding"] for finding in facts["findings"]] == [str(number) for number in range(1, 14)]
     assert all(row["done"] == 0 for row in facts["studies"])
 
 

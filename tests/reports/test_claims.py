@@ -11,7 +11,7 @@ PLAIN: dict[str, Any] = {"study": "s", "title": "t", "question": "q", "baseline"
 
 
 def test_the_thirteen_findings_in_order() -> None:
-    assert [finding.number for finding in findings().values()] == list(range(1, 14))
+    assert [int(finding.label) for finding in findings().values()] == list(range(1, 14))
     assert findings()["2_class_count"].rows == ("V4_classes",)
     assert findings()["1_partial_fc"].rows == ()
 
@@ -66,3 +66,49 @@ def test_the_digest_follows_the_declaration() -> None:
         study.model_copy(update={"contrasts": (contrast.model_copy(update={"smallest_effect": 0.03}),)}),
     ]
     assert len({study.digest, *(one.digest for one in changed)}) == 4
+
+
+MINE = {"study": "mine", "title": "t", "question": "q", "baseline": "a", "arms": {"a": {}, "b": {}, "c": {}, "d": {}}}
+
+
+def test_a_study_may_make_a_claim_of_its_own() -> None:
+    contrast = {"finding": "half", "better": "b", "than": "a"}
+    study = Study.model_validate({**MINE, "claims": {"half": "half is enough"}, "contrasts": [contrast]})
+    claim = study.finding("half")
+    assert (claim.label, claim.claim, claim.source, claim.documented) == ("half", "half is enough", "mine", False)
+    assert study.tested == ("half",)
+    with pytest.raises(ValueError, match="`claims` declares those of the study's own"):
+        Study.model_validate({**MINE, "contrasts": [contrast]})
+    with pytest.raises(ValueError, match="has the name of a finding of the record"):
+        Study.model_validate({**MINE, "claims": {"7_neck": "mine"}})
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"kind": "interaction"}, "`elsewhere: {better, than}` belongs to kind interaction"),
+        ({"elsewhere": {"better": "c", "than": "d"}}, "`elsewhere: {better, than}` belongs to kind interaction"),
+        ({"through": ["c"]}, "`through` belongs to kind trend"),
+        ({"kind": "non_inferiority"}, "needs a `margin`"),
+        ({"than": "b"}, "compared with itself"),
+        ({"kind": "trend", "through": ["x"]}, "unknown arm 'x'"),
+        ({"kind": "interaction", "elsewhere": {"better": "c", "than": "x"}}, "unknown arm 'x'"),
+    ],
+)
+def test_contrasts_fit_their_kind(fields: dict[str, object], told: str) -> None:
+    contrast = {"finding": "7_neck", "better": "b", "than": "a", **fields}
+    with pytest.raises(ValueError, match=told):
+        Study.model_validate({**MINE, "contrasts": [contrast]})
+
+
+def test_the_arms_that_a_contrast_reads() -> None:
+    trend = {"finding": "7_neck", "better": "b", "than": "a", "kind": "trend", "through": ["c"]}
+    both = {
+        "finding": "7_neck",
+        "better": "b",
+        "than": "a",
+        "kind": "interaction",
+        "elsewhere": {"better": "c", "than": "b"},
+    }
+    study = Study.model_validate({**MINE, "contrasts": [trend, both]})
+    assert [one.arms for one in study.contrasts] == [("b", "a", "c"), ("b", "a", "c")]

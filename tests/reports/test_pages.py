@@ -44,7 +44,7 @@ def test_every_link_and_image_leads_to_a_file(report: tuple[Any, Path]) -> None:
 def test_the_index_has_one_row_for_each_finding_and_decides_nothing(report: tuple[Any, Path]) -> None:
     text = (report[1] / "index.md").read_text()
     rows = [line for line in text.splitlines() if re.match(r"\| \d+ \|", line)]
-    assert [int(row.split("|")[1]) for row in rows] == [finding.number for finding in findings().values()]
+    assert [int(row.split("|")[1]) for row in rows] == [int(finding.label) for finding in findings().values()]
     assert [bool(re.search(r"\*\*(not run|inconclusive)\*\*", row)) for row in rows] == [True] * 13
     assert "16,256: 0.615" in rows[1]
     assert not re.search(r"reproduced|contradicted|confirmed", text)

@@ -41,7 +41,7 @@ def test_one_verdict_for_each_finding_of_the_record(world: Any) -> None:
     verdicts = judge(world.studies, build_frame(world.cells, world.store))
     assert [one.finding for one in verdicts] == list(findings())
     assert len(verdicts) == 13
-    by_number = {findings()[one.finding].number: one for one in verdicts}
+    by_number = {int(findings()[one.finding].label): one for one in verdicts}
     assert by_number[4].verdict == by_number[2].verdict == "inconclusive"
     assert by_number[9].verdict == by_number[1].verdict == "not run"
     assert "not built yet" in by_number[4].reason
