@@ -20,8 +20,9 @@ from core.support import expected_pairs, fpr_name
 
 COSTS = (
     "seconds", "samples", "samples_per_second", "peak_memory_mb",
-    "parameters", "size_mb", "flops_g", "classes", "images",
+    "parameters", "size_mb", "flops_g", "classes", "images", "instability",
 )  # fmt: skip
+LOSSES = ("loss_start", "loss_end", "loss_plateau")
 VALIDATION = "validation tpr@1e-3"
 # TPR columns and where the frame says how many independent false positives their FPR is expected to give.
 PAIRS = {f"tpr@{fpr_name(fpr)}": f"pairs@{fpr_name(fpr)}" for fpr in FPRS}
@@ -29,8 +30,8 @@ SHIFTED = {name: f"shifted.{name}" for name in METRICS}  # the same metrics on s
 TEACHER = {name: f"teacher.{name}" for name in METRICS}  # of the teacher's own features, on the test captures
 _PRECISION = ("precision", "precision_error", "precision_reference", "precision_took_effect")
 COLUMNS = (
-    "study", "arm", "seed", "key", "state", "reason", *METRICS, *SHIFTED.values(), VALIDATION, *COSTS,
-    "device", "hardware", "identities", *PAIRS.values(), *TEACHER.values(), *_PRECISION,
+    "study", "arm", "seed", "key", "state", "reason", *METRICS, *SHIFTED.values(), VALIDATION, *COSTS, *LOSSES,
+    "device", "hardware", "identities", *PAIRS.values(), *TEACHER.values(), *_PRECISION, "config",
 )  # fmt: skip
 STATES = ("done", "failed", "missing", "unavailable", "unreadable")
 
@@ -103,6 +104,8 @@ def build_frame(cells: Sequence[Cell], store: Store) -> pd.DataFrame:
     Metrics are of the test identities, as rates; costs are in seconds, MB (10^6 bytes) and GFLOPs. Numbers of
     cells without a done run are nan. `pairs@F` is the number of identity pairs expected beyond the
     threshold of FPR F; `shifted.M` is metric M on shifted captures, nan where the run was not judged on them.
+    `instability` is the standard deviation of the steps of validation TPR@1e-3 between the points of the second half of
+    training. `loss_plateau` is `core.loss.margin.plateau_loss`; `config` the dotted fields of the run, as a mapping.
 
     Raises:
         ValueError: two cells for one study, arm and seed: pairs over seeds would be ambiguous.
@@ -124,6 +127,7 @@ def _numbers(result: Mapping[str, Any]) -> dict[str, Any]:
     row |= {column: number_at(result, column) for column in SHIFTED.values()}
     row[VALIDATION] = number_at(result, "validation.tpr@1e-3")
     row |= {name: number_at(result, f"cost.{name}") for name in COSTS}
+    row |= _training(result)
     environment = _section(result, "environment")
     row["device"] = environment.get("device")
     row["hardware"] = environment.get("hardware") or environment.get("cpu")
@@ -136,6 +140,38 @@ def _numbers(result: Mapping[str, Any]) -> dict[str, Any]:
     row["precision_reference"] = number_at(precision, "reference_error")
     row["precision_took_effect"] = precision.get("took_effect")
     return row
+
+
+def _training(result: Mapping[str, Any]) -> dict[str, Any]:
+    """How training went: first and last loss, the plateau that it has to leave, instability, configuration."""
+    curve = result.get("curve")
+    points = curve if isinstance(curve, list) else []
+    losses = [number_at(point, "loss") for point in points]
+    steps = np.diff([number_at(point, "tpr@1e-3") for point in points[len(points) // 2 :]])
+    config = {
+        f"{section}.{name}": value
+        for section, fields in _section(result, "config").items()
+        if isinstance(fields, Mapping) and section != "runtime"
+        for name, value in fields.items()
+    }
+    return {
+        "loss_start": losses[0] if losses else math.nan,
+        "loss_end": losses[-1] if losses else math.nan,
+        "loss_plateau": _plateau(config),
+        "instability": float(np.std(steps, ddof=1)) if len(steps) > 1 else math.nan,
+        "config": config,
+    }
+
+
+def _plateau(config: Mapping[str, Any]) -> float:
+    from core.loss.margin import plateau_loss  # torch takes seconds to import, and a report without runs needs none
+
+    try:
+        classes = config["data.images"] * config["data.expansion"]
+        sampled = max(1, int(classes * config["loss.sample_rate"]))
+        return plateau_loss(config["loss.kind"], config["loss.scale"], config["loss.margin"], sampled)
+    except (KeyError, TypeError, ValueError):
+        return math.nan
 
 
 def _section(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:

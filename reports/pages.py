@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,14 @@ from core.errors import UserError
 from core.store import Store, write_atomic
 from reports import head_cost, plots
 from reports.claims import Study
+from reports.estimates import study_estimates
 from reports.frame import Cell, build_frame, curves, number_at, results, rocs
 from reports.index_page import index_page
+from reports.metrics import metric_name, primary_metric
+from reports.replicates import Replicates
 from reports.study_page import Figure, study_page
-from reports.tables import metric_name, write_csv
-from reports.verdicts import judge, primary_metric, study_estimates
+from reports.tables import write_csv
+from reports.verdicts import judge
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class Material:
     curves: pd.DataFrame
     rocs: pd.DataFrame
     results: dict[str, dict[str, Any]]
+    replicates: Replicates
 
 
 def write_report(
@@ -39,6 +43,7 @@ def write_report(
     preset: str,
     command: str,
     data_note: str,
+    looks: Mapping[int, float] | None = None,
 ) -> Path:
     """Write the report of `cells` under `out` and return the path of its index.
 
@@ -48,6 +53,7 @@ def write_report(
     Args:
         preset, command, data_note: the scale, the command that repeats the report and one line on the data,
             printed as they are.
+        looks: numbers of seeds at which a verdict may be reached, each with its share of alpha.
 
     Raises:
         UserError: `out` cannot be made.
@@ -60,14 +66,17 @@ def write_report(
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(f"the report cannot be written to '{out}' ({reason}): choose another folder") from None
-    material = Material(build_frame(cells, store), curves(cells, store), rocs(cells, store), results(cells, store))
+    material = Material(
+        build_frame(cells, store), curves(cells, store), rocs(cells, store), results(cells, store),
+        Replicates(store.scores),
+    )  # fmt: skip
     for study in studies:
         _write_study(study, material, out, store)
     run = {"preset": preset, "command": command, "data_note": data_note}
     text = index_page(
         studies,
         material.frame,
-        judge(studies, material.frame),
+        judge(studies, material.frame, looks=looks, replicates=material.replicates),
         material.results,
         material.rocs.attrs["unreadable"],
         run,
@@ -86,7 +95,7 @@ def _write_study(study: Study, material: Material, out: Path, store: Store) -> N
             write_atomic(out / path, draw())
             figures.append(Figure(path, text))
     extra = _head_cost(study, store, out) if study.head_cost else ""
-    page = study_page(study, rows, study_estimates(study, rows), material.results, figures, extra)
+    page = study_page(study, rows, study_estimates(study, rows, material.replicates), material.results, figures, extra)
     write_atomic(out / f"{study.study}.md", page.encode())
 
 

@@ -14,12 +14,9 @@ from core.store import write_atomic
 from reports.claims import Arm, Scaled, Study
 from reports.frame import SHIFTED, STATES
 from reports.markdown import NONE, code, escape, interval, number, spread, table
+from reports.metrics import metric_name, primary_metric
 from reports.stats import paired_interval
-from reports.verdicts import primary_metric
 
-METRIC_NAMES = {
-    "tpr@1e-4": "TPR@1e-4", "tpr@1e-3": "TPR@1e-3", "tpr@1e-2": "TPR@1e-2", "auroc": "AUROC", "top1": "top-1",
-}  # fmt: skip
 _DIGITS = {"auroc": 4}
 _COSTS = {  # column: (heading, decimals)
     "parameters": ("parameters", 0),
@@ -53,13 +50,6 @@ def seed_count(rows: pd.DataFrame) -> str:
     counts = rows["state"].value_counts()
     others = [f"{counts[state]} {state}" for state in STATES if state != "done" and state in counts]
     return f"{counts.get('done', 0)}" + (f" ({', '.join(others)})" if others else "")
-
-
-def metric_name(metric: str) -> str:
-    """A column of the frame as tables and figures show it."""
-    plain = metric.removeprefix("shifted.")
-    name = METRIC_NAMES.get(plain, plain.replace("_", " "))
-    return name if plain == metric else f"{name}, shifted captures"
 
 
 def published_cell(arm: Arm) -> str:
@@ -173,4 +163,4 @@ def _undeclared(config: Mapping[str, Any], base: Mapping[str, Any], arm: Arm, st
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
     """The tidy rows, one a cell, as CSV in UTF-8; raises `core.errors.RunFailure` when it cannot be written."""
-    write_atomic(path, frame.to_csv(index=False).encode())
+    write_atomic(path, frame.drop(columns="config", errors="ignore").to_csv(index=False).encode())

@@ -67,10 +67,10 @@ def test_numbers() -> None:
     assert number(math.nan) == spread([math.nan]) == spread([]) == "–"
     assert spread([0.5]) == "0.500"
     assert spread([0.4, 0.6, math.nan]) == "0.500 ± 0.141"  # SD with ddof 1; ddof 0 gives 0.100
-    assert interval(Interval(0.031, 0.01, 0.052, 0.01, 2, 3)) == "+0.031 [+0.010, +0.052]"
-    assert interval(Interval(0.1, math.nan, math.nan, math.nan, 0, 1)) == "+0.100 (one seed, no interval)"
-    assert interval(Interval(0.0, 0, 0, 0, 2, 3)) == "+0.000 (the same in all 3 seeds)"
-    assert interval(Interval(2.0, 1.5, 2.5, 0.1, 2, 3), ratio=True) == "×2.00 [×1.50, ×2.50]"
+    assert interval(Interval(0.031, 0.01, 0.052, 0.01, 0, 2, math.inf, 3)) == "+0.031 [+0.010, +0.052]"
+    assert interval(Interval(0.1, math.nan, math.nan, math.nan, 0, 0, math.inf, 1)) == "+0.100 (one seed, no interval)"
+    assert interval(Interval(0.0, 0, 0, 0, 0, 2, math.inf, 3)) == "+0.000 (the same in all 3 seeds)"
+    assert interval(Interval(2.0, 1.5, 2.5, 0.1, 0, 2, math.inf, 3), ratio=True) == "×2.00 [×1.50, ×2.50]"
 
 
 def test_arm_table_shows_every_arm_with_its_seeds_and_published_values(world: Any) -> None:
