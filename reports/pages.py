@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,27 @@ from reports.verdicts import judge, primary_metric, study_estimates
 
 @dataclass(frozen=True)
 class Material:
-    """What the pages are made of, read from the store once."""
+    """What the pages are made of, read from the store once.
+
+    `frame`, `curves` and `rocs` are of the runs with the preset's values, `tuned` has the rows of those with tuned
+    ones; `results` are of all. `tuning` holds how the values were found: study -> arm -> record.
+    """
 
     frame: pd.DataFrame
     curves: pd.DataFrame
     rocs: pd.DataFrame
     results: dict[str, dict[str, Any]]
+    tuned: pd.DataFrame
+    tuning: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, cells: Sequence[Cell], store: Store, tuning: Mapping[str, Mapping[str, Any]]) -> Material:
+        """Tuned and untuned rows are parted here, so that no page mixes them."""
+        plain, tuned = ([cell for cell in cells if cell.tuned is wanted] for wanted in (False, True))
+        return cls(
+            build_frame(plain, store), curves(plain, store), rocs(plain, store), results(cells, store),
+            build_frame(tuned, store), tuning,
+        )  # fmt: skip
 
 
 def write_report(
@@ -39,6 +54,7 @@ def write_report(
     preset: str,
     command: str,
     data_note: str,
+    tuning: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Path:
     """Write the report of `cells` under `out` and return the path of its index.
 
@@ -48,6 +64,7 @@ def write_report(
     Args:
         preset, command, data_note: the scale, the command that repeats the report and one line on the data,
             printed as they are.
+        tuning: study -> arm -> the search that tuned cells have their values from, as `tune` wrote it.
 
     Raises:
         UserError: `out` cannot be made.
@@ -60,7 +77,7 @@ def write_report(
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(f"the report cannot be written to '{out}' ({reason}): choose another folder") from None
-    material = Material(build_frame(cells, store), curves(cells, store), rocs(cells, store), results(cells, store))
+    material = Material.read(cells, store, tuning or {})
     for study in studies:
         _write_study(study, material, out, store)
     run = {"preset": preset, "command": command, "data_note": data_note}
