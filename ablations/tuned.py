@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ablations import tuning_store
+from ablations.registry import study_names
 from ablations.tuning import TUNING_SEED
 from core import inputs
 from core.errors import UserError
@@ -26,11 +27,9 @@ def with_tuned(plan: Plan, request: Request, store: Store) -> Plan:
     found = {study.study: tuning_store.load(store, study, plan.baseline) for study in request.studies}
     tuning = {name: arms for name, arms in found.items() if arms}
     if not tuning:
-        names = " ".join(found)
-        preset = request.preset.preset
         raise UserError(
-            f"--tuned: nothing was tuned for this preset and data: run `python -m ablations tune {names} "
-            f"--preset {preset}` first, with the same --data, --eval, --set and --store"
+            f"--tuned: nothing was tuned for this preset and data: run `python -m ablations tune {_words(found)} "
+            f"--preset {request.preset.preset}` first, with the same --data, --eval, --set and --store"
         )
     if TUNING_SEED in request.seeds:
         raise UserError(f"--seeds: values were tuned on seed {TUNING_SEED}, which cannot judge them: take another")
@@ -41,6 +40,14 @@ def with_tuned(plan: Plan, request: Request, store: Store) -> Plan:
         if run is not None:
             runs.setdefault(run.key, run)
     return replace(plan, cells=tuple(cells), runs=tuple(runs.values()), notes=(*plan.notes, *notes), tuning=tuning)
+
+
+def _words(names: Collection[str]) -> str:
+    """The studies as the command line takes them: one of the user's own goes by its file."""
+    known = study_names()
+    if list(names) == known:
+        return "all"
+    return " ".join(name if name in known else "FILE" for name in names)
 
 
 def _tuned(plan: Plan, tuning: Mapping[str, Mapping[str, Any]], store: Store) -> Iterator[tuple[Cell, Run | None]]:
