@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -76,8 +77,9 @@ def tune(
     try:
         sweep(planned, chosen.store, console, jobs=jobs, retry_failed=retry_failed, fail_fast=False)
     except KeyboardInterrupt:
-        again = f"{chosen.command} --trials {trials}" + (f" --storage {storage}" if storage else "")
-        console.print(f"\nstopped; to go on: python -m ablations tune {again}", highlight=False, markup=False)
+        again = f"{chosen.command} --trials {trials}" + (f" --storage {shlex.quote(storage)}" if storage else "")
+        text = f"\nstopped; nothing half done is kept. To go on: python -m ablations tune {again}"
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
         raise
     searches = [_judged(search, chosen.store) for search in searches]
     for search in searches:
