@@ -10,7 +10,7 @@ import typer
 import yaml
 from rich.console import Console
 
-from ablations import cost_cli, data_cli, options, views
+from ablations import cost_cli, data_cli, options, tune_cli, views
 from ablations.executors.layout import Layout, measured, worth_measuring
 from ablations.options import AsJson, Data, Device, Eval, Jobs, Out, PresetName, Seeds, Sets, StorePath, Strict, Studies
 from ablations.planner import Plan, plan
@@ -30,6 +30,7 @@ app = typer.Typer(
 
 app.add_typer(data_cli.app, name="data")
 app.command("cost")(cost_cli.cost)
+app.command("tune")(tune_cli.tune)
 
 
 def _out() -> Console:
@@ -62,13 +63,14 @@ def show(study: Annotated[str, typer.Argument(metavar="STUDY")], as_json: AsJson
 def plan_(
     studies: Studies, preset: PresetName = "quick", seeds: Seeds = None, data: Data = None, evaluation: Eval = None,
     sets: Sets = None, store: StorePath = Path(options.DEFAULT_STORE), device: Device = "cpu", strict: Strict = False,
-    jobs: Jobs = None,
+    jobs: Jobs = None, tuned: options.Tuned = False,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """What `run` would do: new, cached and failed runs, time and memory."""
     chosen = options.choose(
-        studies, preset, store, seeds=seeds, data=data, evaluation=evaluation, sets=sets, device=device, strict=strict
-    )
+        studies, preset, store, seeds=seeds, data=data, evaluation=evaluation, sets=sets, device=device, strict=strict,
+        tuned=tuned,
+    )  # fmt: skip
     planned = plan(chosen.request, chosen.store)
     facts = views.plan_facts(chosen, planned, Layout.choose(jobs, len(planned.runs), device).jobs)
     views.print_json(facts) if as_json else views.print_plan(_out(), facts, every_run=True)
@@ -78,7 +80,7 @@ def plan_(
 def run(
     studies: Studies, preset: PresetName = "quick", seeds: Seeds = None, data: Data = None, evaluation: Eval = None,
     sets: Sets = None, store: StorePath = Path(options.DEFAULT_STORE), device: Device = "cpu", strict: Strict = False,
-    jobs: Jobs = None,
+    jobs: Jobs = None, tuned: options.Tuned = False,
     executor: Annotated[str, typer.Option("--executor", help="Where runs happen: local.")] = "local",
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Train failed runs again.")] = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Start no further run after a failure.")] = False,
@@ -89,8 +91,9 @@ def run(
     if executor != "local":
         raise UserError(f"--executor: unknown executor '{executor}' (known: local)")
     chosen = options.choose(
-        studies, preset, store, seeds=seeds, data=data, evaluation=evaluation, sets=sets, device=device, strict=strict
-    )
+        studies, preset, store, seeds=seeds, data=data, evaluation=evaluation, sets=sets, device=device, strict=strict,
+        tuned=tuned,
+    )  # fmt: skip
     chosen.store.check_writable()
     planned = plan(chosen.request, chosen.store)
     console = _err()
@@ -136,7 +139,7 @@ def _write_report(chosen: options.Chosen, planned: Plan, out: Path, console: Con
     page = write_report(
         chosen.request.studies, planned.cells, chosen.store, out,
         preset=chosen.request.preset.preset, command=f"python -m ablations run {chosen.command}",
-        data_note=data_note,
+        data_note=data_note, tuning=planned.tuning,
     )  # fmt: skip
     console.print(f"report: {page}", highlight=False, soft_wrap=True)
 
@@ -152,12 +155,13 @@ def status(store: StorePath = Path(options.DEFAULT_STORE), as_json: AsJson = Fal
 def report(
     studies: Studies, preset: PresetName = "quick", seeds: Seeds = None, data: Data = None, evaluation: Eval = None,
     sets: Sets = None, store: StorePath = Path(options.DEFAULT_STORE), device: Device = "cpu", strict: Strict = False,
-    out: Out = Path(options.DEFAULT_OUT),
+    out: Out = Path(options.DEFAULT_OUT), tuned: options.Tuned = False,
 ) -> None:  # fmt: skip
     """Write the report of what is done, with the same options as `run`."""
     chosen = options.choose(
-        studies, preset, store, seeds=seeds, data=data, evaluation=evaluation, sets=sets, device=device, strict=strict
-    )
+        studies, preset, store, seeds=seeds, data=data, evaluation=evaluation, sets=sets, device=device, strict=strict,
+        tuned=tuned,
+    )  # fmt: skip
     if not chosen.request.studies:
         raise UserError("a report needs studies, not a single run: see `run-info`")
     _write_report(chosen, plan(chosen.request, chosen.store), out, _err())

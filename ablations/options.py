@@ -41,6 +41,7 @@ Sets = Annotated[
 StorePath = Annotated[Path, typer.Option("--store", help="Folder where runs live.")]
 Device = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Refuse folders with files that would be skipped.")]
+Tuned = Annotated[bool, typer.Option("--tuned", help="Also with the values that `tune` chose for each arm.")]
 Jobs = Annotated[int | None, typer.Option("--jobs", min=1, help="Worker processes.", show_default="one a core")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder of the report.")]
@@ -99,6 +100,7 @@ def choose(
     sets: Sequence[str] | None = None,
     device: str = "cpu",
     strict: bool = False,
+    tuned: bool = False,
 ) -> Chosen:
     """Turn command-line options into a request; `UserError` says what is wrong with them."""
     if not names:
@@ -121,12 +123,17 @@ def choose(
     ):
         words += [word for value in values or [] for word in (option, value)]
     config = _single_config(names, overrides)
+    if tuned:
+        words.append("--tuned")
+        if config is not None:
+            raise UserError("--tuned is for studies, not for a single run")
     request = Request(
         studies=() if config else tuple(load_studies(list(names))),
         preset=loaded,
         seeds=parse_seeds(seeds, loaded.seeds),
         overrides=overrides,
         config=config,
+        tuned=tuned,
     )
     return Chosen(request, Store(store), shlex.join(words))
 

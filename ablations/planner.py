@@ -9,6 +9,7 @@ from typing import Any
 
 from ablations.estimate import Estimate, estimate
 from ablations.registry import Preset, baseline_values
+from ablations.tuned import with_tuned
 from core import inputs
 from core.config import RunConfig
 from core.errors import UserError
@@ -27,6 +28,7 @@ class Request:
     seeds: tuple[int, ...]
     overrides: Mapping[str, Any] = field(default_factory=dict)
     config: RunConfig | None = None  # one run, given whole
+    tuned: bool = False  # also with the values that `tune` chose
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class Plan:
     runs: tuple[Run, ...]
     baseline: RunConfig
     notes: tuple[str, ...] = ()
+    tuning: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # study -> arm -> its search
 
     def counts(self) -> dict[str, int]:
         """Distinct runs by state, and arms that cannot be run here."""
@@ -92,7 +95,8 @@ def plan(request: Request, store: Store) -> Plan:
                     label = f"{study.study}/{name} seed {seed}"
                     runs[key] = Run(key, seeded, label, store.state(key), estimate(seeded, rates))
         _refuse_empty(study, cells)
-    return Plan(tuple(cells), tuple(runs.values()), baseline, tuple(notes))
+    planned = Plan(tuple(cells), tuple(runs.values()), baseline, tuple(notes))
+    return with_tuned(planned, request, store) if request.tuned else planned
 
 
 def _plan_one(config: RunConfig, store: Store) -> Plan:

@@ -1,9 +1,9 @@
-"""How often the rule of verdicts is wrong and how often it is right: whole reports, simulated from measured variances.
+"""How often the rule of verdicts is wrong and how often right: whole reports, simulated from measured variances.
 
-A simulated report has the findings, contrasts, arms and looks of the real one. Its values are normal, with the variation
-over seeds and over identities that the runs in the store show: every arm has its seed noise, arms that were measured
-together keep their covariance over identities, and baselines are shared between contrasts as they really are. Then the
-same tests, the same Holm procedure over the same findings and the same looks decide.
+A simulated report has the findings, contrasts, arms and looks of the real one. Its values are normal, with the
+variation over seeds and over identities that the runs in the store show: every arm has its seed noise, arms that were
+measured together keep their covariance over identities, and baselines are shared between contrasts as they really are.
+Then the same tests, the same Holm procedure over the same findings and the same looks decide.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ ASSUMED_SEED_SD, ASSUMED_IDENTITY_SE = 0.02, 0.005
 
 @dataclass(frozen=True)
 class Noise:
-    """Variation of one contrast's arms on its metric: `seed_sd` (A,), `identity` covariance (A, A) of the arms' means."""
+    """Variation of a contrast's arms on its metric: `seed_sd` (A,), and covariance over identities (A, A)."""
 
     contrast: Contrast
     arms: tuple[str, ...]
@@ -94,9 +94,10 @@ def _noise(estimate: Estimate, frame: pd.DataFrame, replicates: Replicates) -> N
 def _identity(keys: pd.DataFrame, metric: str, replicates: Replicates) -> Array:
     """Covariance (A, A) over identities of the arms' means over seeds; zero where it is not known."""
     drawn = [[replicates.of(key, metric) for key in keys[arm]] for arm in keys.columns]
-    if metric in COSTS or any(one is None for of_arm in drawn for one in of_arm):
+    known = [[one for one in of_arm if one is not None] for of_arm in drawn]
+    if metric in COSTS or any(len(one) < len(keys) for one in known):
         return np.zeros((keys.shape[1],) * 2)
-    return np.cov(np.array([np.mean(of_arm, axis=0) for of_arm in drawn]))
+    return np.cov(np.array([np.mean(of_arm, axis=0) for of_arm in known]))
 
 
 def calibrate(

@@ -29,8 +29,9 @@ PAIRS = {f"tpr@{fpr_name(fpr)}": f"pairs@{fpr_name(fpr)}" for fpr in FPRS}
 SHIFTED = {name: f"shifted.{name}" for name in METRICS}  # the same metrics on shifted captures
 TEACHER = {name: f"teacher.{name}" for name in METRICS}  # of the teacher's own features, on the test captures
 _PRECISION = ("precision", "precision_error", "precision_reference", "precision_took_effect")
+_PLACE = ("study", "arm", "seed", "tuned")  # of a cell, in every frame
 COLUMNS = (
-    "study", "arm", "seed", "key", "state", "reason", *METRICS, *SHIFTED.values(), VALIDATION, *COSTS, *LOSSES,
+    *_PLACE, "key", "state", "reason", *METRICS, *SHIFTED.values(), VALIDATION, *COSTS, *LOSSES,
     "device", "hardware", "identities", *PAIRS.values(), *TEACHER.values(), *_PRECISION, "config",
 )  # fmt: skip
 STATES = ("done", "failed", "missing", "unavailable", "unreadable")
@@ -43,6 +44,7 @@ class Cell:
     Args:
         key: of the run that fills the cell; None where the arm is unavailable.
         reason: why it is unavailable.
+        tuned: whether the run has the values that tuning chose for the arm, in place of the preset's.
     """
 
     study: str
@@ -50,6 +52,7 @@ class Cell:
     seed: int
     key: str | None
     reason: str = ""
+    tuned: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,18 +111,23 @@ def build_frame(cells: Sequence[Cell], store: Store) -> pd.DataFrame:
     training. `loss_plateau` is `core.loss.margin.plateau_loss`; `config` the dotted fields of the run, as a mapping.
 
     Raises:
-        ValueError: two cells for one study, arm and seed: pairs over seeds would be ambiguous.
+        ValueError: two cells for one study, arm, seed and tuning: pairs over seeds would be ambiguous.
     """
-    for place, count in Counter((cell.study, cell.arm, cell.seed) for cell in cells).items():
+    for place, count in Counter((cell.study, cell.arm, cell.seed, cell.tuned) for cell in cells).items():
         if count > 1:
-            raise ValueError(f"{count} cells for study, arm, seed {place}: give one")
+            raise ValueError(f"{count} cells for study, arm, seed, tuned {place}: give one")
     reads = read_runs(cells, store)
     rows = []
     for cell in cells:
         read = Read("unavailable", cell.reason) if cell.key is None else reads[cell.key]
-        head = {"study": cell.study, "arm": cell.arm, "seed": cell.seed, "key": cell.key}
-        rows.append({**head, "state": read.state, "reason": read.reason, **_numbers(read.result or {})})
+        rows.append(
+            {**_place(cell), "key": cell.key, "state": read.state, "reason": read.reason, **_numbers(read.result or {})}
+        )
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _place(cell: Cell) -> dict[str, Any]:
+    return {name: getattr(cell, name) for name in _PLACE}
 
 
 def _numbers(result: Mapping[str, Any]) -> dict[str, Any]:
@@ -180,7 +188,7 @@ def _section(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def curves(cells: Sequence[Cell], store: Store) -> pd.DataFrame:
-    """Learning curves of the done runs: study, arm, seed, samples, loss and the metrics on validation identities."""
+    """Learning curves of the done runs: place, samples, loss and the metrics on validation identities."""
     reads = read_runs(cells, store)
     names = ("samples", "loss", *METRICS)
     rows = []
@@ -188,13 +196,13 @@ def curves(cells: Sequence[Cell], store: Store) -> pd.DataFrame:
         result = reads[cell.key].result if cell.key is not None else None
         points = result.get("curve") if result is not None else None
         for point in points if isinstance(points, list) else []:
-            head = {"study": cell.study, "arm": cell.arm, "seed": cell.seed}
-            rows.append({**head, **{name: number_at(point, name) for name in names}})
-    return pd.DataFrame(rows, columns=["study", "arm", "seed", *names])
+            numbers = {name: number_at(point, name) for name in names}
+            rows.append({**_place(cell), **numbers})
+    return pd.DataFrame(rows, columns=[*_PLACE, *names])
 
 
 def rocs(cells: Sequence[Cell], store: Store) -> pd.DataFrame:
-    """ROC points of the done runs: study, arm, seed, fpr, tpr, in the order of the FPR.
+    """ROC points of the done runs: place, fpr, tpr, in the order of the FPR.
 
     `frame.attrs["unreadable"]` maps the keys of done runs whose scores cannot be used to the reason.
     """
@@ -210,9 +218,8 @@ def rocs(cells: Sequence[Cell], store: Store) -> pd.DataFrame:
     for cell in cells:
         if cell.key in kept:
             fpr, tpr = kept[cell.key]
-            head = {"study": cell.study, "arm": cell.arm, "seed": cell.seed}
-            parts.append(pd.DataFrame({**head, "fpr": fpr, "tpr": tpr}))
-    columns = ["study", "arm", "seed", "fpr", "tpr"]
+            parts.append(pd.DataFrame({**_place(cell), "fpr": fpr, "tpr": tpr}))
+    columns = [*_PLACE, "fpr", "tpr"]
     frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
     frame.attrs["unreadable"] = unreadable
     return frame

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +25,28 @@ from reports.verdicts import judge
 
 @dataclass(frozen=True)
 class Material:
-    """What the pages are made of, read from the store once."""
+    """What the pages are made of, read from the store once.
+
+    `frame`, `curves` and `rocs` are of the runs with the preset's values, `tuned` has the rows of those with tuned
+    ones; `results` are of all. `tuning` holds how the values were found: study -> arm -> record.
+    """
 
     frame: pd.DataFrame
     curves: pd.DataFrame
     rocs: pd.DataFrame
     results: dict[str, dict[str, Any]]
+    tuned: pd.DataFrame
     replicates: Replicates
+    tuning: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, cells: Sequence[Cell], store: Store, tuning: Mapping[str, Mapping[str, Any]]) -> Material:
+        """Tuned and untuned rows are parted here, so that no page mixes them."""
+        plain, tuned = ([cell for cell in cells if cell.tuned is wanted] for wanted in (False, True))
+        return cls(
+            build_frame(plain, store), curves(plain, store), rocs(plain, store), results(cells, store),
+            build_frame(tuned, store), Replicates(store.scores), tuning,
+        )  # fmt: skip
 
 
 def write_report(
@@ -44,6 +59,7 @@ def write_report(
     command: str,
     data_note: str,
     looks: Mapping[int, float] | None = None,
+    tuning: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Path:
     """Write the report of `cells` under `out` and return the path of its index.
 
@@ -54,6 +70,7 @@ def write_report(
         preset, command, data_note: the scale, the command that repeats the report and one line on the data,
             printed as they are.
         looks: numbers of seeds at which a verdict may be reached, each with its share of alpha.
+        tuning: study -> arm -> the search that tuned cells have their values from, as `tune` wrote it.
 
     Raises:
         UserError: `out` cannot be made.
@@ -66,10 +83,7 @@ def write_report(
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(f"the report cannot be written to '{out}' ({reason}): choose another folder") from None
-    material = Material(
-        build_frame(cells, store), curves(cells, store), rocs(cells, store), results(cells, store),
-        Replicates(store.scores),
-    )  # fmt: skip
+    material = Material.read(cells, store, tuning or {})
     for study in studies:
         _write_study(study, material, out, store)
     run = {"preset": preset, "command": command, "data_note": data_note}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -102,22 +102,32 @@ def cost_table(study: Study, frame: pd.DataFrame) -> str:
     return table(["arm", *(heading for heading, _ in _COSTS.values())], rows, right=range(1, 1 + len(_COSTS)))
 
 
-def difference_table(study: Study, frame: pd.DataFrame, results: Mapping[str, Mapping[str, Any]]) -> str:
+def difference_table(
+    study: Study,
+    frame: pd.DataFrame,
+    results: Mapping[str, Mapping[str, Any]],
+    tuned: Mapping[str, Mapping[str, Any]] | None = None,
+) -> str:
     """What every arm changes, what that brings with it, and any other difference in configuration.
 
     Args:
         results: of the done runs by key, from `reports.frame.results`.
+        tuned: arm -> field -> value, for a frame of tuned rows: these fields count as declared.
     """
+    tuned = tuned or {}
     base = done_of(frame, study, study.baseline)
     base_config = _config(base, results)
     rows = []
     for arm, declared in study.arms.items():
         done = done_of(frame, study, arm)
         config = _config(done, results)
-        changed = ", ".join(_change(field, value, config) for field, value in declared.set.items()) or NONE
+        changes = {**declared.set, **tuned.get(arm, {})}
+        changed = ", ".join(_change(field, value, config) for field, value in changes.items()) or NONE
         induced = _induced(done, base) if arm != study.baseline else NONE
         about = escape(declared.about) or NONE
-        rows.append([arm_name(study, arm), about, changed, induced, _undeclared(config, base_config, declared, study)])
+        expected = {*changes, *study.arms[study.baseline].set, *tuned.get(study.baseline, {})}
+        others = _undeclared(config, base_config, expected)
+        rows.append([arm_name(study, arm), about, changed, induced, others])
     return table(["arm", "about", "changed fields", "brought with it", "other differences"], rows)
 
 
@@ -153,10 +163,9 @@ def _induced(done: pd.DataFrame, base: pd.DataFrame) -> str:
     return ", ".join(shown) or NONE
 
 
-def _undeclared(config: Mapping[str, Any], base: Mapping[str, Any], arm: Arm, study: Study) -> str:
+def _undeclared(config: Mapping[str, Any], base: Mapping[str, Any], declared: Collection[str]) -> str:
     if not config or not base:
         return NONE
-    declared = {*arm.set, *study.arms[study.baseline].set}
     names = [name for name in {**base, **config} if name not in declared and base.get(name) != config.get(name)]
     return ", ".join(code(f"{name}: {base.get(name)} → {config.get(name)}") for name in names) or NONE
 

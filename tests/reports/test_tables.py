@@ -117,6 +117,21 @@ def test_what_differs_names_changes_what_they_bring_and_what_was_not_declared(wo
     assert "classes" in ladder["x1"][3]
 
 
+def test_tuned_fields_count_as_declared(world: Any) -> None:
+    key = world.cell("norm", "bn", 0).key
+    changed = world.store.result(key)
+    changed["config"]["optim"]["lr"] = 0.5
+    world.store.path(key, "result.json").write_text(json.dumps(changed))
+    frame, found = build_frame(world.cells, world.store), results(world.cells, world.store)
+    own = {"bn": {"optim.lr": 0.5}}
+    rows = {row[0]: row for row in Page(difference_table(world.studies[0], frame, found, own)).rows[1:]}
+    assert rows["bn"][2] == "model.norm=bn, optim.lr=0.5"
+    assert rows["bn"][4] == "–"
+    of_baseline = {"ln": {"optim.lr": 0.1}}
+    rows = {row[0]: row for row in Page(difference_table(world.studies[0], frame, found, of_baseline)).rows[1:]}
+    assert rows["bn"][4] == "–"
+
+
 def test_a_scaled_value_is_shown_as_run_or_as_declared(world: Any) -> None:
     study = Study(
         study="norm", title="t", question="q", baseline="ln",
