@@ -11,6 +11,7 @@ from reports.markdown import brief
 from reports.metrics import CEILING, FLOOR, SHIFTED_PREFIX
 
 DISTINCT_ARITHMETIC = 10.0  # times the relative error of the other arm: TF32 and bf16 are off by hundreds of times
+NO_OP = "Nothing was compared"
 TRAINED_AUROC = 0.6
 MOST_FAILED = 0.2  # share of an arm's runs that may fail before what is left is a selection
 
@@ -117,7 +118,7 @@ def _same_arithmetic(contrast: Contrast, done: pd.DataFrame) -> str:
     if not max(errors) < DISTINCT_ARITHMETIC * min(errors):
         return ""
     return (
-        f"Nothing was compared: the arithmetic of '{contrast.better}' and '{contrast.than}' does not differ on this "
+        f"{NO_OP}: the arithmetic of '{contrast.better}' and '{contrast.than}' does not differ on this "
         f"hardware (relative error {brief(errors[0])} against {brief(errors[1])})."
     )
 

@@ -11,6 +11,7 @@ import pandas as pd
 from reports.claims import Finding, Study, findings
 from reports.decision import ALPHA, Decision, Difference, decide_over_looks
 from reports.estimates import Estimate, study_estimates
+from reports.gates import NO_OP
 from reports.replicates import Replicates
 from reports.sentences import sentence
 
@@ -73,13 +74,13 @@ def judge(
 
 
 def deciding(estimates: Sequence[Estimate]) -> tuple[Estimate, ...]:
-    """The estimates that a verdict rests on: those declared to decide, less pairs whose arms cannot be had here.
+    """The estimates that a verdict rests on: those declared to decide, less those that this machine cannot make.
 
-    What can be had is no result, so leaving out a pair for lack of weights does not choose among results; at least one
-    pair must be left.
+    Weights that cannot be had, and a precision that this hardware does not have, are no results: leaving their pairs
+    out does not choose among results. At least one pair must be left.
     """
     declared = tuple(one for one in estimates if one.contrast.decides)
-    here = tuple(one for one in declared if not one.unavailable)
+    here = tuple(one for one in declared if not one.unavailable and not one.gate.startswith(NO_OP))
     return here or declared
 
 

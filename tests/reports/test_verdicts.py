@@ -128,6 +128,19 @@ def test_a_contrast_that_does_not_decide_changes_no_verdict() -> None:
     assert found([CLAIM, deciding], shifted_by(0.1)).verdict == "contradicted"
 
 
+def test_a_precision_that_this_hardware_lacks_leaves_the_verdict_to_the_other() -> None:
+    rows = [row | {"precision": "highest", "precision_error": 3e-7} for row in shifted_by(0.1)]
+    for row in rows[:5]:  # arm a
+        row |= {"precision": "medium"}
+    lower = [row | {"arm": "c", "precision": "bf16", "precision_error": 3e-3} for row in rows[:5]]
+    claim = Contrast(finding="3_precision", better="a", than="b")
+    assert "does not differ on this hardware" in found(claim, rows).reason
+    both = [claim, Contrast(finding="3_precision", better="c", than="b")]
+    one = found(both, rows + lower)
+    assert one.verdict == "reproduced"
+    assert one.decider is one.estimates[1]
+
+
 def test_a_claim_of_the_studys_own_gets_a_verdict() -> None:
     mine = CLAIM.model_copy(update={"finding": "mine"})
     study = study_of(CLAIM).model_copy(update={"claims": {"mine": "a is better"}, "contrasts": (mine,)})

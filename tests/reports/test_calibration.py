@@ -1,0 +1,101 @@
+"""Simulated reports: what they draw, that effects are found, that a wrong rule would be seen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reports import calibration as module
+from reports.calibration import calibrate, noises
+from reports.calibration_page import calibration_page
+from reports.claims import Contrast, Pair, Study
+from reports.coverage import Coverage, Setting, coverage
+from reports.frame import build_frame
+from reports.replicates import Replicates
+
+LOOKS = {5: 0.2, 10: 0.8}
+
+
+def noise(seed_sd: float = 0.01, kind: str = "superiority", identity: float = 0.0, **rest: Any) -> module.Noise:
+    contrast = Contrast.model_validate(
+        {"finding": "7_neck", "better": "a", "than": "b", "kind": kind, "smallest_effect": 0.02, **rest}
+    )
+    count = len(contrast.arms)
+    return module.Noise(contrast, contrast.arms, np.full(count, seed_sd), np.eye(count) * identity, True)
+
+
+def test_no_effect_is_hardly_ever_called_one_and_large_effects_are_found() -> None:
+    found = calibrate({"7_neck": [noise()], "8_clip": [noise(), noise(0.02)]}, LOOKS, reports=150)
+    assert found.false <= 150 * 0.05 + 8
+    for name in ("7_neck", "8_clip"):
+        assert sum(found.outcomes[0.0][name].values()) == 150
+        assert found.outcomes[4.0][name]["reproduced"] > 140
+        assert found.outcomes[0.0][name]["reproduced"] < 10
+    assert 20 < found.outcomes[1.0]["7_neck"]["reproduced"] < 90  # at most half: the estimate must reach the effect
+
+
+def test_a_rule_that_forgets_a_part_of_the_variance_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The simulation is of use only if it sees what it is there to see."""
+    findings = {"7_neck": [noise(0.01, identity=0.03**2)]}
+    honest = calibrate(findings, LOOKS, reports=200, effects=(0.0,))
+    forgets = module.mean_interval
+    monkeypatch.setattr(module, "mean_interval", lambda values, identity_se: forgets(values))
+    careless = calibrate(findings, LOOKS, reports=200, effects=(0.0,))
+    assert honest.false < 20
+    assert careless.false > 60
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {"kind": "interaction", "elsewhere": Pair(better="c", than="d")},
+        {"kind": "trend", "through": ("c",)},
+        {"kind": "non_inferiority", "margin": 0.03},
+        {"kind": "cost_ratio", "metric": "seconds", "smallest_effect": 0.1},
+    ],
+)
+def test_every_kind_of_contrast_is_simulated(kind: dict[str, Any]) -> None:
+    found = calibrate({"7_neck": [noise(0.01, **kind)]}, LOOKS, reports=60, effects=(0.0, 4.0))
+    assert found.false < 10
+    assert found.outcomes[4.0]["7_neck"]["reproduced"] > 50
+
+
+def test_variances_are_measured_where_there_are_runs(world: Any) -> None:
+    frame = build_frame(world.cells, world.store)
+    found = noises(world.studies, frame, Replicates(world.store.scores))
+    assert list(found) == ["4_norm_ln_vs_bn", "9_norm_ln_bn", "2_class_count"]
+    (measured,) = found["2_class_count"]
+    rows = frame[frame["study"] == "class-count"].pivot(index="seed", columns="arm", values="tpr@1e-4")
+    differences = (rows["x24"] - rows["x1"]).std(ddof=1)
+    assert measured.measured
+    assert np.hypot(*measured.seed_sd) == pytest.approx(differences, rel=0.01)
+    nothing = noises(world.studies, frame[frame["seed"] == 0], Replicates(world.store.scores))
+    assert not any(one.measured for of_finding in nothing.values() for one in of_finding)
+
+
+def test_the_page_says_what_was_simulated(world: Any) -> None:
+    claims = {"7_neck": Study.model_validate(
+        {"study": "s", "title": "t", "question": "q", "baseline": "a", "arms": {"a": {}, "b": {}}}
+    ).finding("7_neck")}  # fmt: skip
+    found = calibrate({"7_neck": [noise()]}, LOOKS, reports=20)
+    page = calibration_page(found, claims, LOOKS, [], "python -m ablations calibrate neck")
+    assert "20 whole reports are simulated" in page
+    assert "5 seeds (20% of alpha) and 10 seeds (80% of alpha)" in page
+    assert f"{found.false} of 20 reports" in page
+    covered = Coverage(7, {3: 0.95}, {3: 0.9}, {3: 0.6}, 0.02, 0.005)
+    page = calibration_page(found, claims, LOOKS, [(Setting(), covered)], "x")
+    assert "| 0.950 | 0.900 | 0.600 |" in page
+
+
+def test_nothing_to_decide_is_refused() -> None:
+    with pytest.raises(ValueError, match="needs looks and findings"):
+        calibrate({"7_neck": [noise()]}, {})
+
+
+def test_intervals_cover_and_those_over_identities_alone_do_not() -> None:
+    """Few replications of a small test set: enough to see an interval that leaves out the seeds."""
+    found = coverage(Setting(identities=60, captures=4, fpr=0.01, luck=0.05), 60, seeds=(3, 5))
+    assert min(found.both.values()) > 0.85
+    assert max(found.identities_alone.values()) < 0.8
