@@ -31,6 +31,7 @@ from core.store import HEAD_COST, write_atomic
 CLASSES = (500, 1_000, 10_000, 100_000, 390_144, 10_000_000)
 RATES = (1.0, 0.3, 0.1)
 HEADS = ("documented", "fast")
+TURN_CLASSES, TURNS = 390_144, 10  # the record's classes, and how often its rates are timed in turn there
 _SCALE, _MARGIN, _LR = 64.0, 0.4, 1e-3
 _SECONDS = 1.5  # that a cell is measured for, at least
 _MOST_STEPS, _LEAST_STEPS = 200, 5
@@ -63,7 +64,8 @@ def measure(
     """Measure every head and rate at every number of classes; keep the rows in `store` and return them.
 
     A row holds the cell's fields and `ms` (median), `step_mb` (peak of a step beyond what stays between steps),
-    `state_mb` (centres and optimiser), or `reason` where it could not be measured.
+    `state_mb` (centres and optimiser), or `reason` where it could not be measured. The file also holds `turns`, the
+    medians of the documented head at the record's number of classes, rates in turn: what a verdict on speed rests on.
 
     Raises:
         UserError: fewer classes than a batch of distinct ones needs.
@@ -80,9 +82,29 @@ def measure(
         rows.append(_row(cell))
         if progress:
             progress(f"{cell.head} head, {cell.classes:,} classes, rate {cell.rate:g}", done, len(cells))
-    found = {"environment": environment(device, threads), "rows": rows}
+    timed = turns(batch, embed_dim, device, threads, progress) if TURN_CLASSES in classes else {}
+    found = {"environment": environment(device, threads), "rows": rows, "turns": timed}
     write_atomic(store / HEAD_COST, json.dumps(found, indent=1).encode())
     return rows
+
+
+def turns(
+    batch: int, embed_dim: int, device: str, threads: int, progress: Progress | None = None
+) -> dict[str, list[float]]:
+    """Milliseconds of a documented step by rate, `TURNS` medians each; empty where one could not be measured.
+
+    Rates alternate, each time in a process of its own, so that a machine that slows down slows all of them.
+    """
+    seen: dict[str, list[float]] = {f"{rate:g}": [] for rate in RATES}
+    for turn in range(TURNS):
+        for rate in RATES:
+            row = _row(Cell("documented", rate, TURN_CLASSES, batch, embed_dim, device, threads))
+            if "ms" not in row:
+                return {}
+            seen[f"{rate:g}"].append(row["ms"])
+        if progress:
+            progress(f"rates in turn at {TURN_CLASSES:,} classes", turn + 1, TURNS)
+    return seen
 
 
 def _row(cell: Cell) -> dict[str, Any]:

@@ -17,10 +17,11 @@ from core.config import FPRS, METRICS
 from core.errors import UserError
 from core.store import Store
 from core.support import expected_pairs, fpr_name
+from reports.head_turns import head_turns
 
 COSTS = (
     "seconds", "samples", "samples_per_second", "peak_memory_mb",
-    "parameters", "size_mb", "flops_g", "classes", "images", "instability",
+    "parameters", "size_mb", "flops_g", "classes", "images", "instability", "head_step",
 )  # fmt: skip
 LOSSES = ("loss_start", "loss_end", "loss_plateau")
 VALIDATION = "validation tpr@1e-3"
@@ -108,7 +109,9 @@ def build_frame(cells: Sequence[Cell], store: Store) -> pd.DataFrame:
     cells without a done run are nan. `pairs@F` is the number of identity pairs expected beyond the
     threshold of FPR F; `shifted.M` is metric M on shifted captures, nan where the run was not judged on them.
     `instability` is the standard deviation of the steps of validation TPR@1e-3 between the points of the second half of
-    training. `loss_plateau` is `core.loss.margin.plateau_loss`; `config` the dotted fields of the run, as a mapping.
+    training. `head_step` is the time in ms of a step of the class head at the run's sample rate and the record's number
+    of classes, in the turn of `python -m ablations cost` that has the seed's number; nan where it was not measured.
+    `loss_plateau` is `core.loss.margin.plateau_loss`; `config` the dotted fields of the run, as a mapping.
 
     Raises:
         ValueError: two cells for one study, arm, seed and tuning: pairs over seeds would be ambiguous.
@@ -116,13 +119,15 @@ def build_frame(cells: Sequence[Cell], store: Store) -> pd.DataFrame:
     for place, count in Counter((cell.study, cell.arm, cell.seed, cell.tuned) for cell in cells).items():
         if count > 1:
             raise ValueError(f"{count} cells for study, arm, seed, tuned {place}: give one")
-    reads = read_runs(cells, store)
+    reads, timed = read_runs(cells, store), head_turns(store)
     rows = []
     for cell in cells:
         read = Read("unavailable", cell.reason) if cell.key is None else reads[cell.key]
-        rows.append(
-            {**_place(cell), "key": cell.key, "state": read.state, "reason": read.reason, **_numbers(read.result or {})}
-        )
+        row = {**_place(cell), "key": cell.key, "state": read.state, "reason": read.reason}
+        row |= _numbers(read.result or {})
+        # A turn stands for no more than one seed: seeds beyond the last turn have none.
+        seen = timed.get(row["config"].get("loss.sample_rate"), ())
+        rows.append({**row, "head_step": seen[cell.seed] if cell.seed < len(seen) else math.nan})
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 

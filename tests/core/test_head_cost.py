@@ -9,7 +9,7 @@ import pytest
 
 from core import head_cost
 from core.errors import UserError
-from core.head_cost import HEADS, Cell, measure, measure_cell
+from core.head_cost import HEADS, RATES, TURN_CLASSES, TURNS, Cell, measure, measure_cell
 from core.store import HEAD_COST
 
 
@@ -43,6 +43,27 @@ def test_rows_are_kept_and_what_does_not_fit_is_said(monkeypatch: pytest.MonkeyP
     kept = json.loads((tmp_path / HEAD_COST).read_text())
     assert kept["rows"] == rows
     assert kept["environment"]["threads"] == 1
+
+
+def test_rates_take_turns_at_the_records_number_of_classes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[Cell] = []
+
+    def told(one: Cell) -> dict[str, float]:
+        asked.append(one)
+        return {"ms": float(len(asked)), "step_mb": 2.0, "state_mb": 3.0}
+
+    monkeypatch.setattr(head_cost, "_row_of_process", told)
+    monkeypatch.setattr(head_cost, "_free_mb", lambda device: 1e6)
+    measure(tmp_path, classes=[TURN_CLASSES])
+    timed = json.loads((tmp_path / HEAD_COST).read_text())["turns"]
+    assert {rate: len(ms) for rate, ms in timed.items()} == {"1": TURNS, "0.3": TURNS, "0.1": TURNS}
+    last = asked[-len(RATES) * TURNS :]
+    assert [one.rate for one in last[:6]] == [*RATES, *RATES]
+    assert {(one.head, one.classes) for one in last} == {("documented", TURN_CLASSES)}
+    monkeypatch.setattr(head_cost, "_free_mb", lambda device: 1.0)
+    assert head_cost.turns(8, 16, "cpu", 1) == {}
+    measure(tmp_path, classes=[100])
+    assert json.loads((tmp_path / HEAD_COST).read_text())["turns"] == {}
 
 
 def test_a_cell_that_dies_is_a_reason(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,7 +13,7 @@ import pandas as pd
 import pytest
 
 from core.config import METRICS
-from core.store import Store
+from core.store import HEAD_COST, Store
 from reports.frame import COLUMNS, Cell, build_frame, curves, number_at, rocs
 
 
@@ -174,3 +175,15 @@ def test_reports_need_neither_torch_nor_the_command_line() -> None:
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "[]"
+
+
+def test_a_turn_of_the_heads_timing_stands_for_one_seed(world: Any) -> None:
+    kept = {"turns": {"0.3": [20.0, 21.0], "1": [60.0, 61.0]}}
+    (world.store.root / HEAD_COST).write_text(json.dumps(kept))
+    frame = build_frame(world.cells, world.store)
+    rows = frame[(frame["study"] == "norm") & (frame["arm"] == "ln")].set_index("seed")
+    assert rows["head_step"].tolist()[:2] == [20.0, 21.0]  # the baseline's rate is 0.3
+    assert math.isnan(rows.loc[2, "head_step"])
+    for damage in ("{", '{"turns": {"0.3": [0]}}', '{"turns": 3}', "{}"):
+        (world.store.root / HEAD_COST).write_text(damage)
+        assert build_frame(world.cells, world.store)["head_step"].isna().all()
