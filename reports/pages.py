@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from reports import head_cost, plots
 from reports.claims import Study
 from reports.frame import Cell, build_frame, curves, number_at, results, rocs
 from reports.index_page import index_page
+from reports.provenance import record_of, stamps, write_record
 from reports.study_page import Figure, study_page
 from reports.tables import metric_name, write_csv
 from reports.verdicts import judge, primary_metric, study_estimates
@@ -28,6 +29,7 @@ class Material:
     curves: pd.DataFrame
     rocs: pd.DataFrame
     results: dict[str, dict[str, Any]]
+    looks: Mapping[int, float] = field(default_factory=dict)
 
 
 def write_report(
@@ -39,15 +41,18 @@ def write_report(
     preset: str,
     command: str,
     data_note: str,
+    looks: Mapping[int, float] | None = None,
 ) -> Path:
     """Write the report of `cells` under `out` and return the path of its index.
 
-    Every file appears whole or not at all, and index.md comes last. Runs that failed, are missing or cannot be
-    read are reported as such.
+    Every file appears whole or not at all; index.md comes last but for report.json, which has the digests of
+    all. Runs that failed, are missing or cannot be read are reported as such.
 
     Args:
         preset, command, data_note: the scale, the command that repeats the report and one line on the data,
             printed as they are.
+        looks: numbers of seeds at which a verdict may be reached, each with its share of alpha; with none, nothing
+            is decided.
 
     Raises:
         UserError: `out` cannot be made.
@@ -60,19 +65,24 @@ def write_report(
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(f"the report cannot be written to '{out}' ({reason}): choose another folder") from None
-    material = Material(build_frame(cells, store), curves(cells, store), rocs(cells, store), results(cells, store))
+    material = Material(
+        build_frame(cells, store), curves(cells, store), rocs(cells, store), results(cells, store), dict(looks or {})
+    )
+    before = stamps(out)
+    record = record_of(studies, cells, store, preset=preset, command=command, looks=material.looks)
     for study in studies:
         _write_study(study, material, out, store)
-    run = {"preset": preset, "command": command, "data_note": data_note}
+    run = {"preset": preset, "command": command, "data_note": data_note, "store_digest": record.store_digest}
     text = index_page(
         studies,
         material.frame,
-        judge(studies, material.frame),
+        judge(studies, material.frame, looks=material.looks),
         material.results,
         material.rocs.attrs["unreadable"],
         run,
     )
     write_atomic(out / "index.md", text.encode())
+    write_record(record, out, before)
     return out / "index.md"
 
 

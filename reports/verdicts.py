@@ -6,7 +6,7 @@ This version estimates and does not decide: a finding is `not run` or `inconclus
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -66,6 +66,11 @@ class Verdict:
     estimates: tuple[Estimate, ...] = field(default=())
 
     @property
+    def open(self) -> bool:
+        """Whether more seeds could decide it. Placeholder: any inconclusive finding counts, whatever its reason."""
+        return self.verdict == "inconclusive"
+
+    @property
     def contrasts(self) -> list[tuple[Contrast, Interval | None]]:
         return [(estimate.contrast, estimate.interval) for estimate in self.estimates]
 
@@ -74,8 +79,11 @@ class Verdict:
         return tuple(dict.fromkeys(estimate.study for estimate in self.estimates))
 
 
-def judge(studies: Sequence[Study], frame: pd.DataFrame) -> list[Verdict]:
-    """One verdict for every finding of the record, in its order; `frame` is of `reports.frame.build_frame`."""
+def judge(studies: Sequence[Study], frame: pd.DataFrame, *, looks: Mapping[int, float] | None = None) -> list[Verdict]:
+    """One verdict for every finding of the record, in its order; `frame` is of `reports.frame.build_frame`.
+
+    `looks` are for the rule that decides, which is not built yet.
+    """
     estimates = [one for study in studies for one in study_estimates(study, frame)]
     return [_verdict(name, [one for one in estimates if one.contrast.finding == name]) for name in findings()]
 
