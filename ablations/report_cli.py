@@ -127,7 +127,8 @@ def _print_check(check: Check, out: Path, command: str) -> None:
         say(f"not checked: {text}")
     say(f"{out}: {', '.join(f'{count} {what}' for what, count in check.counts.items())} checked")
     if not check.problems:
-        say("all is as it was when the report was written")
+        rest = "what could be checked" if check.unchecked else "all"
+        say(f"{rest} is as it was when the report was written")
         return
     kinds = Counter(problem.kind for problem in check.problems)
     say(f"{len(check.problems)} problems: {', '.join(f'{count} {kind}' for kind, count in kinds.items())}")

@@ -50,7 +50,11 @@ def verify(out: Path, store: Store | None, declared: Mapping[str, Study], *, res
         UserError: there is no report, or its record cannot be read.
     """
     record = read_record(out)
-    runs = list({cell.key: cell for cell in reversed(record.cells) if cell.key is not None}.values())[::-1]
+    distinct: dict[str, CellRecord] = {}  # a run that several studies share is told once, in its first place
+    for cell in record.cells:
+        if cell.key is not None:
+            distinct.setdefault(cell.key, cell)
+    runs = list(distinct.values())
     problems = [*_files(record, Path(out)), *_claims(record, declared)]
     unchecked = [
         f"the claims of '{name}', whose declaration is not here: name its YAML file"

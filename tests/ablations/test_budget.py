@@ -92,10 +92,11 @@ def tiny_plan(store: Path, seconds: dict[str, float]) -> Plan:
     sets = [word for word in TINY if "=" in word]
     chosen = choose(["neck"], "smoke", store, sets=sets, control=False)
     found = plan(chosen.request, chosen.store)
-    runs = [
-        replace(run, estimate=Estimate(next((took for arm, took in seconds.items() if f"/{arm} " in run.label), 100), 1))
-        for run in found.runs
-    ]
+
+    def estimated(label: str) -> Estimate:
+        return Estimate(next((took for arm, took in seconds.items() if f"/{arm} " in label), 100), 1)
+
+    runs = [replace(run, estimate=estimated(run.label)) for run in found.runs]
     return replace(found, runs=tuple(runs))
 
 

@@ -153,7 +153,10 @@ def test_seeds_are_added_only_where_a_finding_is_open(requested: Callable[..., R
         "look at 2 seeds: open: none; resolved: 4 (contradicted), 9 (reproduced)",
         "nothing is open",
     ]
-    assert {(cell.arm, cell.seed) for cell in plan.cells if cell.study == "norm" and cell.seed} == {("ln", 1), ("bn", 1)}
+    assert {(cell.arm, cell.seed) for cell in plan.cells if cell.study == "norm" and cell.seed} == {
+        ("ln", 1),
+        ("bn", 1),
+    }
 
 
 def test_it_ends_with_the_last_look(requested: Callable[..., Request], tmp_path: Path) -> None:
@@ -182,7 +185,9 @@ def test_a_report_shows_the_largest_whole_look_of_every_arm(requested: Callable[
     request, store = requested(), Store(tmp_path / "runs")
     Story(request, store, [OPEN, SETTLED]).tell()
     shown, note = as_run(request, store)
-    seeds = {place: [cell.seed for cell in shown.cells if (cell.study, cell.arm) == place] for place in at_look(request, 1)}
+    seeds = {
+        place: [cell.seed for cell in shown.cells if (cell.study, cell.arm) == place] for place in at_look(request, 1)
+    }
     assert {place for place, own in seeds.items() if own == [0, 1]} == {
         ("norm", "ln"), ("norm", "bn"), ("control", "baseline"), ("control", "again"),
     }  # fmt: skip
