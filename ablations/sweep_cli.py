@@ -117,8 +117,9 @@ def _finish(chosen: Chosen, planned: Plan, budget: Budget, console: Console) -> 
         )  # fmt: skip
     if missing:
         failed = states.count("failed")
+        again = "; `run --retry-failed` tries them again" if failed else ""
         console.print(
-            f"{missing} of {len(states)} runs are not done ({failed} failed): see `status`; "
-            "`run --retry-failed` tries them again", highlight=False, soft_wrap=True,
+            f"{missing} of {len(states)} runs are not done ({failed} failed): see `status`{again}",
+            highlight=False, soft_wrap=True,
         )  # fmt: skip
         raise typer.Exit(EXIT_FAILED)

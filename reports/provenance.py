@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -117,9 +118,19 @@ def run_digests(key: str, store: Store) -> dict[str, str | None]:
 
 
 def stamps(out: Path) -> Stamps:
-    """Every file under `out` with what changes whenever it is written anew: its inode and time of change in ns."""
-    files = {path.relative_to(out).as_posix(): path.stat() for path in out.rglob("*") if path.is_file()}
-    return {name: (found.st_ino, found.st_mtime_ns) for name, found in files.items()}
+    """The files of a report's folder, with what changes whenever one is written anew: inode and time of change in ns.
+
+    No deeper than a report goes: with `--out .` there may be a store, that others write to, below.
+    """
+    found: Stamps = {}
+    for path in (*out.glob("*"), *out.glob("*/*")):
+        try:
+            facts = path.stat()
+        except OSError:
+            continue
+        if stat.S_ISREG(facts.st_mode):
+            found[path.relative_to(out).as_posix()] = (facts.st_ino, facts.st_mtime_ns)
+    return found
 
 
 def write_record(record: Record, out: Path, before: Stamps) -> None:

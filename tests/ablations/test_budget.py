@@ -141,6 +141,7 @@ def test_no_time_at_all_trains_nothing_reports_and_says_how_to_go_on(cli: Comman
     assert "4 runs were left for lack of time. To go on: python -m ablations run neck --preset smoke" in cli.err
     assert "--store 'some runs'" in cli.err
     assert "4 of 4 runs are not done (0 failed)" in cli.err
+    assert "--retry-failed" not in cli.err
 
 
 def test_a_mistaken_budget_is_one_line(cli: CommandLine) -> None:
