@@ -9,22 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-import pandas as pd
-
 from ablations.planner import Place, Plan, Request, plan
 from core.store import Store
 from reports.claims import Contrast, Study, findings
 from reports.control import CONTROL, control_study
-from reports.frame import build_frame
+from reports.frame import Cell, build_frame
 from reports.verdicts import Verdict, judge
 
 Looks = Mapping[int, float]
-Decide = Callable[[Sequence[Study], pd.DataFrame, Looks], Sequence[Verdict]]
+Decide = Callable[[Sequence[Study], Sequence[Cell], Store, Looks], Sequence[Verdict]]
 
 
-def decide(studies: Sequence[Study], frame: pd.DataFrame, looks: Looks) -> Sequence[Verdict]:
-    """The verdicts that a report of the same runs would print."""
-    return judge(studies, frame, looks=looks)
+def decide(studies: Sequence[Study], cells: Sequence[Cell], store: Store, looks: Looks) -> Sequence[Verdict]:
+    """The verdicts that a report of the same cells would print."""
+    return judge(studies, build_frame(cells, store), looks=looks)
 
 
 def next_cells(
@@ -85,7 +83,7 @@ def sweep_looks(
         if undone:
             say(f"look at {look} seeds: not judged, as {undone} of its runs are not there yet")
             return planned
-        verdicts = decide(request.studies, build_frame(planned.cells, store), looks)
+        verdicts = decide(request.studies, planned.cells, store, looks)
         say(f"look at {look} seeds: {describe(request.studies, verdicts)}")
         following = next_cells(request.studies, verdicts, looks, counts)
         if following == counts:

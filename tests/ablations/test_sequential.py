@@ -123,7 +123,7 @@ class Story:
     def tell(self) -> Plan:
         verdicts = iter(self.verdicts)
         return sweep_looks(
-            self.request, self.store, self.train, self.said.append, lambda studies, frame, looks: next(verdicts)
+            self.request, self.store, self.train, self.said.append, lambda studies, cells, store, looks: next(verdicts)
         )
 
 
@@ -219,7 +219,7 @@ def test_the_command_line_trains_what_is_open_and_reports_it(
 ) -> None:
     del requested  # for its preset with looks
     open_once = iter([[verdict("7_neck", "inconclusive")], [verdict("7_neck", "reproduced")]])
-    monkeypatch.setattr(sequential, "judge", lambda studies, frame, *, looks: next(open_once))
+    monkeypatch.setattr(sequential, "judge", lambda studies, frame, **more: next(open_once))
     Path("mine.yaml").write_text(
         "study: mine\ntitle: t\nquestion: q\nfindings: [7_neck]\nbaseline: flat\n"
         "arms:\n  flat: {}\n  gap: {model.neck: gap}\n  slow: {optim.lr: 1.0e-5}\n"
