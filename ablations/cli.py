@@ -10,7 +10,7 @@ import typer
 import yaml
 from rich.console import Console
 
-from ablations import cost_cli, data_cli, options, report_cli, sweep_cli, views
+from ablations import cost_cli, data_cli, options, report_cli, sweep_cli, tune_cli, views
 from ablations.executors.layout import Layout
 from ablations.options import (
     EXIT_FAILED,
@@ -43,6 +43,7 @@ app = typer.Typer(
 
 app.add_typer(data_cli.app, name="data")
 app.command("cost")(cost_cli.cost)
+app.command("tune")(tune_cli.tune)
 
 
 def _out() -> Console:
@@ -77,14 +78,14 @@ def show(study: Annotated[str, typer.Argument(metavar="STUDY")], as_json: AsJson
 def plan_(
     studies: Studies, preset: PresetName = "quick", seeds: Seeds = None, data: Data = None, evaluation: Eval = None,
     sets: Sets = None, store: StorePath = Path(options.DEFAULT_STORE), device: Device = "cpu", strict: Strict = False,
-    control: Control = True,
+    control: Control = True, tuned: options.Tuned = False,
     jobs: Jobs = None,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """What `run` would do: new, cached and failed runs, time and memory."""
     chosen = options.choose(
         studies, preset, store, seeds=seeds, data=data, evaluation=evaluation, sets=sets, device=device, strict=strict,
-        control=control,
+        control=control, tuned=tuned,
     )  # fmt: skip
     planned = plan(chosen.request, chosen.store)
     facts = views.plan_facts(chosen, planned, Layout.choose(jobs, len(planned.runs), device).jobs)

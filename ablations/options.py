@@ -42,6 +42,7 @@ Sets = Annotated[
 StorePath = Annotated[Path, typer.Option("--store", help="Folder where runs live.")]
 Device = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Refuse folders with files that would be skipped.")]
+Tuned = Annotated[bool, typer.Option("--tuned", help="Also with the values that `tune` chose for each arm.")]
 Jobs = Annotated[int | None, typer.Option("--jobs", min=1, help="Worker processes.", show_default="one a core")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Control = Annotated[
@@ -116,6 +117,7 @@ def choose(
     strict: bool = False,
     control: bool = True,
     until_resolved: bool = False,
+    tuned: bool = False,
 ) -> Chosen:
     """Turn command-line options into a request; `UserError` says what is wrong with them."""
     if not names:
@@ -141,6 +143,10 @@ def choose(
     config = _single_config(names, overrides)
     if until_resolved:
         _check_looks(loaded, seeds, config)
+    if tuned:
+        words.append("--tuned")
+        if config is not None:
+            raise UserError("--tuned is for studies, not for a single run")
     request = Request(
         studies=() if config else tuple(load_studies(list(names))),
         preset=loaded,
@@ -148,6 +154,7 @@ def choose(
         overrides=overrides,
         config=config,
         control=control,
+        tuned=tuned,
     )
     return Chosen(request, Store(store), shlex.join(words), until_resolved)
 

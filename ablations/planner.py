@@ -9,6 +9,7 @@ from typing import Any
 
 from ablations.estimate import Estimate, estimate
 from ablations.registry import Preset, baseline_values
+from ablations.tuned import with_tuned
 from core import inputs
 from core.config import RunConfig
 from core.errors import UserError
@@ -30,6 +31,7 @@ class Request:
     seeds: tuple[int, ...]
     overrides: Mapping[str, Any] = field(default_factory=dict)
     config: RunConfig | None = None  # one run, given whole
+    tuned: bool = False  # also with the values that `tune` chose
     arm_seeds: Mapping[Place, tuple[int, ...]] = field(default_factory=dict)  # of arms that have seeds of their own
     control: bool = True  # with studies: the baseline against itself on other seeds
 
@@ -61,6 +63,7 @@ class Plan:
     runs: tuple[Run, ...]
     baseline: RunConfig
     notes: tuple[str, ...] = ()
+    tuning: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # study -> arm -> its search
 
     def counts(self) -> dict[str, int]:
         """Distinct runs by state, and arms that cannot be run here."""
@@ -115,7 +118,8 @@ def plan(request: Request, store: Store) -> Plan:
             offset = control_offset(request.all_seeds) if name == AGAIN else 0
             for seed in request.seeds_of(CONTROL, name):
                 add(CONTROL, name, seed, baseline.with_overrides({"seed": seed + offset}))
-    return Plan(tuple(cells), tuple(runs.values()), baseline, tuple(notes))
+    planned = Plan(tuple(cells), tuple(runs.values()), baseline, tuple(notes))
+    return with_tuned(planned, request, store) if request.tuned else planned
 
 
 def _plan_one(config: RunConfig, store: Store) -> Plan:

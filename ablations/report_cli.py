@@ -47,7 +47,7 @@ def report(
     ] = None,
     preset: PresetName = "quick", seeds: Seeds = None, data: Data = None, evaluation: Eval = None,
     sets: Sets = None, store: StorePath = Path(options.DEFAULT_STORE), device: Device = "cpu", strict: Strict = False,
-    control: Control = True, until_resolved: UntilResolved = False,
+    control: Control = True, tuned: options.Tuned = False, until_resolved: UntilResolved = False,
     out: Out = Path(options.DEFAULT_OUT),
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing: is the report under --out still true of --store?")
@@ -59,7 +59,7 @@ def report(
         return
     chosen = options.choose(
         studies or [], preset, store, seeds=seeds, data=data, evaluation=evaluation, sets=sets, device=device,
-        strict=strict, control=control, until_resolved=until_resolved,
+        strict=strict, control=control, tuned=tuned, until_resolved=until_resolved,
     )  # fmt: skip
     if not chosen.request.studies:
         raise UserError("a report needs studies, not a single run: see `run-info`")
@@ -81,7 +81,7 @@ def write(chosen: options.Chosen, out: Path, console: Console) -> None:
     page = write_report(
         chosen.request.studies, planned.cells, chosen.store, out,
         preset=preset.preset, command=f"python -m ablations run {chosen.command}",
-        data_note=f"{data_note}; {note}" if note else data_note, looks=preset.looks,
+        data_note=f"{data_note}; {note}" if note else data_note, looks=preset.looks, tuning=planned.tuning,
     )  # fmt: skip
     console.print(f"report: {page}", highlight=False, soft_wrap=True)
 

@@ -11,9 +11,10 @@ from dataclasses import replace
 
 from ablations.planner import Place, Plan, Request, plan
 from core.store import Store
-from reports.claims import Contrast, Study, findings
+from reports.claims import Contrast, Study
 from reports.control import CONTROL, control_study
 from reports.frame import Cell, build_frame
+from reports.replicates import Replicates
 from reports.verdicts import Verdict, judge
 
 Looks = Mapping[int, float]
@@ -22,7 +23,8 @@ Decide = Callable[[Sequence[Study], Sequence[Cell], Store, Looks], Sequence[Verd
 
 def decide(studies: Sequence[Study], cells: Sequence[Cell], store: Store, looks: Looks) -> Sequence[Verdict]:
     """The verdicts that a report of the same cells would print."""
-    return judge(studies, build_frame(cells, store), looks=looks)
+    plain = [cell for cell in cells if not cell.tuned]
+    return judge(studies, build_frame(plain, store), looks=looks, replicates=Replicates(store.scores))
 
 
 def next_cells(
@@ -50,9 +52,8 @@ def next_cells(
 
 def _tests(study: Study, contrast: Contrast, verdict: Verdict) -> bool:
     """Two studies may each have a claim of the same name; a finding of the record is one for all studies."""
-    if contrast.finding != verdict.finding:
-        return False
-    return verdict.finding in findings() or study.study in (verdict.study, *verdict.studies)
+    found = verdict.finding
+    return contrast.finding == found.id and (found.documented or found.source == study.study)
 
 
 def with_seeds(request: Request, counts: Mapping[Place, int]) -> Request:
@@ -97,9 +98,9 @@ def describe(studies: Sequence[Study], verdicts: Iterable[Verdict]) -> str:
     tested = {name for study in studies for name in study.tested}
     groups: dict[str, list[str]] = {"open": [], "resolved": [], "not run": []}
     for verdict in verdicts:
-        if verdict.finding not in tested:
+        label = verdict.finding.label
+        if verdict.finding.id not in tested:
             continue
-        label = next(study.finding(verdict.finding).label for study in studies if verdict.finding in study.tested)
         if verdict.open:
             groups["open"].append(label)
         elif verdict.verdict == "not run":
@@ -122,8 +123,9 @@ def as_run(request: Request, store: Store) -> tuple[Plan, str]:
     ended = {run.key: run.state for run in whole.runs if run.state != "new"}
     counts = at_look(request, looks[0])
     for place in counts:
-        keys = [cell.key for cell in whole.cells if (cell.study, cell.arm) == place]
-        counts[place] = max((look for look in looks if all(key in ended for key in keys[:look])), default=looks[0])
+        keys = [(cell.seed, cell.key) for cell in whole.cells if (cell.study, cell.arm) == place and cell.key]
+        whole_looks = [look for look in looks if keys and all(key in ended for seed, key in keys if seed < look)]
+        counts[place] = max(whole_looks, default=looks[0])
     shown = plan(with_seeds(request, counts), store)
     left_out = [state for key, state in ended.items() if key not in {cell.key for cell in shown.cells}]
     if not left_out:

@@ -40,7 +40,7 @@ from core.errors import UserError
 def run(
     studies: Studies, preset: PresetName = "quick", seeds: Seeds = None, data: Data = None, evaluation: Eval = None,
     sets: Sets = None, store: StorePath = Path(options.DEFAULT_STORE), device: Device = "cpu", strict: Strict = False,
-    control: Control = True, until_resolved: UntilResolved = False,
+    control: Control = True, tuned: options.Tuned = False, until_resolved: UntilResolved = False,
     budget: Annotated[
         str | None,
         typer.Option(
@@ -61,7 +61,7 @@ def run(
         raise UserError(f"--executor: unknown executor '{executor}' (known: local)")
     chosen = options.choose(
         studies, preset, store, seeds=seeds, data=data, evaluation=evaluation, sets=sets, device=device, strict=strict,
-        control=control, until_resolved=until_resolved,
+        control=control, tuned=tuned, until_resolved=until_resolved,
     )  # fmt: skip
     chosen.store.check_writable()
     console = Console(stderr=True)

@@ -20,17 +20,19 @@ from core.support import expected_pairs, fpr_name
 
 COSTS = (
     "seconds", "samples", "samples_per_second", "peak_memory_mb",
-    "parameters", "size_mb", "flops_g", "classes", "images",
+    "parameters", "size_mb", "flops_g", "classes", "images", "instability",
 )  # fmt: skip
+LOSSES = ("loss_start", "loss_end", "loss_plateau")
 VALIDATION = "validation tpr@1e-3"
 # TPR columns and where the frame says how many independent false positives their FPR is expected to give.
 PAIRS = {f"tpr@{fpr_name(fpr)}": f"pairs@{fpr_name(fpr)}" for fpr in FPRS}
 SHIFTED = {name: f"shifted.{name}" for name in METRICS}  # the same metrics on shifted captures
 TEACHER = {name: f"teacher.{name}" for name in METRICS}  # of the teacher's own features, on the test captures
 _PRECISION = ("precision", "precision_error", "precision_reference", "precision_took_effect")
+_PLACE = ("study", "arm", "seed", "tuned")  # of a cell, in every frame
 COLUMNS = (
-    "study", "arm", "seed", "key", "state", "reason", *METRICS, *SHIFTED.values(), VALIDATION, *COSTS,
-    "device", "hardware", "identities", *PAIRS.values(), *TEACHER.values(), *_PRECISION,
+    *_PLACE, "key", "state", "reason", *METRICS, *SHIFTED.values(), VALIDATION, *COSTS, *LOSSES,
+    "device", "hardware", "identities", *PAIRS.values(), *TEACHER.values(), *_PRECISION, "config",
 )  # fmt: skip
 STATES = ("done", "failed", "missing", "unavailable", "unreadable")
 
@@ -42,6 +44,7 @@ class Cell:
     Args:
         key: of the run that fills the cell; None where the arm is unavailable.
         reason: why it is unavailable.
+        tuned: whether the run has the values that tuning chose for the arm, in place of the preset's.
     """
 
     study: str
@@ -49,6 +52,7 @@ class Cell:
     seed: int
     key: str | None
     reason: str = ""
+    tuned: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,20 +107,27 @@ def build_frame(cells: Sequence[Cell], store: Store) -> pd.DataFrame:
     Metrics are of the test identities, as rates; costs are in seconds, MB (10^6 bytes) and GFLOPs. Numbers of
     cells without a done run are nan. `pairs@F` is the number of identity pairs expected beyond the
     threshold of FPR F; `shifted.M` is metric M on shifted captures, nan where the run was not judged on them.
+    `instability` is the standard deviation of the steps of validation TPR@1e-3 between the points of the second half of
+    training. `loss_plateau` is `core.loss.margin.plateau_loss`; `config` the dotted fields of the run, as a mapping.
 
     Raises:
-        ValueError: two cells for one study, arm and seed: pairs over seeds would be ambiguous.
+        ValueError: two cells for one study, arm, seed and tuning: pairs over seeds would be ambiguous.
     """
-    for place, count in Counter((cell.study, cell.arm, cell.seed) for cell in cells).items():
+    for place, count in Counter((cell.study, cell.arm, cell.seed, cell.tuned) for cell in cells).items():
         if count > 1:
-            raise ValueError(f"{count} cells for study, arm, seed {place}: give one")
+            raise ValueError(f"{count} cells for study, arm, seed, tuned {place}: give one")
     reads = read_runs(cells, store)
     rows = []
     for cell in cells:
         read = Read("unavailable", cell.reason) if cell.key is None else reads[cell.key]
-        head = {"study": cell.study, "arm": cell.arm, "seed": cell.seed, "key": cell.key}
-        rows.append({**head, "state": read.state, "reason": read.reason, **_numbers(read.result or {})})
+        rows.append(
+            {**_place(cell), "key": cell.key, "state": read.state, "reason": read.reason, **_numbers(read.result or {})}
+        )
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _place(cell: Cell) -> dict[str, Any]:
+    return {name: getattr(cell, name) for name in _PLACE}
 
 
 def _numbers(result: Mapping[str, Any]) -> dict[str, Any]:
@@ -124,6 +135,7 @@ def _numbers(result: Mapping[str, Any]) -> dict[str, Any]:
     row |= {column: number_at(result, column) for column in SHIFTED.values()}
     row[VALIDATION] = number_at(result, "validation.tpr@1e-3")
     row |= {name: number_at(result, f"cost.{name}") for name in COSTS}
+    row |= _training(result)
     environment = _section(result, "environment")
     row["device"] = environment.get("device")
     row["hardware"] = environment.get("hardware") or environment.get("cpu")
@@ -138,13 +150,45 @@ def _numbers(result: Mapping[str, Any]) -> dict[str, Any]:
     return row
 
 
+def _training(result: Mapping[str, Any]) -> dict[str, Any]:
+    """How training went: first and last loss, the plateau that it has to leave, instability, configuration."""
+    curve = result.get("curve")
+    points = curve if isinstance(curve, list) else []
+    losses = [number_at(point, "loss") for point in points]
+    steps = np.diff([number_at(point, "tpr@1e-3") for point in points[len(points) // 2 :]])
+    config = {
+        f"{section}.{name}": value
+        for section, fields in _section(result, "config").items()
+        if isinstance(fields, Mapping) and section != "runtime"
+        for name, value in fields.items()
+    }
+    return {
+        "loss_start": losses[0] if losses else math.nan,
+        "loss_end": losses[-1] if losses else math.nan,
+        "loss_plateau": _plateau(config),
+        "instability": float(np.std(steps, ddof=1)) if len(steps) > 1 else math.nan,
+        "config": config,
+    }
+
+
+def _plateau(config: Mapping[str, Any]) -> float:
+    from core.loss.margin import plateau_loss  # torch takes seconds to import, and a report without runs needs none
+
+    try:
+        classes = config["data.images"] * config["data.expansion"]
+        sampled = max(1, int(classes * config["loss.sample_rate"]))
+        return plateau_loss(config["loss.kind"], config["loss.scale"], config["loss.margin"], sampled)
+    except (KeyError, TypeError, ValueError):
+        return math.nan
+
+
 def _section(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     section = values.get(name)
     return section if isinstance(section, Mapping) else {}
 
 
 def curves(cells: Sequence[Cell], store: Store) -> pd.DataFrame:
-    """Learning curves of the done runs: study, arm, seed, samples, loss and the metrics on validation identities."""
+    """Learning curves of the done runs: place, samples, loss and the metrics on validation identities."""
     reads = read_runs(cells, store)
     names = ("samples", "loss", *METRICS)
     rows = []
@@ -152,13 +196,13 @@ def curves(cells: Sequence[Cell], store: Store) -> pd.DataFrame:
         result = reads[cell.key].result if cell.key is not None else None
         points = result.get("curve") if result is not None else None
         for point in points if isinstance(points, list) else []:
-            head = {"study": cell.study, "arm": cell.arm, "seed": cell.seed}
-            rows.append({**head, **{name: number_at(point, name) for name in names}})
-    return pd.DataFrame(rows, columns=["study", "arm", "seed", *names])
+            numbers = {name: number_at(point, name) for name in names}
+            rows.append({**_place(cell), **numbers})
+    return pd.DataFrame(rows, columns=[*_PLACE, *names])
 
 
 def rocs(cells: Sequence[Cell], store: Store) -> pd.DataFrame:
-    """ROC points of the done runs: study, arm, seed, fpr, tpr, in the order of the FPR.
+    """ROC points of the done runs: place, fpr, tpr, in the order of the FPR.
 
     `frame.attrs["unreadable"]` maps the keys of done runs whose scores cannot be used to the reason.
     """
@@ -174,9 +218,8 @@ def rocs(cells: Sequence[Cell], store: Store) -> pd.DataFrame:
     for cell in cells:
         if cell.key in kept:
             fpr, tpr = kept[cell.key]
-            head = {"study": cell.study, "arm": cell.arm, "seed": cell.seed}
-            parts.append(pd.DataFrame({**head, "fpr": fpr, "tpr": tpr}))
-    columns = ["study", "arm", "seed", "fpr", "tpr"]
+            parts.append(pd.DataFrame({**_place(cell), "fpr": fpr, "tpr": tpr}))
+    columns = [*_PLACE, "fpr", "tpr"]
     frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
     frame.attrs["unreadable"] = unreadable
     return frame

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from reports.claims import Finding, Study, findings, record
+from reports.claims import Finding, Study, record
 from reports.frame import PAIRS, STATES, VALIDATION
 from reports.markdown import NONE, code, escape, number, table
 from reports.study_page import PUBLISHED_NOTE, contrast_label, estimate_text
@@ -88,7 +88,7 @@ def _version_line(results: Mapping[str, Mapping[str, Any]]) -> str:
 def _findings(verdicts: Sequence[Verdict]) -> str:
     rows = []
     for verdict in verdicts:
-        finding = findings()[verdict.finding]
+        finding = verdict.finding
         links = ", ".join(f"[{escape(study)}]({study}.md)" for study in verdict.studies) or NONE
         ours = "<br>".join(f"{contrast_label(one)}: {estimate_text(one)}" for one in verdict.estimates) or NONE
         said = [f"**{verdict.verdict}**", escape(verdict.reason)]

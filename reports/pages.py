@@ -13,23 +13,41 @@ from core.errors import UserError
 from core.store import Store, write_atomic
 from reports import head_cost, plots
 from reports.claims import Study
+from reports.estimates import study_estimates
 from reports.frame import Cell, build_frame, curves, number_at, results, rocs
 from reports.index_page import index_page
+from reports.metrics import metric_name, primary_metric
 from reports.provenance import record_of, stamps, write_record
+from reports.replicates import Replicates
 from reports.study_page import Figure, study_page
-from reports.tables import metric_name, write_csv
-from reports.verdicts import judge, primary_metric, study_estimates
+from reports.tables import write_csv
+from reports.verdicts import judge
 
 
 @dataclass(frozen=True)
 class Material:
-    """What the pages are made of, read from the store once."""
+    """What the pages are made of, read from the store once.
+
+    `frame`, `curves` and `rocs` are of the runs with the preset's values, `tuned` has the rows of those with tuned
+    ones; `results` are of all. `tuning` holds how the values were found: study -> arm -> record.
+    """
 
     frame: pd.DataFrame
     curves: pd.DataFrame
     rocs: pd.DataFrame
     results: dict[str, dict[str, Any]]
-    looks: Mapping[int, float] = field(default_factory=dict)
+    tuned: pd.DataFrame
+    replicates: Replicates
+    tuning: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, cells: Sequence[Cell], store: Store, tuning: Mapping[str, Mapping[str, Any]]) -> Material:
+        """Tuned and untuned rows are parted here, so that no page mixes them."""
+        plain, tuned = ([cell for cell in cells if cell.tuned is wanted] for wanted in (False, True))
+        return cls(
+            build_frame(plain, store), curves(plain, store), rocs(plain, store), results(cells, store),
+            build_frame(tuned, store), Replicates(store.scores), tuning,
+        )  # fmt: skip
 
 
 def write_report(
@@ -42,6 +60,7 @@ def write_report(
     command: str,
     data_note: str,
     looks: Mapping[int, float] | None = None,
+    tuning: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Path:
     """Write the report of `cells` under `out` and return the path of its index.
 
@@ -51,8 +70,8 @@ def write_report(
     Args:
         preset, command, data_note: the scale, the command that repeats the report and one line on the data,
             printed as they are.
-        looks: numbers of seeds at which a verdict may be reached, each with its share of alpha; with none, nothing
-            is decided.
+        looks: numbers of seeds at which a verdict may be reached, each with its share of alpha.
+        tuning: study -> arm -> the search that tuned cells have their values from, as `tune` wrote it.
 
     Raises:
         UserError: `out` cannot be made.
@@ -65,18 +84,16 @@ def write_report(
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(f"the report cannot be written to '{out}' ({reason}): choose another folder") from None
-    material = Material(
-        build_frame(cells, store), curves(cells, store), rocs(cells, store), results(cells, store), dict(looks or {})
-    )
+    material = Material.read(cells, store, tuning or {})
     before = stamps(out)
-    record = record_of(studies, cells, store, preset=preset, command=command, looks=material.looks)
+    record = record_of(studies, cells, store, preset=preset, command=command, looks=looks or {})
     for study in studies:
         _write_study(study, material, out, store)
     run = {"preset": preset, "command": command, "data_note": data_note, "store_digest": record.store_digest}
     text = index_page(
         studies,
         material.frame,
-        judge(studies, material.frame, looks=material.looks),
+        judge(studies, material.frame, looks=looks, replicates=material.replicates),
         material.results,
         material.rocs.attrs["unreadable"],
         run,
@@ -96,7 +113,7 @@ def _write_study(study: Study, material: Material, out: Path, store: Store) -> N
             write_atomic(out / path, draw())
             figures.append(Figure(path, text))
     extra = _head_cost(study, store, out) if study.head_cost else ""
-    page = study_page(study, rows, study_estimates(study, rows), material.results, figures, extra)
+    page = study_page(study, rows, study_estimates(study, rows, material.replicates), material.results, figures, extra)
     write_atomic(out / f"{study.study}.md", page.encode())
 
 

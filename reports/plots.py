@@ -13,7 +13,8 @@ import pandas as pd
 
 from reports.claims import Study
 from reports.figures_style import DPI, INK, MUTED, WIDTH, Look, looks, style
-from reports.tables import done_of, metric_name, rows_of, seed_count
+from reports.metrics import metric_name
+from reports.tables import done_of, rows_of, seed_count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

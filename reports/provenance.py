@@ -32,6 +32,7 @@ class CellRecord(BaseModel):
     seed: int
     key: str | None
     state: str
+    tuned: bool = False
     result: str | None = None
     scores: str | None = None
     code: str | None = None
@@ -39,7 +40,7 @@ class CellRecord(BaseModel):
 
     @property
     def name(self) -> str:
-        return f"{self.study}/{self.arm} seed {self.seed} ({self.key})"
+        return f"{self.study}/{self.arm}{' tuned' if self.tuned else ''} seed {self.seed} ({self.key})"
 
 
 class Record(BaseModel):
@@ -85,7 +86,7 @@ def record_of(
         studies={study.study: study.digest for study in declared},
         cells=tuple(
             CellRecord(
-                study=cell.study, arm=cell.arm, seed=cell.seed, key=cell.key,
+                study=cell.study, arm=cell.arm, seed=cell.seed, key=cell.key, tuned=cell.tuned,
                 **({"state": "unavailable"} if cell.key is None else runs[cell.key]),
             )
             for cell in cells

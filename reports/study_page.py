@@ -9,10 +9,11 @@ from typing import Any
 import pandas as pd
 
 from reports.claims import Study
+from reports.estimates import Estimate
 from reports.frame import STATES, number_at
 from reports.markdown import NONE, brief, code, escape, interval, number, table
-from reports.tables import arm_table, cost_table, difference_table, metric_name
-from reports.verdicts import Estimate, primary_metric
+from reports.metrics import metric_name, primary_metric
+from reports.tables import arm_table, cost_table, difference_table
 
 PUBLISHED_NOTE = (
     "Published values are from one run each, on a private test set of 7 identities, with the checkpoint selected on "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,9 @@ from core.store import write_atomic
 from reports.claims import Arm, Scaled, Study
 from reports.frame import SHIFTED, STATES
 from reports.markdown import NONE, code, escape, interval, number, spread, table
+from reports.metrics import metric_name, primary_metric
 from reports.stats import paired_interval
-from reports.verdicts import primary_metric
 
-METRIC_NAMES = {
-    "tpr@1e-4": "TPR@1e-4", "tpr@1e-3": "TPR@1e-3", "tpr@1e-2": "TPR@1e-2", "auroc": "AUROC", "top1": "top-1",
-}  # fmt: skip
 _DIGITS = {"auroc": 4}
 _COSTS = {  # column: (heading, decimals)
     "parameters": ("parameters", 0),
@@ -53,13 +50,6 @@ def seed_count(rows: pd.DataFrame) -> str:
     counts = rows["state"].value_counts()
     others = [f"{counts[state]} {state}" for state in STATES if state != "done" and state in counts]
     return f"{counts.get('done', 0)}" + (f" ({', '.join(others)})" if others else "")
-
-
-def metric_name(metric: str) -> str:
-    """A column of the frame as tables and figures show it."""
-    plain = metric.removeprefix("shifted.")
-    name = METRIC_NAMES.get(plain, plain.replace("_", " "))
-    return name if plain == metric else f"{name}, shifted captures"
 
 
 def published_cell(arm: Arm) -> str:
@@ -112,22 +102,32 @@ def cost_table(study: Study, frame: pd.DataFrame) -> str:
     return table(["arm", *(heading for heading, _ in _COSTS.values())], rows, right=range(1, 1 + len(_COSTS)))
 
 
-def difference_table(study: Study, frame: pd.DataFrame, results: Mapping[str, Mapping[str, Any]]) -> str:
+def difference_table(
+    study: Study,
+    frame: pd.DataFrame,
+    results: Mapping[str, Mapping[str, Any]],
+    tuned: Mapping[str, Mapping[str, Any]] | None = None,
+) -> str:
     """What every arm changes, what that brings with it, and any other difference in configuration.
 
     Args:
         results: of the done runs by key, from `reports.frame.results`.
+        tuned: arm -> field -> value, for a frame of tuned rows: these fields count as declared.
     """
+    tuned = tuned or {}
     base = done_of(frame, study, study.baseline)
     base_config = _config(base, results)
     rows = []
     for arm, declared in study.arms.items():
         done = done_of(frame, study, arm)
         config = _config(done, results)
-        changed = ", ".join(_change(field, value, config) for field, value in declared.set.items()) or NONE
+        changes = {**declared.set, **tuned.get(arm, {})}
+        changed = ", ".join(_change(field, value, config) for field, value in changes.items()) or NONE
         induced = _induced(done, base) if arm != study.baseline else NONE
         about = escape(declared.about) or NONE
-        rows.append([arm_name(study, arm), about, changed, induced, _undeclared(config, base_config, declared, study)])
+        expected = {*changes, *study.arms[study.baseline].set, *tuned.get(study.baseline, {})}
+        others = _undeclared(config, base_config, expected)
+        rows.append([arm_name(study, arm), about, changed, induced, others])
     return table(["arm", "about", "changed fields", "brought with it", "other differences"], rows)
 
 
@@ -163,14 +163,13 @@ def _induced(done: pd.DataFrame, base: pd.DataFrame) -> str:
     return ", ".join(shown) or NONE
 
 
-def _undeclared(config: Mapping[str, Any], base: Mapping[str, Any], arm: Arm, study: Study) -> str:
+def _undeclared(config: Mapping[str, Any], base: Mapping[str, Any], declared: Collection[str]) -> str:
     if not config or not base:
         return NONE
-    declared = {*arm.set, *study.arms[study.baseline].set}
     names = [name for name in {**base, **config} if name not in declared and base.get(name) != config.get(name)]
     return ", ".join(code(f"{name}: {base.get(name)} → {config.get(name)}") for name in names) or NONE
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
     """The tidy rows, one a cell, as CSV in UTF-8; raises `core.errors.RunFailure` when it cannot be written."""
-    write_atomic(path, frame.to_csv(index=False).encode())
+    write_atomic(path, frame.drop(columns="config", errors="ignore").to_csv(index=False).encode())

@@ -1,204 +1,131 @@
-"""Findings + runs -> estimates, and what can be said of each finding.
-
-This version estimates and does not decide: a finding is `not run` or `inconclusive`, never more.
-"""
+"""Studies + runs -> one verdict for every finding, by the rule of `reports.decision`."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
-import numpy as np
 import pandas as pd
 
-from core.config import METRICS
-from core.support import ENOUGH_PAIRS
-from reports.claims import Contrast, Study, findings
-from reports.frame import COSTS, PAIRS, SHIFTED, TEACHER
-from reports.markdown import brief
-from reports.stats import Interval, paired_interval
+from reports.claims import Finding, Study, findings
+from reports.decision import ALPHA, Decision, Difference, decide_over_looks
+from reports.estimates import Estimate, study_estimates
+from reports.replicates import Replicates
+from reports.sentences import sentence
 
-Outcome = Literal["not run", "inconclusive"]
-UNDECIDED = "This version prints the estimate and its interval; the rule that would decide is not built yet."
-DISTINCT_ARITHMETIC = 10.0  # times the relative error of the other arm: TF32 and bf16 are off by hundreds of times
-_NO_OP = "Nothing was compared:"
-_SHIFTED_PREFIX = "shifted."
-_LESS_IS_BETTER = ("seconds", "peak_memory_mb", "parameters", "size_mb", "flops_g")
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A contrast as it was read: `metric` is a column of the frame, `seeds` those that both arms have.
-
-    For `cost_ratio` the interval holds ratios (its `se` is of the logarithm); for all other kinds differences.
-    Both are oriented so that the claim lies above 1, or above 0.
-    """
-
-    study: str
-    contrast: Contrast
-    metric: str
-    interval: Interval | None
-    seeds: tuple[int, ...] = ()
-    missing: str = ""
-    notes: tuple[str, ...] = ()
-
-    @property
-    def is_ratio(self) -> bool:
-        return self.contrast.kind == "cost_ratio"
-
-    @property
-    def label(self) -> tuple[str, str]:
-        """The two arms in the order in which they are subtracted or divided."""
-        better, than = self.contrast.better, self.contrast.than
-        return (than, better) if self.metric in _LESS_IS_BETTER else (better, than)
+Outcome = Literal["reproduced", "contradicted", "not reproduced", "inconclusive", "not run"]
+OUTCOMES: tuple[Outcome, ...] = ("reproduced", "contradicted", "not reproduced", "inconclusive", "not run")
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is said of one finding; `study` is the first that tests it, empty where none does."""
+    """What is said of one finding.
 
-    finding: str
-    study: str
+    `reason` is one plain sentence; `look` the number of seeds that decided, None where nothing is decided; `adjusted_p`
+    is Holm's over the findings of the report, two-sided; `decider` the estimate that the verdict rests on; `open` says
+    that more seeds may still decide.
+    """
+
+    finding: Finding
     verdict: Outcome
     reason: str
     estimates: tuple[Estimate, ...] = field(default=())
-
-    @property
-    def open(self) -> bool:
-        """Whether more seeds could decide it. Placeholder: any inconclusive finding counts, whatever its reason."""
-        return self.verdict == "inconclusive"
-
-    @property
-    def contrasts(self) -> list[tuple[Contrast, Interval | None]]:
-        return [(estimate.contrast, estimate.interval) for estimate in self.estimates]
+    look: int | None = None
+    adjusted_p: float | None = None
+    decider: Estimate | None = None
+    open: bool = False
 
     @property
     def studies(self) -> tuple[str, ...]:
+        """The studies that test it, in order."""
         return tuple(dict.fromkeys(estimate.study for estimate in self.estimates))
 
 
-def judge(studies: Sequence[Study], frame: pd.DataFrame, *, looks: Mapping[int, float] | None = None) -> list[Verdict]:
-    """One verdict for every finding of the record, in its order; `frame` is of `reports.frame.build_frame`.
+def judge(
+    studies: Sequence[Study],
+    frame: pd.DataFrame,
+    *,
+    looks: Mapping[int, float] | None = None,
+    replicates: Replicates | None = None,
+    alpha: float = ALPHA,
+) -> list[Verdict]:
+    """One verdict for every finding of the record, in its order, then for the studies' own claims.
 
-    `looks` are for the rule that decides, which is not built yet.
+    Args:
+        frame: of `reports.frame.build_frame`.
+        looks: numbers of seeds at which a verdict may be reached, each with its share of `alpha`; without any,
+            everything is estimated and nothing decided.
+        replicates: TPRs under resampled identities.
     """
-    estimates = [one for study in studies for one in study_estimates(study, frame)]
-    return [_verdict(name, [one for one in estimates if one.contrast.finding == name]) for name in findings()]
+    looks = looks or {}
+    read = [one for study in studies for one in study_estimates(study, frame, replicates, looks)]
+    named = dict.fromkeys(name for study in studies for name in study.tested)
+    own = {name: study.finding(name) for study in studies for name in study.claims}
+    shown = {**findings(), **own}
+    by_finding = {name: tuple(one for one in read if one.contrast.finding == name) for name in shown}
+    tested = [name for name in shown if name in named]
+    decided = decide_over_looks(_readings([by_finding[name] for name in tested], looks), looks, alpha)
+    decisions = dict(zip(tested, decided, strict=True)) if decided else {}
+    nothing: tuple[Decision, int | None] = (Decision("inconclusive", 1.0), None)
+    strictest = alpha * looks[max(looks)] / (2 * max(1, len(tested))) if looks else alpha
+    return [_verdict(shown[name], by_finding[name], *decisions.get(name, nothing), looks, strictest) for name in shown]
 
 
-def _verdict(finding: str, estimates: list[Estimate]) -> Verdict:
-    if not estimates:
-        return Verdict(finding, "", "not run", "No study in this report tests it.")
-    study, shown = estimates[0].study, tuple(estimates)
-    if missing := next((one.missing for one in estimates if one.missing), ""):
-        return Verdict(finding, study, "not run", missing, shown)
-    if no_op := next((note for one in estimates for note in one.notes if note.startswith(_NO_OP)), ""):
-        return Verdict(finding, study, "inconclusive", no_op, shown)
-    return Verdict(finding, study, "inconclusive", UNDECIDED, shown)
+def deciding(estimates: Sequence[Estimate]) -> tuple[Estimate, ...]:
+    """The estimates that a verdict rests on: those declared to decide, less pairs whose arms cannot be had here.
+
+    What can be had is no result, so leaving out a pair for lack of weights does not choose among results; at least one
+    pair must be left.
+    """
+    declared = tuple(one for one in estimates if one.contrast.decides)
+    here = tuple(one for one in declared if not one.unavailable)
+    return here or declared
 
 
-def study_estimates(study: Study, frame: pd.DataFrame) -> list[Estimate]:
-    """The contrasts of one study, each with its estimate or with the reason why there is none."""
-    rows = frame[frame["study"] == study.study]
-    return [_estimate(study.study, contrast, rows) for contrast in study.contrasts]
+def _readings(findings_: Sequence[Sequence[Estimate]], looks: Mapping[int, float]) -> dict[int, list[list[Difference]]]:
+    """By look, the tests of every finding; none for a finding that cannot be judged or has not that many seeds."""
+    readings: dict[int, list[list[Difference]]] = {}
+    for look in looks:
+        tests = [_tests_at(deciding(estimates), look) for estimates in findings_]
+        if any(tests):
+            readings[look] = tests
+    return readings
 
 
-def primary_metric(study: Study, frame: pd.DataFrame) -> tuple[str, str]:
-    """The metric that a study's arms are compared on, after the fallback, and the note on that fallback."""
-    declared = next((one.metric for one in study.contrasts if one.metric in PAIRS), "tpr@1e-4")
-    return supported_metric(declared, frame[frame["study"] == study.study])
+def _tests_at(estimates: Sequence[Estimate], look: int) -> list[Difference]:
+    if not all(one.judged and look in one.looks for one in estimates):
+        return []
+    return [test for one in estimates for test in one.looks[look]]
 
 
-def supported_metric(metric: str, rows: pd.DataFrame) -> tuple[str, str]:
-    """`metric`, or the same at the next FPR that has enough identity pairs behind it in all `rows`, and why."""
-    prefix = _SHIFTED_PREFIX if metric.startswith(_SHIFTED_PREFIX) else ""
-    plain = metric.removeprefix(prefix)
-    if plain not in PAIRS:
-        return metric, ""
-    ladder = list(PAIRS)[list(PAIRS).index(plain) :]
-    counts = {name: rows[PAIRS[name]].min() for name in ladder}
-    # Unknown counts (nan) are no reason to leave the declared metric.
-    used = next((name for name in ladder if not counts[name] < ENOUGH_PAIRS), ladder[-1])
-    few = f"This test set has {counts[plain]:.0f} pairs of identities for FPR {plain.split('@')[1]}"
-    weak = counts[used] < ENOUGH_PAIRS
-    if used == plain:
-        return metric, f"{few}: read it with care." if weak else ""
-    rest = f", and even that has only {counts[used]:.0f}" if weak else ""
-    return prefix + used, f"{few} (under {ENOUGH_PAIRS}), so FPR {used.split('@')[1]} is read instead{rest}."
-
-
-def _estimate(study: str, contrast: Contrast, rows: pd.DataFrame) -> Estimate:
-    metric = contrast.metric.removeprefix("cost.")
-    empty = Estimate(study, contrast, metric, None)
-    if metric not in (*METRICS, *SHIFTED.values(), *COSTS):
-        return replace(empty, missing=f"No run records '{contrast.metric}'.")
-    both = rows[rows["arm"].isin([contrast.better, contrast.than])]
-    done = both[both["state"] == "done"]
-    for arm in (contrast.better, contrast.than):
-        if not (done["arm"] == arm).any():
-            return replace(empty, missing=_why_absent(study, arm, rows[rows["arm"] == arm]))
-    metric, fallback = supported_metric(metric, done)
-    empty = replace(empty, metric=metric)
-    first, second = (done[done["arm"] == arm].set_index("seed")[metric].dropna() for arm in empty.label)
-    seeds = sorted(set(first.index) & set(second.index))
-    if not seeds and done[metric].isna().all():
-        return replace(empty, missing=f"No run of '{study}' records '{metric}'.")
-    if not seeds:
-        return replace(empty, missing=f"No seed of '{study}' has both '{contrast.better}' and '{contrast.than}'.")
-    if contrast.kind == "cost_ratio" and min(first.min(), second.min()) <= 0:
-        return replace(empty, missing=f"'{contrast.metric}' of '{study}' is not positive, so it has no ratio.")
-    interval = _interval(first.loc[seeds].to_numpy(), second.loc[seeds].to_numpy(), contrast.kind == "cost_ratio")
-    notes = (fallback, *_unpaired(both), _no_op(contrast, done), _weak_teacher(contrast, metric, done))
-    return replace(empty, interval=interval, seeds=tuple(seeds), notes=tuple(note for note in notes if note))
-
-
-def _interval(a: np.ndarray, b: np.ndarray, ratio: bool) -> Interval:
-    if not ratio:
-        return paired_interval(a, b)
-    logs = paired_interval(np.log(a), np.log(b))
-    return replace(logs, estimate=math.exp(logs.estimate), low=math.exp(logs.low), high=math.exp(logs.high))
-
-
-def _why_absent(study: str, arm: str, rows: pd.DataFrame) -> str:
-    if rows.empty:
-        return f"Arm '{arm}' of '{study}' was not asked for."
-    state = next((name for name in ("unavailable", "failed", "unreadable") if (rows["state"] == name).any()), "missing")
-    reason = str(rows.loc[rows["state"] == state, "reason"].iloc[0]).rstrip(".")
-    told = {"unavailable": "is unavailable", "failed": "has only failed runs", "unreadable": "has an unreadable run"}
-    return f"Arm '{arm}' of '{study}' {told.get(state, 'has no run yet')}{f': {reason}' if state in told else ''}."
-
-
-def _unpaired(both: pd.DataFrame) -> list[str]:
-    absent = both[both["state"] != "done"]
-    told = zip(absent["seed"], absent["arm"], absent["state"], strict=True)
-    return [f"Seed {seed} is left out: its run of '{arm}' is {state}." for seed, arm, state in told]
-
-
-def _no_op(contrast: Contrast, done: pd.DataFrame) -> str:
-    """Two precisions whose arithmetic is equally wrong on this hardware are one arm under two names."""
-    arms = [done[done["arm"] == arm] for arm in (contrast.better, contrast.than)]
-    if set(arms[0]["precision"].dropna()) == set(arms[1]["precision"].dropna()):
-        return ""
-    errors = [float(rows["precision_error"].median()) for rows in arms]
-    if not max(errors) < DISTINCT_ARITHMETIC * min(errors):
-        return ""
-    return (
-        f"{_NO_OP} the arithmetic of '{contrast.better}' and '{contrast.than}' does not differ on this hardware "
-        f"(relative error {brief(errors[0])} against {brief(errors[1])})."
+def _verdict(
+    finding: Finding,
+    estimates: tuple[Estimate, ...],
+    decision: Decision,
+    look: int | None,
+    looks: Mapping[int, float],
+    level: float,
+) -> Verdict:
+    deciders = deciding(estimates)
+    if not deciders:
+        return Verdict(finding, "not run", "No study in this report tests it.", estimates)
+    if missing := next((one.missing for one in deciders if one.missing), ""):
+        return Verdict(finding, "not run", missing, estimates)
+    if gated := next((one.gate for one in deciders if one.gate), ""):
+        return Verdict(finding, "inconclusive", gated, estimates)
+    decider = _owner(deciders, decision.decider, look)
+    seeds = min(len(one.seeds) for one in deciders)
+    still_open = decision.outcome == "inconclusive" and seeds < max(looks, default=0)
+    reason = sentence(decision, deciders, decider, seeds, looks, level)
+    return Verdict(
+        finding, decision.outcome, reason, estimates, look, decision.adjusted_p if look else None, decider, still_open
     )
 
 
-def _weak_teacher(contrast: Contrast, metric: str, done: pd.DataFrame) -> str:
-    """The gate of distillation: a teacher that verifies no better than the undistilled student has little to give."""
-    if metric not in TEACHER:
-        return ""
-    distilled, plain = (done[done["arm"] == arm] for arm in (contrast.better, contrast.than))
-    teacher, student = distilled[TEACHER[metric]].dropna(), plain[metric].dropna()
-    if teacher.empty or student.empty or plain[TEACHER[metric]].notna().any() or teacher.mean() > student.mean():
-        return ""
-    return (
-        f"The teacher alone is no better than '{contrast.than}' on this test set "
-        f"({teacher.mean():.3f} against {student.mean():.3f}): there is little to learn from it."
-    )
+def _owner(estimates: Sequence[Estimate], index: int | None, look: int | None) -> Estimate | None:
+    """The estimate that the deciding test belongs to."""
+    if index is None or look is None:
+        return None
+    owners = [one for one in estimates for _ in one.looks[look]]
+    return owners[index]

@@ -66,6 +66,18 @@ def margin_softmax_loss(
     return F.cross_entropy(margin_logits(cosine, target, kind, scale, margin), target)
 
 
+def plateau_loss(kind: str, scale: float, margin: float, classes: int) -> float:
+    """The loss where embeddings and centres are orthogonal, so that nothing is told apart: where a slow start lingers.
+
+    Args:
+        classes: that a batch is compared with, the sampled ones of PartialFC.
+    """
+    check_margin(kind, scale, margin)
+    zero = torch.zeros(1, 1, dtype=torch.float64)
+    shift = 0.0 if kind == "softmax" else scale * float(_shift(zero, kind, margin))
+    return math.log(math.exp(shift) + classes - 1) - shift
+
+
 def apply_margin(cosine: torch.Tensor, target: torch.Tensor, kind: str, scale: float, margin: float) -> torch.Tensor:
     """`margin_logits` of arguments already checked: a check of targets makes an accelerator wait."""
     cosine = cosine if cosine.dtype == torch.float64 else cosine.float()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from ablations import options, sequential
@@ -15,7 +16,7 @@ from ablations.planner import Plan, Request
 from ablations.registry import load_preset
 from ablations.sequential import as_run, at_look, describe, next_cells, sweep_looks, with_seeds
 from core.store import Store
-from reports.claims import Arm, Contrast, Study
+from reports.claims import Arm, Contrast, Finding, Study, findings
 from reports.verdicts import Verdict
 from tests.ablations.conftest import TINY, CommandLine
 
@@ -38,7 +39,8 @@ def study(**changes: Any) -> Study:
 
 
 def verdict(finding: str, said: str, of: str = "norm") -> Verdict:
-    return Verdict(finding, of, said, "")  # type: ignore[arg-type]
+    found = findings().get(finding) or Finding(id=finding, source=of, claim="c")
+    return Verdict(found, said, "", open=said == "inconclusive")  # type: ignore[arg-type]
 
 
 def reached(count: int, *names: str) -> dict[tuple[str, str], int]:
@@ -96,7 +98,7 @@ def test_a_finding_of_the_record_goes_on_in_every_study_that_tests_it() -> None:
 
 
 def test_what_is_said_of_a_look() -> None:
-    verdicts = [verdict(NORM, "inconclusive"), verdict(LN_BN, "reproduced"), verdict("6_pretraining", "not run")]
+    verdicts = [verdict(NORM, "inconclusive"), verdict(LN_BN, "reproduced"), verdict("6_pretrain", "not run")]
     assert describe([study()], verdicts) == "open: 4; resolved: 9 (reproduced)"
     assert describe([study()], verdicts[1:]) == "open: none; resolved: 9 (reproduced)"
 
@@ -232,8 +234,8 @@ def test_the_command_line_trains_what_is_open_and_reports_it(
     table = Path("report/tables/mine.csv").read_text()
     assert cli("report", *words, "--out", "again") == 0
     assert Path("again/tables/mine.csv").read_text() == table
-    rows = [line.split(",")[:5] for line in table.splitlines()[1:]]
-    assert [(arm, seed, state) for _, arm, seed, _, state in rows] == [
+    rows = pd.read_csv("report/tables/mine.csv")
+    assert list(zip(rows["arm"], rows["seed"].astype(str), rows["state"], strict=True)) == [
         ("flat", "0", "done"), ("flat", "1", "done"), ("gap", "0", "done"), ("gap", "1", "done"), ("slow", "0", "done"),
     ]  # fmt: skip
     assert len(Store("runs").run_keys()) == 5 + 2  # and the control's

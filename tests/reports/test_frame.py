@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,16 @@ def test_two_cells_for_one_place_are_refused(world: Any) -> None:
     cell = world.cells[0]
     with pytest.raises(ValueError, match="2 cells"):
         build_frame([cell, cell], world.store)
+
+
+def test_a_tuned_cell_stands_beside_the_other(world: Any) -> None:
+    cell = world.cell("norm", "ln", 0)
+    cells = [cell, replace(cell, key=world.cell("norm", "bn", 0).key, tuned=True)]
+    for frame in (build_frame(cells, world.store), curves(cells, world.store), rocs(cells, world.store)):
+        assert list(frame.columns[:4]) == ["study", "arm", "seed", "tuned"]
+        assert sorted(set(frame["tuned"])) == [False, True]
+    with pytest.raises(ValueError, match="2 cells"):
+        build_frame([*cells, cells[1]], world.store)
 
 
 def test_no_cells_and_no_store(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from core.errors import UserError
 from core.store import Store
 from reports.claims import findings
 from reports.frame import Cell
-from reports.pages import write_report
+from reports.pages import Material, write_report
 
 RUN = {"preset": "quick", "command": "python -m ablations run norm", "data_note": "384 procedural documents"}
 
@@ -154,3 +155,18 @@ def test_steps_without_negatives_are_told(world: Any, tmp_path: Path) -> None:
     path.write_text(json.dumps(result))
     write_report(world.studies, world.cells, world.store, tmp_path / "out", **RUN)
     assert "so that none were drawn: `bn` (17)." in page.read_text()
+
+
+def test_tuned_runs_are_parted_from_the_others_before_any_page(tmp_path: Path, pristine: Any) -> None:
+    tuned = [replace(cell, tuned=True) for cell in pristine.cells]
+    material = Material.read([*pristine.cells, *tuned], pristine.store, {"norm": {"ln": {"values": {}}}})
+    for frame in (material.frame, material.curves, material.rocs):
+        assert set(frame["tuned"]) == {False}
+    assert set(material.tuned["tuned"]) == {True}
+    assert len(material.tuned) == len(material.frame) == len(pristine.cells)
+    assert material.tuning["norm"]["ln"] == {"values": {}}
+    for name, cells in (("plain", pristine.cells), ("both", [*pristine.cells, *tuned])):
+        write_report(pristine.studies, cells, pristine.store, tmp_path / name, **RUN, tuning={})
+    pages = [sorted((tmp_path / name).rglob("*.md")) + sorted((tmp_path / name).rglob("*.csv")) for name in
+             ("plain", "both")]  # fmt: skip
+    assert [path.read_text() for path in pages[0]] == [path.read_text() for path in pages[1]]

@@ -5,8 +5,20 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
-from reports.stats import Interval, mean_interval, paired_interval
+from reports.stats import (
+    Interval,
+    critical,
+    effect_size,
+    holm,
+    mean_interval,
+    one_sided_p,
+    page_p,
+    paired_interval,
+    share_above,
+    sign_flip_p,
+)  # fmt: skip
 
 REPLICATIONS = 4000
 
@@ -24,12 +36,9 @@ def test_covers_the_true_difference_over_seeds(n: int) -> None:
     assert 0.94 < coverage([paired_interval(x, y) for x, y in zip(a, b, strict=True)], 0.05) < 0.96
 
 
-@pytest.mark.parametrize(
-    ("n", "identity_sd", "least"),
-    # The known weakness: at n = 3 with identities that add little, the estimated df is too high (see the docstring).
-    [(3, 0.02, 0.94), (5, 0.02, 0.94), (10, 0.02, 0.94), (3, 0.005, 0.915), (5, 0.005, 0.93), (10, 0.005, 0.94)],
-)
-def test_covers_when_identities_vary_too(n: int, identity_sd: float, least: float) -> None:
+@pytest.mark.parametrize("n", [2, 3, 5, 10])
+@pytest.mark.parametrize("identity_sd", [0.002, 0.005, 0.01, 0.02])
+def test_covers_when_identities_vary_too(n: int, identity_sd: float) -> None:
     """The identities move all seeds of a replication together; their SE is itself estimated with some df."""
     rng = np.random.default_rng(100 + n)
     df, seed_sd = 40, 0.02
@@ -39,8 +48,8 @@ def test_covers_when_identities_vary_too(n: int, identity_sd: float, least: floa
     found = [
         paired_interval(x, np.zeros(n), identity_se=se, identity_df=df) for x, se in zip(a, estimated, strict=True)
     ]
-    assert least < coverage(found, 0.0) < 0.97
-    if identity_sd == seed_sd:  # an interval over seeds alone misses this variance, and the simulation shows it
+    assert (0.92 if n == 2 else 0.94) < coverage(found, 0.0) < (1 if n == 2 else 0.99)
+    if identity_sd == seed_sd and n > 2:  # an interval over seeds alone misses this variance
         assert coverage([paired_interval(x, np.zeros(n)) for x in a], 0.0) < 0.9
 
 
@@ -53,7 +62,8 @@ def test_equals_scipys_paired_test(n: int, confidence: float) -> None:
     ours = paired_interval(a, b, confidence)
     assert (ours.low, ours.high) == pytest.approx((peer.low, peer.high), rel=1e-12)
     assert ours.estimate == pytest.approx(float(np.mean(a) - np.mean(b)))
-    assert (ours.n, ours.df) == (n, n - 1)
+    assert ours.n == n
+    assert ours.df == pytest.approx(n - 1)
 
 
 def test_mean_interval_equals_scipys_one_sample_test() -> None:
@@ -111,3 +121,85 @@ def test_refuses_what_is_not_pairs(a: list, b: list, told: str) -> None:
 def test_refuses_settings_out_of_range(wrong: dict) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         paired_interval([1.0, 2.0], [1.0, 1.0], **wrong)
+
+
+@pytest.mark.parametrize("null", [0.0, -0.3, 0.7])
+def test_p_values_are_scipys_where_seeds_alone_vary(null: float) -> None:
+    values = np.random.default_rng(2).normal(0.4, 1, 6)
+    one = mean_interval(values)
+    for alternative, ours in (("greater", one.p_above(null)), ("less", one.p_below(null))):
+        assert ours == pytest.approx(float(stats.ttest_1samp(values, null, alternative=alternative).pvalue), rel=1e-9)
+
+
+@pytest.mark.parametrize("identity_se", [0.0, 0.01, 0.3])
+def test_a_p_value_is_the_level_whose_bound_touches_the_null(identity_se: float) -> None:
+    one = mean_interval([0.4, 0.9, 0.2, 0.6], identity_se=identity_se, identity_df=30 if identity_se else None)
+    p = one.p_below(1.3)
+    assert one.upper(p) == pytest.approx(1.3)
+    assert one.p_above(one.estimate) == pytest.approx(0.5)
+    assert one.p_above(0.1) + one.p_below(0.1) == pytest.approx(1)
+
+
+def test_type_one_error_of_the_p_value_at_levels_that_holm_asks_for() -> None:
+    """No effect, both variances at work: p below 0.05 / 26 no more often than that."""
+    rng, count, n = np.random.default_rng(3), 40_000, 5
+    values = rng.normal(0, 0.02, (count, n)) + rng.normal(0, 0.006, (count, 1))
+    seed_se = values.std(axis=1, ddof=1) / np.sqrt(n)
+    p = np.array(
+        [one_sided_p(x, se, 0.006, n - 1.0, 999.0) for x, se in zip(values.mean(axis=1), seed_se, strict=True)]
+    )
+    for level in (0.025, 0.05 / 26):
+        assert 0.4 * level < np.mean(p <= level) < 1.25 * level
+
+
+def test_a_result_without_variation_is_certain_and_one_seed_is_not() -> None:
+    same = mean_interval([0.5, 0.5, 0.5])
+    assert (same.p_above(), same.p_below(), same.p_above(0.5)) == (0, 1, 1)
+    alone = mean_interval([0.5], identity_se=0.01)
+    assert (alone.p_above(), alone.p_below()) == (1, 1)
+    assert math.isnan(alone.upper(0.05))
+
+
+def test_critical_values_lie_between_those_of_their_parts() -> None:
+    seeds, identities = stats.t.isf(0.025, 4), stats.t.isf(0.025, 999)
+    assert critical(0.025, 1.0, 0.0, 4, 999) == pytest.approx(seeds)
+    assert critical(0.025, 0.0, 1.0, 4, 999) == pytest.approx(identities)
+    assert critical(0.025, 1.0, 1.0, 4, 999) == pytest.approx((seeds + identities) / 2)
+
+
+def test_holm_is_statsmodels() -> None:
+    rng = np.random.default_rng(4)
+    for size in (1, 2, 13):
+        p = rng.uniform(0, 0.2, size)
+        p[0] = p[-1]  # ties
+        assert holm(p) == pytest.approx(multipletests(p, method="holm")[1])
+    many = rng.uniform(size=(5, 7))
+    assert np.allclose(holm(many), [holm(row) for row in many])
+
+
+def test_sign_flips_are_counted_by_hand() -> None:
+    assert sign_flip_p([0.1, 0.2, 0.3]) == pytest.approx(1 / 8)
+    assert sign_flip_p([-0.1, 0.2, 0.3]) == pytest.approx(2 / 8)
+    assert sign_flip_p([0.1]) == 1
+    differences = np.random.default_rng(5).normal(0.3, 1, 8)
+    signs = np.array(np.meshgrid(*[[-1, 1]] * 8)).reshape(8, -1)
+    means = (signs * differences[:, None]).mean(axis=0)
+    assert sign_flip_p(differences) == pytest.approx(float(np.mean(means >= differences.mean() - 1e-12)))
+
+
+def test_page_finds_an_order_and_its_opposite() -> None:
+    rising = [[0.1, 0.2, 0.3], [0.2, 0.25, 0.5], [0.0, 0.4, 0.6]]
+    up, down = page_p(rising)
+    assert up < 0.01
+    assert down > 0.9
+    assert page_p(np.asarray(rising)[:, ::-1]) == (down, up)
+    with pytest.raises(ValueError, match="levels >= 3"):
+        page_p([[0.1, 0.2], [0.1, 0.2]])
+
+
+def test_effect_size_and_share_above() -> None:
+    assert effect_size([1.0, 2.0, 3.0]) == pytest.approx(2.0)
+    assert effect_size([0.5, 0.5]) == math.inf
+    assert effect_size([0.0, 0.0]) == 0
+    assert math.isnan(effect_size([0.5]))
+    assert share_above([0.1, -0.1, 0.0, 0.2]) == pytest.approx(0.625)

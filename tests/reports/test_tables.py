@@ -67,10 +67,10 @@ def test_numbers() -> None:
     assert number(math.nan) == spread([math.nan]) == spread([]) == "–"
     assert spread([0.5]) == "0.500"
     assert spread([0.4, 0.6, math.nan]) == "0.500 ± 0.141"  # SD with ddof 1; ddof 0 gives 0.100
-    assert interval(Interval(0.031, 0.01, 0.052, 0.01, 2, 3)) == "+0.031 [+0.010, +0.052]"
-    assert interval(Interval(0.1, math.nan, math.nan, math.nan, 0, 1)) == "+0.100 (one seed, no interval)"
-    assert interval(Interval(0.0, 0, 0, 0, 2, 3)) == "+0.000 (the same in all 3 seeds)"
-    assert interval(Interval(2.0, 1.5, 2.5, 0.1, 2, 3), ratio=True) == "×2.00 [×1.50, ×2.50]"
+    assert interval(Interval(0.031, 0.01, 0.052, 0.01, 0, 2, math.inf, 3)) == "+0.031 [+0.010, +0.052]"
+    assert interval(Interval(0.1, math.nan, math.nan, math.nan, 0, 0, math.inf, 1)) == "+0.100 (one seed, no interval)"
+    assert interval(Interval(0.0, 0, 0, 0, 0, 2, math.inf, 3)) == "+0.000 (the same in all 3 seeds)"
+    assert interval(Interval(2.0, 1.5, 2.5, 0.1, 0, 2, math.inf, 3), ratio=True) == "×2.00 [×1.50, ×2.50]"
 
 
 def test_arm_table_shows_every_arm_with_its_seeds_and_published_values(world: Any) -> None:
@@ -115,6 +115,21 @@ def test_what_differs_names_changes_what_they_bring_and_what_was_not_declared(wo
     assert rows["ln_bn"][3:] == ["parameters 1,386,032 → 1,386,544", "–"]
     ladder = {row[0]: row for row in Page(difference_table(world.studies[1], frame, found)).rows[1:]}
     assert "classes" in ladder["x1"][3]
+
+
+def test_tuned_fields_count_as_declared(world: Any) -> None:
+    key = world.cell("norm", "bn", 0).key
+    changed = world.store.result(key)
+    changed["config"]["optim"]["lr"] = 0.5
+    world.store.path(key, "result.json").write_text(json.dumps(changed))
+    frame, found = build_frame(world.cells, world.store), results(world.cells, world.store)
+    own = {"bn": {"optim.lr": 0.5}}
+    rows = {row[0]: row for row in Page(difference_table(world.studies[0], frame, found, own)).rows[1:]}
+    assert rows["bn"][2] == "model.norm=bn, optim.lr=0.5"
+    assert rows["bn"][4] == "–"
+    of_baseline = {"ln": {"optim.lr": 0.1}}
+    rows = {row[0]: row for row in Page(difference_table(world.studies[0], frame, found, of_baseline)).rows[1:]}
+    assert rows["bn"][4] == "–"
 
 
 def test_a_scaled_value_is_shown_as_run_or_as_declared(world: Any) -> None:

@@ -1,0 +1,200 @@
+"""`tune`: an equal number of trials for every arm, judged on validation identities alone."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ablations import options, tuning, tuning_store
+from ablations.estimate import estimate
+from ablations.executors.layout import Layout, measured, worth_measuring
+from ablations.options import AsJson, Chosen, Data, Device, Eval, Jobs, PresetName, Sets, StorePath, Strict, Studies
+from ablations.planner import Plan, Run, plan
+from ablations.sweep import clock, sweep
+from ablations.views import print_json
+from core import inputs
+from core.config import RunConfig
+from core.errors import RunFailure, UserError
+from core.store import Store
+from reports.claims import Study
+from reports.markdown import NONE
+
+_WIDTH = 200  # of a table at most: a narrow terminal may break its lines, but no number is cut
+
+
+@dataclass(frozen=True)
+class Search:
+    """The trials of one arm; `name` is that of its Optuna study."""
+
+    study: Study
+    arm: str
+    name: str
+    config: RunConfig
+    trials: tuple[tuning.Trial, ...]
+
+
+def tune(
+    studies: Studies, preset: PresetName = "quick", data: Data = None, evaluation: Eval = None, sets: Sets = None,
+    store: StorePath = Path(options.DEFAULT_STORE), device: Device = "cpu", strict: Strict = False, jobs: Jobs = None,
+    trials: Annotated[
+        int, typer.Option("--trials", min=2, max=1000, help="For every arm; more later go on from here.")
+    ] = 12,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            "--storage", metavar="PATH|URL", help="Optuna storage: a journal file, or e.g. sqlite:///tuning.db.",
+            show_default="tuning/journal.log in the store",
+        ),
+    ] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Train failed trials again.")] = False,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Search learning rates, margin, scale and distillation weight, equally for every arm.
+
+    Trial 0 has the published values, trial 1 the preset's, the others are the same points for all arms. A trial is a
+    shorter run on a seed of its own, judged on validation identities: test identities are never read. Then
+    `run --tuned` trains with the values chosen. Values given with --set are those of trial 1.
+    """
+    chosen = options.choose(
+        studies, preset, store, data=data, evaluation=evaluation, sets=sets, device=device, strict=strict
+    )
+    if not chosen.request.studies:
+        raise UserError("`tune` needs studies, not a single run")
+    chosen.store.check_writable()
+    where = storage or str(tuning_store.folder(chosen.store) / "journal.log")
+    opened = tuning_store.open_storage(where)
+    planned, searches = search_plan(chosen, trials)
+    console = Console(stderr=True)
+    _announce(console, planned, searches, trials, jobs)
+    try:
+        sweep(planned, chosen.store, console, jobs=jobs, retry_failed=retry_failed, fail_fast=False)
+    except KeyboardInterrupt:
+        again = f"{chosen.command} --trials {trials}" + (f" --storage {shlex.quote(storage)}" if storage else "")
+        text = f"\nstopped; nothing half done is kept. To go on: python -m ablations tune {again}"
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+        raise
+    searches = [_judged(search, chosen.store) for search in searches]
+    for search in searches:
+        tuning_store.tell(opened, search.name, search.config, search.trials)
+    facts = _save(chosen, planned.baseline, searches)
+    print_json({"storage": where, "studies": facts}) if as_json else _print(facts)
+    if lost := [search.name for search in searches if tuning.choose(search.trials) is None]:
+        raise RunFailure("no_choice", f"all trials failed of {', '.join(lost)}: see `status`")
+
+
+def search_plan(chosen: Chosen, count: int) -> tuple[Plan, list[Search]]:
+    """The trials of every arm that can be run here, and the plan of the distinct runs behind them."""
+    arms = plan(replace(chosen.request, seeds=(tuning.TUNING_SEED,), control=False), chosen.store)
+    full = {run.key: run for run in arms.runs}
+    studies = {study.study: study for study in chosen.request.studies}
+    digests = {name: tuning_store.search_digest(study, arms.baseline) for name, study in studies.items()}
+    searches, runs = [], dict[str, Run]()
+    for cell in arms.cells:
+        if cell.key is None:
+            continue
+        arm, study = full[cell.key], studies[cell.study]
+        trials = []
+        for trial in tuning.trials_of(study, arm.config, count):
+            run = _run(arm, trial, f"{cell.study}/{cell.arm} trial {trial.number}", chosen.store)
+            runs.setdefault(run.key, run)
+            trials.append(replace(trial, key=run.key))
+        name = f"{cell.study}/{cell.arm}-{digests[cell.study]}"
+        searches.append(Search(study, cell.arm, name, arm.config, tuple(trials)))
+    return replace(arms, runs=tuple(runs.values())), searches
+
+
+def _run(arm: Run, trial: tuning.Trial, label: str, store: Store) -> Run:
+    config = tuning.trial_config(arm.config, trial.values)
+    key = inputs.run_key(config)
+    guess = estimate(config, {})
+    # The arm's estimate knows the rates of this store; a trial takes its share of it.
+    seconds = arm.estimate.seconds * guess.seconds / estimate(arm.config, {}).seconds
+    return Run(key, config, label, store.state(key), replace(guess, seconds=round(seconds, 1)))
+
+
+def _announce(console: Console, planned: Plan, searches: Sequence[Search], trials: int, jobs: int | None) -> None:
+    """What is about to happen, and what cannot."""
+    for study, arm, reason in dict.fromkeys((c.study, c.arm, c.reason) for c in planned.cells if c.key is None):
+        console.print(f"not here: {study}/{arm}: {reason}", highlight=False, markup=False, soft_wrap=True)
+    for note in planned.notes:
+        console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
+    device = planned.baseline.runtime.device
+    if worth_measuring(planned.seconds(), jobs, device):
+        console.print("measuring how many processes are fastest here, once a machine", highlight=False)
+        measured()
+    new = sum(run.state == "new" for run in planned.runs)
+    line = f"{trials} trials each of {len(searches)} arms: {len(planned.runs)} different runs, {new} new"
+    if new:
+        processes = Layout.choose(jobs, new, device).jobs
+        line += f"; about {clock(planned.seconds() / processes)} on {processes} processes"
+    console.print(line, highlight=False, soft_wrap=True)
+    judged_on = inputs.corpus_of(planned.baseline).notes["validation"]
+    console.print(f"judged on {judged_on}, for validation", highlight=False, markup=False, soft_wrap=True)
+
+
+def _judged(search: Search, store: Store) -> Search:
+    return replace(search, trials=tuple(tuning_store.judged(trial, store) for trial in search.trials))
+
+
+def _save(chosen: Chosen, baseline: RunConfig, searches: Sequence[Search]) -> list[dict[str, Any]]:
+    """Write the choices, a file a study; the facts to print."""
+    facts = []
+    for study in chosen.request.studies:
+        own = [search for search in searches if search.study is study]
+        arms = {search.arm: {"optuna": search.name, **tuning.record(search.trials)} for search in own}
+        digest = tuning_store.search_digest(study, baseline)
+        path = tuning_store.save(chosen.store, study, digest, chosen.request.preset.preset, arms)
+        facts.append({"study": study.study, "digest": digest, "file": str(path), "arms": arms})
+    return facts
+
+
+def _print(facts: Sequence[dict[str, Any]]) -> None:
+    console = Console()
+    for study in facts:
+        Console(width=_WIDTH).print(_table(study))
+        console.print(f"written to {study['file']}\n", highlight=False, markup=False, soft_wrap=True)
+    console.print(
+        "Values are validation TPR@1e-3 of one short run each, the best of several: optimistic, and no result. "
+        "`run --tuned` trains with them on the evaluation seeds.", highlight=False, soft_wrap=True,
+    )  # fmt: skip
+
+
+def _table(facts: dict[str, Any]) -> Table:
+    """A row an arm: its best trial beside the preset's, and the values of the best."""
+    records = facts["arms"].values()
+    fields = [field for field in tuning.SPACE if any(field in one["trials"][0]["values"] for one in records)]
+    table = Table(box=None, pad_edge=False, header_style="bold", title=facts["study"], title_justify="left")
+    table.add_column("arm")
+    for name in ("trials", "failed", "best", "preset's", "chosen", *map(_short, fields)):
+        table.add_column(name, justify="left" if name == "chosen" else "right")
+    table.add_column("at the edge")
+    for arm, record in facts["arms"].items():
+        values = record["values"] or {}
+        table.add_row(
+            escape(arm), *_outcome(record), *(f"{values[field]:g}" if field in values else NONE for field in fields),
+            ", ".join(map(_short, record["at_edge"])) or NONE,
+        )  # fmt: skip
+    return table
+
+
+def _short(field: str) -> str:
+    return field.split(".")[1].replace("_", " ")
+
+
+def _outcome(record: dict[str, Any]) -> list[str]:
+    """Trials, failed ones, the best value, the preset's, and which trial was the best."""
+    trials = record["trials"]
+    preset, best = trials[1], None if record["trial"] is None else trials[record["trial"]]
+    return [
+        str(len(trials)), str(record["failed"]), "failed" if best is None else f"{best['value']:.3f}",
+        "failed" if preset["failure"] else f"{preset['value']:.3f}",
+        NONE if best is None else f"{best['trial']} {best['origin']}",
+    ]  # fmt: skip

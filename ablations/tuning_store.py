@@ -1,0 +1,133 @@
+"""Where searches live: trials in an Optuna storage for its own tools, choices in a file that plans read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ablations.tuning import OBJECTIVE, Trial, digest, distributions
+from core import inputs
+from core.config import RunConfig
+from core.errors import RunFailure, UserError
+from core.store import Store, storage_failure, write_atomic
+from reports.claims import Study
+from reports.frame import number_at, read_run
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+
+_SCHEMA = 1
+
+
+def folder(store: Store) -> Path:
+    """The part of a store that belongs to tuning; made if it is not there."""
+    path = store.root / "tuning"
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_failure(path, error) from error
+    return path
+
+
+def search_digest(study: Study, baseline: RunConfig) -> str:
+    """The digest of a study's search on the data that `baseline` points to."""
+    return digest(study, baseline, inputs.fingerprints(baseline))
+
+
+def open_storage(where: str) -> BaseStorage:
+    """Any URL that Optuna takes, or the path of a journal file; `UserError` where it cannot be opened."""
+    import optuna
+    from optuna.storages import JournalStorage, get_storage
+    from optuna.storages.journal import JournalFileBackend
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        if "://" in where:
+            return get_storage(where)
+        Path(where).parent.mkdir(parents=True, exist_ok=True)
+        return JournalStorage(JournalFileBackend(where))
+    except Exception as error:  # each database has its own
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"--storage {where}: cannot be opened ({reason}): give a path or a database URL") from None
+
+
+def judged(trial: Trial, store: Store) -> Trial:
+    """The trial with what its run came to, on validation identities.
+
+    Raises:
+        RunFailure: `not_finished`, for a run that is neither done nor failed.
+        UserError: a result that cannot be read.
+        ValueError: a run that was judged on test identities.
+    """
+    read = read_run(trial.key, store)
+    if read.state == "failed":
+        return replace(trial, failure=read.reason)
+    if read.state == "missing":
+        raise RunFailure("not_finished", f"trial {trial.number} ({trial.key}) is not finished: run `tune` again")
+    if read.result is None:
+        raise UserError(read.reason)
+    if read.result["config"]["eval"]["judged"] != "validation":
+        raise ValueError(f"{trial.key} was judged on test identities, which tuning never reads")
+    value, auroc = (number_at(read.result, f"metrics.{name}") for name in (OBJECTIVE, "auroc"))
+    return replace(trial, value=value, auroc=auroc)
+
+
+def tell(storage: BaseStorage, name: str, config: RunConfig, trials: Sequence[Trial]) -> None:
+    """Add the trials that the Optuna study `name` lacks; a failed one that was trained again is added again.
+
+    Raises:
+        UserError: the storage cannot be read or written.
+    """
+    import optuna
+    from optuna.trial import TrialState, create_trial
+
+    try:
+        study = optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)
+        known = {one.user_attrs.get("trial"): one.state for one in study.get_trials(deepcopy=False)}
+        for trial in trials:
+            state = TrialState.FAIL if trial.failure else TrialState.COMPLETE
+            if known.get(trial.number) in (state, TrialState.COMPLETE):
+                continue
+            about = {"trial": trial.number, "origin": trial.origin, "key": trial.key}
+            about |= {"failure": trial.failure} if trial.failure else {"auroc": trial.auroc}
+            study.add_trial(
+                create_trial(
+                    state=state, value=None if trial.failure else trial.value, params=dict(trial.values),
+                    distributions=distributions(config, tuple(trial.values)), user_attrs=about,
+                )
+            )  # fmt: skip
+    except Exception as error:  # each database has its own
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"--storage: '{name}' cannot be written ({reason})") from None
+
+
+def save(store: Store, study: Study, search: str, preset: str, arms: Mapping[str, Any]) -> Path:
+    """Write the choices of a study, whole or not at all; raises `RunFailure` where that cannot be done."""
+    path = folder(store) / f"{study.study}-{search}.json"
+    facts = {"schema": _SCHEMA, "study": study.study, "digest": search, "preset": preset, "arms": dict(arms)}
+    write_atomic(path, json.dumps(facts, indent=1, allow_nan=False).encode())
+    return path
+
+
+def load(store: Store, study: Study, baseline: RunConfig) -> dict[str, Any]:
+    """Arm -> record (`ablations.tuning.record`) of the study's search on this baseline; empty without one.
+
+    Raises:
+        UserError: a file that cannot be read.
+    """
+    path = store.root / "tuning" / f"{study.study}-{search_digest(study, baseline)}.json"
+    if not path.exists():
+        return {}
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        arms: dict[str, Any] = facts["arms"]
+        if facts["schema"] != _SCHEMA or not all({"values", "trials"} <= set(arm) for arm in arms.values()):
+            raise ValueError("not a search of this version")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{path} cannot be read ({error}): run `python -m ablations tune {study.study}` again"
+        ) from None
+    return arms

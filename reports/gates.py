@@ -1,0 +1,136 @@
+"""What must hold before a contrast may be judged, and what a reader must know of one that is."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from core.support import ENOUGH_PAIRS
+from reports.claims import Contrast, Study
+from reports.frame import PAIRS, TEACHER
+from reports.markdown import brief
+from reports.metrics import CEILING, FLOOR, SHIFTED_PREFIX
+
+DISTINCT_ARITHMETIC = 10.0  # times the relative error of the other arm: TF32 and bf16 are off by hundreds of times
+TRAINED_AUROC = 0.6
+MOST_FAILED = 0.2  # share of an arm's runs that may fail before what is left is a selection
+
+
+def gate(study: Study, contrast: Contrast, metric: str, rows: pd.DataFrame) -> str:
+    """Why the contrast must not be judged, as one sentence; empty where it may be.
+
+    Args:
+        metric: the column that is read.
+        rows: of the contrast's arms, whatever became of their runs.
+    """
+    done = rows[rows["state"] == "done"]
+    checks = (
+        _failed(contrast, rows),
+        _undeclared(study, contrast, done),
+        _untrained(contrast, done),
+        _no_room(metric, done),
+        _too_few_impostors(metric, done),
+        _same_arithmetic(contrast, done),
+        _weak_teacher(contrast, metric, done),
+    )
+    return next((reason for reason in checks if reason), "")
+
+
+def remarks(contrast: Contrast, rows: pd.DataFrame) -> list[str]:
+    """What a reader must know of a contrast that may be judged."""
+    done = rows[rows["state"] == "done"]
+    stuck = [arm for arm in contrast.arms if arm != contrast.better and _stuck(done[done["arm"] == arm])]
+    return [
+        f"The margin loss of '{arm}' has not left its slow start: the difference may be one of speed." for arm in stuck
+    ]
+
+
+def _failed(contrast: Contrast, rows: pd.DataFrame) -> str:
+    for arm in contrast.arms:
+        states = rows.loc[rows["arm"] == arm, "state"]
+        failed, done = (states == "failed").sum(), (states == "done").sum()
+        if failed > MOST_FAILED * (failed + done):
+            return f"{failed} of {failed + done} runs of '{arm}' failed: those that are left are a selection."
+    return ""
+
+
+def _undeclared(study: Study, contrast: Contrast, done: pd.DataFrame) -> str:
+    """Arms may differ in what they declare and in nothing else."""
+    base = done[done["arm"] == contrast.than]
+    for arm in contrast.arms:
+        declared = {*study.arms[arm].set, *study.arms[contrast.than].set}
+        seeds = done[done["arm"] == arm].merge(base, on="seed", suffixes=("", "_base"))
+        for _, row in seeds.iterrows():
+            ours, theirs = row["config"], row["config_base"]
+            if not isinstance(ours, dict) or not isinstance(theirs, dict):
+                continue
+            found = sorted(name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name))
+            if undeclared := [name for name in found if name not in declared]:
+                return f"'{arm}' and '{contrast.than}' also differ in {', '.join(undeclared)}, which is not declared."
+    return ""
+
+
+def _untrained(contrast: Contrast, done: pd.DataFrame) -> str:
+    for arm in contrast.arms:
+        rows = done[done["arm"] == arm]
+        if (rows["loss_end"] >= rows["loss_start"]).any():
+            return f"The loss of '{arm}' did not fall: it was not trained."
+        if (rows["auroc"] <= TRAINED_AUROC).any():
+            return f"'{arm}' was not trained: its AUROC is at most {TRAINED_AUROC}."
+    if _stuck(done[done["arm"] == contrast.better]):
+        return (
+            f"The margin loss of '{contrast.better}' has not left its slow start: what is seen is how fast it trains, "
+            "not how well it ends."
+        )
+    return ""
+
+
+def _stuck(rows: pd.DataFrame) -> bool:
+    """A margin loss on its plateau, where all cosines are equal: nothing is told apart yet."""
+    return bool(len(rows)) and bool(rows["loss_end"].mean() >= rows["loss_plateau"].mean())
+
+
+def _no_room(metric: str, done: pd.DataFrame) -> str:
+    if metric.removeprefix(SHIFTED_PREFIX) not in PAIRS:
+        return ""
+    means = done.groupby("arm")[metric].mean()
+    if (means < FLOOR).all():
+        return f"All arms are at the floor (under {FLOOR}), where nothing can differ."
+    if (means > CEILING).all():
+        return f"All arms are at the ceiling (over {CEILING}), where nothing can differ."
+    return ""
+
+
+def _too_few_impostors(metric: str, done: pd.DataFrame) -> str:
+    plain = metric.removeprefix(SHIFTED_PREFIX)
+    if plain not in PAIRS or not done[PAIRS[plain]].min() < ENOUGH_PAIRS:
+        return ""
+    count = done[PAIRS[plain]].min()
+    return f"The test set is too small: {count:.0f} independent false positives are expected, not {ENOUGH_PAIRS}."
+
+
+def _same_arithmetic(contrast: Contrast, done: pd.DataFrame) -> str:
+    """Two precisions whose arithmetic is equally wrong on this hardware are one arm under two names."""
+    arms = [done[done["arm"] == arm] for arm in (contrast.better, contrast.than)]
+    if set(arms[0]["precision"].dropna()) == set(arms[1]["precision"].dropna()):
+        return ""
+    errors = [float(rows["precision_error"].median()) for rows in arms]
+    if not max(errors) < DISTINCT_ARITHMETIC * min(errors):
+        return ""
+    return (
+        f"Nothing was compared: the arithmetic of '{contrast.better}' and '{contrast.than}' does not differ on this "
+        f"hardware (relative error {brief(errors[0])} against {brief(errors[1])})."
+    )
+
+
+def _weak_teacher(contrast: Contrast, metric: str, done: pd.DataFrame) -> str:
+    """A teacher that verifies no better than the undistilled student has little to give."""
+    if metric not in TEACHER:
+        return ""
+    distilled, plain = (done[done["arm"] == arm] for arm in (contrast.better, contrast.than))
+    teacher, student = distilled[TEACHER[metric]].dropna(), plain[metric].dropna()
+    if teacher.empty or student.empty or plain[TEACHER[metric]].notna().any() or teacher.mean() > student.mean():
+        return ""
+    return (
+        f"The teacher alone is no better than '{contrast.than}' on this test set "
+        f"({teacher.mean():.3f} against {student.mean():.3f}): there is little to learn from it."
+    )

@@ -1,0 +1,72 @@
+"""What metrics are called, which way they point, and at which FPR a test set can be read."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from core.support import ENOUGH_PAIRS
+from reports.claims import Study
+from reports.frame import PAIRS
+
+METRIC_NAMES = {
+    "tpr@1e-4": "TPR@1e-4", "tpr@1e-3": "TPR@1e-3", "tpr@1e-2": "TPR@1e-2", "auroc": "AUROC", "top1": "top-1",
+}  # fmt: skip
+LESS_IS_BETTER = ("seconds", "peak_memory_mb", "parameters", "size_mb", "flops_g", "instability", "head_seconds")
+SHIFTED_PREFIX = "shifted."
+FLOOR, CEILING = 0.03, 0.98  # a TPR of all arms beyond leaves differences no room
+
+
+def metric_name(metric: str) -> str:
+    """A column of the frame as tables and figures show it."""
+    plain = metric.removeprefix(SHIFTED_PREFIX)
+    name = METRIC_NAMES.get(plain, plain.replace("_", " "))
+    return name if plain == metric else f"{name}, shifted captures"
+
+
+def primary_metric(study: Study, frame: pd.DataFrame) -> tuple[str, str]:
+    """The metric that a study's arms are compared on, after the fallback, and the note on that fallback."""
+    declared = next((one.metric for one in study.contrasts if one.metric in PAIRS), "tpr@1e-4")
+    return supported_metric(declared, frame[frame["study"] == study.study])
+
+
+def readable_metric(metric: str, rows: pd.DataFrame) -> tuple[str, str]:
+    """`metric`, or the same at the next FPR that the test set supports and where some arm has left the floor.
+
+    Returns:
+        The column to read in all `rows`, and the note on why it is not the declared one.
+    """
+    supported, note = supported_metric(metric, rows)
+    prefix, plain = _split(supported)
+    if plain not in PAIRS:
+        return supported, note
+    ladder = list(PAIRS)[list(PAIRS).index(plain) :]
+    means = {name: rows.groupby("arm")[prefix + name].mean() for name in ladder}
+    used = next((name for name in ladder if not (means[name] < FLOOR).all()), ladder[0])
+    if used == plain:
+        return supported, note
+    told = (
+        f"All arms are at the floor (under {FLOOR}) at FPR {plain.split('@')[1]}, so FPR {used.split('@')[1]} is read."
+    )
+    return prefix + used, f"{note} {told}".strip()
+
+
+def supported_metric(metric: str, rows: pd.DataFrame) -> tuple[str, str]:
+    """`metric`, or the same at the next FPR that has enough identity pairs behind it in all `rows`, and why."""
+    prefix, plain = _split(metric)
+    if plain not in PAIRS:
+        return metric, ""
+    ladder = list(PAIRS)[list(PAIRS).index(plain) :]
+    counts = {name: rows[PAIRS[name]].min() for name in ladder}
+    # Unknown counts (nan) are no reason to leave the declared metric.
+    used = next((name for name in ladder if not counts[name] < ENOUGH_PAIRS), ladder[-1])
+    few = f"This test set has {counts[plain]:.0f} pairs of identities for FPR {plain.split('@')[1]}"
+    weak = counts[used] < ENOUGH_PAIRS
+    if used == plain:
+        return metric, f"{few}: read it with care." if weak else ""
+    rest = f", and even that has only {counts[used]:.0f}" if weak else ""
+    return prefix + used, f"{few} (under {ENOUGH_PAIRS}), so FPR {used.split('@')[1]} is read instead{rest}."
+
+
+def _split(metric: str) -> tuple[str, str]:
+    prefix = SHIFTED_PREFIX if metric.startswith(SHIFTED_PREFIX) else ""
+    return prefix, metric.removeprefix(prefix)

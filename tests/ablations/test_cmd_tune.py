@@ -1,0 +1,147 @@
+"""`tune` and `--tuned`, through the real command line."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+
+from ablations.cli import run_cli
+from ablations.tuning import TUNING_SEED
+from ablations.tuning_store import open_storage
+from core.config import RunConfig
+from core.store import Store
+from tests.ablations.conftest import TINY, CommandLine
+
+STUDY = "study: mine\ntitle: t\nquestion: q\nbaseline: ln\narms:\n  ln: {}\n  bn: {model.norm: bn}\n"
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a study of two arms and the store of its two trials each."""
+    folder = tmp_path_factory.mktemp("tuned")
+    (folder / "mine.yaml").write_text(STUDY)
+    words = ["tune", str(folder / "mine.yaml"), *TINY, "--trials", "2", "--store", str(folder / "runs"), "--jobs", "1"]
+    assert run_cli(words) == 0
+    return folder
+
+
+@pytest.fixture
+def here(tuned: Path, cli: CommandLine, tmp_path: Path) -> CommandLine:
+    """The command line in a copy of that folder."""
+    shutil.copytree(tuned, tmp_path, dirs_exist_ok=True)
+    return cli
+
+
+def choices(study: str = "mine") -> dict[str, Any]:
+    (path,) = Path("runs/tuning").glob(f"{study}-*.json")
+    return json.loads(path.read_text())
+
+
+def optuna_studies(storage: Any) -> dict[str, list[optuna.trial.FrozenTrial]]:
+    names = optuna.get_all_study_names(storage)
+    return {name: optuna.load_study(study_name=name, storage=storage).trials for name in names}
+
+
+def test_trials_are_runs_of_the_store_and_open_in_optuna(here: CommandLine) -> None:
+    facts, store = choices(), Store("runs")
+    assert set(facts["arms"]) == {"ln", "bn"}
+    found = optuna_studies(open_storage("runs/tuning/journal.log"))
+    assert set(found) == {f"mine/{arm}-{facts['digest']}" for arm in ("ln", "bn")}
+    for arm, record in facts["arms"].items():
+        told = found[f"mine/{arm}-{facts['digest']}"]
+        assert [one.state.name for one in told] == ["COMPLETE", "COMPLETE"]
+        for trial, one in zip(told, record["trials"], strict=True):
+            result = store.result(one["key"])
+            assert trial.value == one["value"] == result["metrics"]["tpr@1e-3"]
+            assert trial.params == one["values"]
+            assert set(trial.distributions) == {"optim.lr", "optim.centre_lr_ratio", "loss.margin", "loss.scale"}
+            assert (result["seed"], result["config"]["eval"]["judged"]) == (TUNING_SEED, "validation")
+            assert (result["test"]["identities"], result["shifted"]) == (6, None)
+        best = max(record["trials"], key=lambda one: (one["value"], one["auroc"]))
+        assert record["values"] == best["values"]
+        assert record["preset_value"] == record["trials"][1]["value"]
+    assert len(store.run_keys()) == 4
+
+
+def test_a_second_call_trains_nothing_and_more_trials_only_add(here: CommandLine) -> None:
+    store = Store("runs")
+    before = {key: store.path(key, "result.json").stat().st_mtime_ns for key in store.run_keys()}
+    assert here("tune", "mine.yaml", *TINY, "--trials", "2", "--json") == 0
+    assert "4 different runs, 0 new" in here.err
+    first = json.loads(here.out)["studies"][0]["arms"]
+    assert here("tune", "mine.yaml", *TINY, "--trials", "3", "--jobs", "1") == 0
+    assert "6 different runs, 2 new" in here.err
+    assert before.items() <= {k: store.path(k, "result.json").stat().st_mtime_ns for k in store.run_keys()}.items()
+    assert len(store.run_keys()) == 6
+    assert {len(told) for told in optuna_studies(open_storage("runs/tuning/journal.log")).values()} == {3}
+    for arm, record in choices()["arms"].items():
+        assert record["trials"][:2] == first[arm]["trials"]
+    rows = [line.split() for line in here.out.splitlines()]
+    assert {"bn", "3", "0"} <= set(next(row for row in rows if row[:1] == ["bn"]))
+    assert "centre lr ratio" in here.out
+
+
+def test_tuned_runs_stand_beside_the_others(here: CommandLine) -> None:
+    # As if the search had found other values than the preset's, whatever it found at this size.
+    (path,) = Path("runs/tuning").glob("mine-*.json")
+    facts = choices()
+    for record in facts["arms"].values():
+        record["values"]["optim.lr"] = 0.002
+    path.write_text(json.dumps(facts))
+    assert here("plan", "mine.yaml", *TINY, "--seeds", "2", "--tuned", "--json") == 0
+    labels = [run["run"] for run in json.loads(here.out)["runs"]]
+    assert [one for one in labels if "tuned" in one] == [
+        f"mine/{arm} tuned seed {seed}" for arm in ("ln", "bn") for seed in (0, 1)
+    ]
+    assert len(labels) == 8 + 2  # and the control's
+    assert here("run", "mine.yaml", *TINY, "--tuned", "--out", "report", "--jobs", "1") == 0
+    assert "--tuned" in Path("report/index.md").read_text()
+    assert Path("report/tables/mine.csv").read_text().count("done") == 2, "tuned rows are parted from the others"
+    made = [run for run in Store("runs").results() if run["seed"] == 0]
+    assert sorted(run["config"]["optim"]["lr"] for run in made) == [0.0003, 0.0003, 0.002, 0.002]
+    for run in made:
+        assert (run["config"]["optim"]["samples"], run["test"]["identities"]) == (64, 8)
+    assert here("plan", "mine.yaml", *TINY, "--tuned", "--json") == 0
+    assert json.loads(here.out)["counts"]["new"] == 0
+
+
+def test_tuned_before_tuning_says_what_to_do(here: CommandLine) -> None:
+    for verb in ("run", "plan", "report"):
+        assert "run `python -m ablations tune norm --preset smoke` first" in here.refuses(
+            verb, "norm", *TINY, "--tuned"
+        )
+    other = [*TINY, "--set", "optim.weight_decay=0.5"]
+    assert "tune FILE --preset smoke" in here.refuses("run", "mine.yaml", *other, "--tuned")
+    assert "tune all --preset smoke" in here.refuses("plan", "all", *other, "--tuned")
+    assert here("plan", "mine.yaml", "neck", *TINY, "--tuned") == 0
+    assert "not tuned for this preset and data: neck" in here.out
+    assert str(TUNING_SEED) in here.refuses("plan", "mine.yaml", *TINY, "--tuned", "--seeds", f"0,{TUNING_SEED}")
+
+
+def test_an_arm_whose_trials_all_fail_is_shown_and_has_no_tuned_runs(cli: CommandLine) -> None:
+    failing = STUDY.replace("mine", "failing").replace("  bn: {model.norm: bn}\n", "")
+    Path("failing.yaml").write_text(failing + "  unknown: {model.backbone: lcnet_777, model.pretrained: none}\n")
+    url = "sqlite:///trials.db"
+    assert cli("tune", "failing.yaml", *TINY, "--trials", "2", "--storage", url, "--jobs", "1") == 1
+    assert "all trials failed of failing/unknown-" in cli.err
+    assert "failed" in next(line for line in cli.out.splitlines() if line.startswith("unknown"))
+    assert choices("failing")["arms"]["unknown"]["failed"] == 2
+    assert not Path("runs/tuning/journal.log").exists()
+    states = {name.split("-")[0]: [one.state.name for one in told] for name, told in optuna_studies(url).items()}
+    assert states == {"failing/ln": ["COMPLETE"] * 2, "failing/unknown": ["FAIL"] * 2}
+    assert cli("plan", "failing.yaml", *TINY, "--tuned") == 0
+    assert "not here: failing/unknown: no tuned values: all 2 trials failed" in cli.out
+
+
+def test_mistakes_are_one_line(cli: CommandLine, tmp_path: Path) -> None:
+    assert "did you mean" in cli.refuses("tune", "nrm")
+    assert "--trials" in cli.refuses("tune", "norm", "--trials", "1")
+    assert "--storage" in cli.refuses("tune", "norm", *TINY, "--storage", "nosuch://x")
+    (tmp_path / "config.yaml").write_text(RunConfig().to_yaml())
+    assert "needs studies" in cli.refuses("tune", tmp_path / "config.yaml")
+    assert "--tuned is for studies" in cli.refuses("run", tmp_path / "config.yaml", "--tuned")

@@ -1,0 +1,137 @@
+"""The rule of verdicts, by hand and by simulation."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from reports.decision import Decision, Difference, decide, decide_over_looks
+from reports.stats import Interval, mean_interval
+
+
+def interval(estimate: float, se: float = 0.005, n: int = 5) -> Interval:
+    return Interval(estimate, math.nan, math.nan, se, 0.0, n - 1.0, math.inf, n).at(0.95)
+
+
+def superior(estimate: float, se: float = 0.005, worth: float = 0.02) -> Difference:
+    return Difference(interval(estimate, se), 0.0, worth)
+
+
+def outcomes(*findings: list[Difference], alpha: float = 0.05) -> list[str]:
+    return [one.outcome for one in decide(findings, alpha)]
+
+
+@pytest.mark.parametrize(
+    ("estimate", "se", "outcome"),
+    [
+        (0.10, 0.005, "reproduced"),
+        (0.02, 0.001, "reproduced"),  # just as large as is worth having
+        (-0.10, 0.005, "contradicted"),
+        (0.005, 0.001, "not reproduced"),  # surely there, surely too small
+        (0.0, 0.001, "not reproduced"),
+        (-0.005, 0.001, "not reproduced"),  # the other way round, but by less than is worth anything
+        (0.10, 0.08, "inconclusive"),
+        (0.015, 0.004, "inconclusive"),
+    ],
+)
+def test_one_difference(estimate: float, se: float, outcome: str) -> None:
+    assert outcomes([superior(estimate, se)]) == [outcome]
+
+
+@pytest.mark.parametrize(
+    ("estimate", "se", "outcome"),
+    [
+        (0.0, 0.005, "reproduced"),  # falls short by surely less than the margin
+        (-0.029, 0.005, "inconclusive"),
+        (-0.10, 0.005, "contradicted"),
+        (-0.046, 0.005, "contradicted"),
+        (-0.044, 0.006, "not reproduced"),  # the bound excludes it, two directions and Holm do not quite
+    ],
+)
+def test_non_inferiority(estimate: float, se: float, outcome: str) -> None:
+    test = Difference(interval(estimate, se), -0.03, None)
+    assert outcomes([test]) == [outcome]
+
+
+def test_a_claim_of_two_differences_needs_both_and_falls_with_either() -> None:
+    good, weak, bad = superior(0.1), superior(0.1, 0.08), superior(-0.1)
+    assert outcomes([good, good]) == ["reproduced"]
+    assert outcomes([good, weak]) == ["inconclusive"]
+    assert outcomes([good, bad]) == ["contradicted"]
+    assert outcomes([good, superior(0.0, 0.001)]) == ["not reproduced"]
+    (found,) = decide([[good, bad]], 0.05)
+    assert found.decider == 1
+    (found,) = decide([[good, superior(0.06)]], 0.05)
+    assert (found.outcome, found.decider) == ("reproduced", 1)
+
+
+def test_many_findings_ask_more_of_each() -> None:
+    test = superior(0.05, 0.013)
+    assert 0.01 < 2 * test.claim_p < 0.05
+    assert outcomes([test]) == ["reproduced"]
+    assert outcomes([test], *[[superior(0.0, 0.08)]] * 12)[0] == "inconclusive"
+    # A finding that could not be judged still counts: what can be judged must not lower the bar.
+    assert outcomes([test], *[[]] * 12)[0] == "inconclusive"
+
+
+def test_strong_findings_leave_the_level_to_weaker_ones() -> None:
+    test = superior(0.05, 0.0106)
+    assert 0.05 / 13 < 2 * test.claim_p < 0.05 / 2
+    strong = [superior(0.2, 0.001)]
+    assert outcomes([test], *[strong] * 12)[0] == "reproduced"
+    assert outcomes([test], *[[superior(0.0, 0.08)]] * 12)[0] == "inconclusive"
+
+
+def test_a_trend_must_rise_level_by_level_as_well() -> None:
+    at = interval(0.1)
+    assert outcomes([Difference(at, 0.0, 0.02, (0.001, 0.999))]) == ["reproduced"]
+    assert outcomes([Difference(at, 0.0, 0.02, (0.2, 0.8))]) == ["inconclusive"]
+    assert outcomes([Difference(interval(-0.1), 0.0, 0.02, (0.999, 0.001))]) == ["contradicted"]
+
+
+def test_one_seed_decides_nothing() -> None:
+    assert outcomes([Difference(mean_interval([0.5]), 0.0, 0.02)]) == ["inconclusive"]
+    assert outcomes([Difference(mean_interval([-0.5]), 0.0, 0.02)]) == ["inconclusive"]
+
+
+def test_no_findings_and_none_that_can_be_judged() -> None:
+    assert decide([], 0.05) == []
+    assert decide([[]], 0.05) == [Decision("inconclusive", 1.0)]
+
+
+LOOKS = {5: 0.2, 10: 0.8}
+
+
+def test_the_first_look_that_decides_decides_for_good() -> None:
+    clear, gone = superior(0.1), superior(0.0, 0.08)
+    assert decide_over_looks({5: [[clear]], 10: [[gone]]}, LOOKS)[0][0].outcome == "reproduced"
+    assert decide_over_looks({5: [[clear]], 10: [[gone]]}, LOOKS)[0][1] == 5
+    later, look = decide_over_looks({5: [[gone]], 10: [[clear]]}, LOOKS)[0]
+    assert (later.outcome, look) == ("reproduced", 10)
+    open_, look = decide_over_looks({5: [[gone]]}, LOOKS)[0]
+    assert (open_.outcome, look) == ("inconclusive", None)
+
+
+def test_each_look_spends_its_share_of_alpha() -> None:
+    test = superior(0.05, 0.013)
+    assert 0.2 * 0.05 < 2 * test.claim_p < 0.8 * 0.05
+    assert decide_over_looks({5: [[test]]}, LOOKS)[0][1] is None
+    assert decide_over_looks({5: [[test]], 10: [[test]]}, LOOKS)[0][1] == 10
+
+
+def test_seeds_between_looks_do_not_decide() -> None:
+    assert decide_over_looks({}, LOOKS) == []
+    assert decide_over_looks({7: [[superior(0.5)]]}, LOOKS) == [(Decision("inconclusive", 1.0), None)]
+
+
+def test_false_verdicts_over_a_family_stay_under_alpha() -> None:
+    """No effect anywhere, seeds that vary much, two looks, 13 findings of one difference each: the worst case."""
+    rng, reports, false = np.random.default_rng(0), 1200, 0
+    for _ in range(reports):
+        draws = rng.normal(0, 0.05, (13, 10))
+        readings = {n: [[Difference(mean_interval(row[:n]), 0.0, 0.01)] for row in draws] for n in (5, 10)}
+        decided = decide_over_looks(readings, LOOKS)
+        false += any(one.outcome in ("reproduced", "contradicted") for one, _ in decided)
+    assert 0.01 < false / reports < 0.065  # 0.05, and its binomial error
