@@ -10,17 +10,30 @@ import typer
 import yaml
 from rich.console import Console
 
-from ablations import cost_cli, data_cli, options, tune_cli, views
-from ablations.executors.layout import Layout, measured, worth_measuring
-from ablations.options import AsJson, Data, Device, Eval, Jobs, Out, PresetName, Seeds, Sets, StorePath, Strict, Studies
-from ablations.planner import Plan, plan
+from ablations import cost_cli, data_cli, options, report_cli, sweep_cli, tune_cli, views
+from ablations.executors.layout import Layout
+from ablations.options import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_USAGE,
+    AsJson,
+    Control,
+    Data,
+    Device,
+    Eval,
+    Jobs,
+    PresetName,
+    Seeds,
+    Sets,
+    StorePath,
+    Strict,
+    Studies,
+)
+from ablations.planner import plan
 from ablations.registry import load_study, study_names
-from ablations.sweep import bars, sweep
+from ablations.sweep import bars
 from core.errors import RunFailure, UserError
-from core.inputs import corpus_of
 from core.store import Store
-
-EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 app = typer.Typer(
     help="Ablation studies of margin-loss embedding models, judged as claims.",
@@ -46,7 +59,9 @@ def list_(
     preset: PresetName = "quick", store: StorePath = Path(options.DEFAULT_STORE), as_json: AsJson = False
 ) -> None:
     """Studies, findings, arms, and what is done."""
-    plans = {name: plan(options.choose([name], preset, store).request, Store(store)) for name in study_names()}
+    plans = {
+        name: plan(options.choose([name], preset, store, control=False).request, Store(store)) for name in study_names()
+    }
     facts = views.list_facts(Store(store), plans)
     views.print_json(facts) if as_json else views.print_list(_out(), facts, preset)
 
@@ -63,85 +78,21 @@ def show(study: Annotated[str, typer.Argument(metavar="STUDY")], as_json: AsJson
 def plan_(
     studies: Studies, preset: PresetName = "quick", seeds: Seeds = None, data: Data = None, evaluation: Eval = None,
     sets: Sets = None, store: StorePath = Path(options.DEFAULT_STORE), device: Device = "cpu", strict: Strict = False,
-    jobs: Jobs = None, tuned: options.Tuned = False,
+    control: Control = True, tuned: options.Tuned = False,
+    jobs: Jobs = None,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """What `run` would do: new, cached and failed runs, time and memory."""
     chosen = options.choose(
         studies, preset, store, seeds=seeds, data=data, evaluation=evaluation, sets=sets, device=device, strict=strict,
-        tuned=tuned,
+        control=control, tuned=tuned,
     )  # fmt: skip
     planned = plan(chosen.request, chosen.store)
     facts = views.plan_facts(chosen, planned, Layout.choose(jobs, len(planned.runs), device).jobs)
     views.print_json(facts) if as_json else views.print_plan(_out(), facts, every_run=True)
 
 
-@app.command()
-def run(
-    studies: Studies, preset: PresetName = "quick", seeds: Seeds = None, data: Data = None, evaluation: Eval = None,
-    sets: Sets = None, store: StorePath = Path(options.DEFAULT_STORE), device: Device = "cpu", strict: Strict = False,
-    jobs: Jobs = None, tuned: options.Tuned = False,
-    executor: Annotated[str, typer.Option("--executor", help="Where runs happen: local.")] = "local",
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Train failed runs again.")] = False,
-    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Start no further run after a failure.")] = False,
-    out: Out = Path(options.DEFAULT_OUT),
-    report: Annotated[bool, typer.Option("--report/--no-report", help="Write the report at the end.")] = True,
-) -> None:  # fmt: skip
-    """Train what is not done yet, then write the report. Run it again to go on where it stopped."""
-    if executor != "local":
-        raise UserError(f"--executor: unknown executor '{executor}' (known: local)")
-    chosen = options.choose(
-        studies, preset, store, seeds=seeds, data=data, evaluation=evaluation, sets=sets, device=device, strict=strict,
-        tuned=tuned,
-    )  # fmt: skip
-    chosen.store.check_writable()
-    planned = plan(chosen.request, chosen.store)
-    console = _err()
-    if worth_measuring(planned.seconds(), jobs, device):
-        console.print("measuring how many processes are fastest here, once a machine", highlight=False)
-        measured()
-    layout = Layout.choose(jobs, len(planned.runs), device)
-    views.print_plan(console, views.plan_facts(chosen, planned, layout.jobs), every_run=False)
-    try:
-        sweep(planned, chosen.store, console, jobs=jobs, retry_failed=retry_failed, fail_fast=fail_fast)
-    except KeyboardInterrupt:
-        console.print(
-            f"\nstopped; nothing half done is kept. To go on: python -m ablations run {chosen.command}", highlight=False
-        )
-        raise typer.Exit(EXIT_INTERRUPTED) from None
-    if report and chosen.request.studies:
-        _write_report(chosen, planned, out, console)
-    _finish(planned, chosen.store, console)
-
-
-def _finish(planned: Plan, store: Store, console: Console) -> None:
-    """Exit code 0 only if every planned run is done."""
-    states = [store.state(one.key) for one in planned.runs]
-    missing = len(states) - states.count("done")
-    if missing:
-        failed = states.count("failed")
-        console.print(
-            f"{missing} of {len(states)} runs are not done ({failed} failed): see `status`; "
-            "`run --retry-failed` tries them again", highlight=False, soft_wrap=True,
-        )  # fmt: skip
-        raise typer.Exit(EXIT_FAILED)
-
-
-def _write_report(chosen: options.Chosen, planned: Plan, out: Path, console: Console) -> None:
-    from reports.pages import write_report
-
-    config = planned.baseline
-    notes = corpus_of(config).notes
-    data_note = (
-        f"{config.data.images} of {notes['train']}, as {config.data.classes:,} classes at {config.data.image_size} px; "
-        f"judged on {notes['test']}"
-    )
-    page = write_report(
-        chosen.request.studies, planned.cells, chosen.store, out,
-        preset=chosen.request.preset.preset, command=f"python -m ablations run {chosen.command}",
-        data_note=data_note, tuning=planned.tuning,
-    )  # fmt: skip
-    console.print(f"report: {page}", highlight=False, soft_wrap=True)
+app.command("run")(sweep_cli.run)
 
 
 @app.command()
@@ -151,20 +102,7 @@ def status(store: StorePath = Path(options.DEFAULT_STORE), as_json: AsJson = Fal
     views.print_json(facts) if as_json else views.print_status(_out(), facts)
 
 
-@app.command()
-def report(
-    studies: Studies, preset: PresetName = "quick", seeds: Seeds = None, data: Data = None, evaluation: Eval = None,
-    sets: Sets = None, store: StorePath = Path(options.DEFAULT_STORE), device: Device = "cpu", strict: Strict = False,
-    out: Out = Path(options.DEFAULT_OUT), tuned: options.Tuned = False,
-) -> None:  # fmt: skip
-    """Write the report of what is done, with the same options as `run`."""
-    chosen = options.choose(
-        studies, preset, store, seeds=seeds, data=data, evaluation=evaluation, sets=sets, device=device, strict=strict,
-        tuned=tuned,
-    )  # fmt: skip
-    if not chosen.request.studies:
-        raise UserError("a report needs studies, not a single run: see `run-info`")
-    _write_report(chosen, plan(chosen.request, chosen.store), out, _err())
+app.command("report")(report_cli.report)
 
 
 @app.command("run-info")

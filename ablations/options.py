@@ -13,13 +13,14 @@ import yaml
 
 from ablations import declarations
 from ablations.planner import Request
-from ablations.registry import load_preset, load_studies
+from ablations.registry import MOST_SEEDS, Preset, load_preset, load_studies
 from core.config import RunConfig
 from core.errors import UserError
 from core.store import Store
 
 DEFAULT_STORE = "runs"
 DEFAULT_OUT = "reports/generated"
+EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 Studies = Annotated[
     list[str],
@@ -44,6 +45,13 @@ Strict = Annotated[bool, typer.Option("--strict", help="Refuse folders with file
 Tuned = Annotated[bool, typer.Option("--tuned", help="Also with the values that `tune` chose for each arm.")]
 Jobs = Annotated[int | None, typer.Option("--jobs", min=1, help="Worker processes.", show_default="one a core")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Control = Annotated[
+    bool, typer.Option("--control/--no-control", help="The baseline against itself on other seeds, as a check.")
+]
+UntilResolved = Annotated[
+    bool,
+    typer.Option("--until-resolved", help="Seeds as the preset's looks need them: more only where a finding is open."),
+]
 Out = Annotated[Path, typer.Option("--out", help="Folder of the report.")]
 
 
@@ -54,6 +62,13 @@ class Chosen:
     request: Request
     store: Store
     command: str
+    until_resolved: bool = False
+
+    @property
+    def again(self) -> str:
+        """The words for the same runs in the same store."""
+        root = str(self.store.root)
+        return self.command if root == DEFAULT_STORE else f"{self.command} --store {shlex.quote(root)}"
 
 
 def parse_seeds(text: str | None, default: int) -> tuple[int, ...]:
@@ -65,8 +80,8 @@ def parse_seeds(text: str | None, default: int) -> tuple[int, ...]:
         raise UserError(f"--seeds: expected a number or numbers with commas between, got '{text}'")
     numbers = [int(part) for part in parts]
     if len(numbers) == 1 and "," not in text:
-        if not 1 <= numbers[0] <= 1000:
-            raise UserError(f"--seeds: expected 1 to 1000 seeds, got {numbers[0]}")
+        if not 1 <= numbers[0] <= MOST_SEEDS:
+            raise UserError(f"--seeds: expected 1 to {MOST_SEEDS} seeds, got {numbers[0]}")
         return tuple(range(numbers[0]))
     if len(set(numbers)) < len(numbers):
         raise UserError(f"--seeds: '{text}' names a seed twice")
@@ -100,6 +115,8 @@ def choose(
     sets: Sequence[str] | None = None,
     device: str = "cpu",
     strict: bool = False,
+    control: bool = True,
+    until_resolved: bool = False,
     tuned: bool = False,
 ) -> Chosen:
     """Turn command-line options into a request; `UserError` says what is wrong with them."""
@@ -122,7 +139,10 @@ def choose(
         ("--set", sets),
     ):
         words += [word for value in values or [] for word in (option, value)]
+    words += [*([] if control else ["--no-control"]), *(["--until-resolved"] if until_resolved else [])]
     config = _single_config(names, overrides)
+    if until_resolved:
+        _check_looks(loaded, seeds, config)
     if tuned:
         words.append("--tuned")
         if config is not None:
@@ -133,9 +153,19 @@ def choose(
         seeds=parse_seeds(seeds, loaded.seeds),
         overrides=overrides,
         config=config,
+        control=control,
         tuned=tuned,
     )
-    return Chosen(request, Store(store), shlex.join(words))
+    return Chosen(request, Store(store), shlex.join(words), until_resolved)
+
+
+def _check_looks(preset: Preset, seeds: str | None, config: RunConfig | None) -> None:
+    if config is not None:
+        raise UserError("--until-resolved: a single run tests no finding; name studies")
+    if seeds is not None:
+        raise UserError("--until-resolved takes its seeds from the preset's looks: leave out --seeds")
+    if not preset.looks:
+        raise UserError(f"--until-resolved: preset {preset.preset} has no looks, nothing is ever decided of it")
 
 
 def _check_device(device: str) -> None:

@@ -16,7 +16,10 @@ from core.errors import UserError
 from core.model import hub
 from core.store import State, Store
 from reports.claims import Arm, Study
+from reports.control import AGAIN, CONTROL, control_offset, control_study
 from reports.frame import Cell
+
+Place = tuple[str, str]  # (study, arm)
 
 
 @dataclass(frozen=True)
@@ -29,17 +32,27 @@ class Request:
     overrides: Mapping[str, Any] = field(default_factory=dict)
     config: RunConfig | None = None  # one run, given whole
     tuned: bool = False  # also with the values that `tune` chose
+    arm_seeds: Mapping[Place, tuple[int, ...]] = field(default_factory=dict)  # of arms that have seeds of their own
+    control: bool = True  # with studies: the baseline against itself on other seeds
+
+    def seeds_of(self, study: str, arm: str) -> tuple[int, ...]:
+        return self.arm_seeds.get((study, arm), self.seeds)
+
+    @property
+    def all_seeds(self) -> tuple[int, ...]:
+        return (*self.seeds, *(seed for seeds in self.arm_seeds.values() for seed in seeds))
 
 
 @dataclass(frozen=True)
 class Run:
-    """One distinct run of a plan, with the first place that wants it."""
+    """One distinct run of a plan, with the first place that wants it; `seed` is that place's."""
 
     key: str
     config: RunConfig
     label: str
     state: State
     estimate: Estimate
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -66,7 +79,7 @@ class Plan:
         """Runs to train: seeds in turn, so that every arm has its first seed early; the longest first."""
         wanted = ("new", "failed") if retry_failed else ("new",)
         runs = [run for run in self.runs if run.state in wanted]
-        return sorted(runs, key=lambda run: (run.config.seed, -run.estimate.seconds))
+        return sorted(runs, key=lambda run: (run.seed, -run.estimate.seconds))
 
 
 def plan(request: Request, store: Store) -> Plan:
@@ -81,20 +94,30 @@ def plan(request: Request, store: Store) -> Plan:
     rates = _measured_rates(store)
     cells: list[Cell] = []
     runs: dict[str, Run] = {}
+
+    def add(study: str, arm: str, seed: int, config: RunConfig) -> None:
+        """A cell, and its run unless an earlier cell has it."""
+        key = inputs.run_key(config)
+        cells.append(Cell(study, arm, seed, key))
+        if key not in runs:
+            label = f"{study}/{arm} seed {seed}"
+            runs[key] = Run(key, config, label, store.state(key), estimate(config, rates), seed)
+
     for study in request.studies:
         for name, arm in study.arms.items():
             config, reason = _arm_config(study, name, arm, baseline)
-            for seed in request.seeds:
+            for seed in request.seeds_of(study.study, name):
                 if config is None:
                     cells.append(Cell(study.study, name, seed, None, reason))
-                    continue
-                seeded = config.model_copy(update={"seed": seed})
-                key = inputs.run_key(seeded)
-                cells.append(Cell(study.study, name, seed, key))
-                if key not in runs:
-                    label = f"{study.study}/{name} seed {seed}"
-                    runs[key] = Run(key, seeded, label, store.state(key), estimate(seeded, rates))
+                else:
+                    add(study.study, name, seed, config.with_overrides({"seed": seed}))
         _refuse_empty(study, cells)
+    if request.control and request.studies:
+        # After the studies, so that the baseline's runs keep the names of the studies that want them.
+        for name in control_study().arms:
+            offset = control_offset(request.all_seeds) if name == AGAIN else 0
+            for seed in request.seeds_of(CONTROL, name):
+                add(CONTROL, name, seed, baseline.with_overrides({"seed": seed + offset}))
     planned = Plan(tuple(cells), tuple(runs.values()), baseline, tuple(notes))
     return with_tuned(planned, request, store) if request.tuned else planned
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from ablations import declarations
 from core.config import RunConfig, field_names, nearest_field
 from core.errors import UserError, nearest
 from reports.claims import Arm, Scaled, Study
+from reports.control import CONTROL
 
 _PACKAGE = Path(__file__).resolve().parent
+MOST_SEEDS = 1000  # that a number can ask for
 # The order of the documented findings, which is the order of lists and reports.
 STUDY_ORDER = (
     "partial-fc", "class-count", "precision", "norm", "margin", "pretrain", "neck", "clip", "backbone",
@@ -24,14 +27,34 @@ STUDY_ORDER = (
 
 
 class Preset(BaseModel):
-    """The scale of runs: fields of the baseline, and how many seeds."""
+    """The scale of runs: fields of the baseline, how many seeds, and the looks.
+
+    `looks` maps the numbers of seeds at which a verdict may be reached to their shares of alpha. Looking after every
+    seed would multiply false verdicts (METHODS A4); looks fixed beforehand, each with its share, do not. Without
+    looks nothing is ever decided.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     preset: str
     about: str
-    seeds: int = Field(ge=1)
+    seeds: int = Field(ge=1, le=MOST_SEEDS)
+    looks: dict[int, float] = Field(default_factory=dict, description="number of seeds: share of alpha")
     set: dict[str, Any] = Field(default_factory=dict)
     requires: tuple[str, ...] = ()
+
+    @field_validator("looks")
+    @classmethod
+    def _spends_alpha_once(cls, looks: dict[int, float]) -> dict[int, float]:
+        counts = list(looks)
+        if not all(1 <= count <= MOST_SEEDS for count in counts):
+            raise ValueError(f"a look is a number of seeds from 1 to {MOST_SEEDS}, got {counts}")
+        if counts != sorted(counts):
+            raise ValueError(f"looks go up in their numbers of seeds, got {counts}")
+        if not all(share > 0 for share in looks.values()):
+            raise ValueError(f"every look has a share of alpha above 0, got {list(looks.values())}")
+        if looks and not math.isclose(sum(looks.values()), 1.0, abs_tol=1e-9):
+            raise ValueError(f"the shares of alpha sum to 1, got {sum(looks.values()):g}")
+        return looks
 
 
 @dataclass(frozen=True)
@@ -65,6 +88,8 @@ def load_study(name: str) -> LoadedStudy:
             raise UserError(f"unknown study '{name}'{nearest(name, study_names())}")
         raise UserError(f"study file '{name}' does not exist")
     study, root = declarations.read(path, Study)
+    if study.study == CONTROL:
+        raise declarations.mistake(path, root, ("study",), "this name belongs to the A/A control of every report")
     for arm_name, arm in study.arms.items():
         _check_arm(path, root, study, arm_name, arm)
     return LoadedStudy(study, path)

@@ -11,6 +11,7 @@ from types import FrameType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from ablations.budget import Budget
 from ablations.executors.layout import Layout
 from ablations.executors.local import LocalExecutor
 from ablations.executors.worker import Event, Task
@@ -111,24 +112,40 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes}:{rest % 60:02d}" if hours else f"{minutes}:{rest % 60:02d}"
 
 
-def sweep(plan: Plan, store: Store, console: Console, *, jobs: int | None, retry_failed: bool, fail_fast: bool) -> int:
-    """Train what the plan still needs; returns the number of failed runs.
+def sweep(
+    plan: Plan, store: Store, console: Console, *, jobs: int | None, retry_failed: bool, fail_fast: bool,
+    budget: Budget | None = None,
+) -> int:  # fmt: skip
+    """Train what the plan still needs and the budget allows; returns the number of failed runs.
 
     Raises:
         KeyboardInterrupt: on Ctrl-C or a termination signal, after workers are stopped and unfinished runs removed.
     """
+    budget = budget or Budget()
+    budget.expect({run.key: run.estimate.seconds for run in plan.runs})
     runs = plan.pending(retry_failed)
-    if not runs:
+    affordable = [run for run in runs if budget.allows(run.key)]
+    if not affordable:
         return 0
     layout = Layout.choose(jobs, len(runs), plan.baseline.runtime.device)
     console.print(f"{len(runs)} runs on {layout.jobs} x {layout.threads} (processes x threads)", highlight=False)
     executor = LocalExecutor(store, layout)
     display = Display(console, runs)
     tasks = [Task("run", run.key, run.label, run.config) for run in runs]
+
+    def start(index: int, task: Task) -> None:
+        budget.start(task.key)
+        display.start(index, task)
+
+    def event(index: int, task: Task, said: Event) -> None:
+        if said.kind != "progress":
+            budget.end(task.key, said.kind == "done")
+        display.event(index, task, said)
+
     with _terminable(), display.progress:
         # Arrays that many runs share are made first, once, instead of by every worker at the same time.
-        executor.run(_preparations(runs), display.start, display.event)
-        failures = executor.run(tasks, display.start, display.event, fail_fast)
+        executor.run(_preparations(affordable), display.start, display.event)
+        failures = executor.run(tasks, start, event, fail_fast, lambda task: budget.allows(task.key))
         executor.close()
     return failures
 

@@ -92,7 +92,7 @@ def tune(
 
 def search_plan(chosen: Chosen, count: int) -> tuple[Plan, list[Search]]:
     """The trials of every arm that can be run here, and the plan of the distinct runs behind them."""
-    arms = plan(replace(chosen.request, seeds=(tuning.TUNING_SEED,)), chosen.store)
+    arms = plan(replace(chosen.request, seeds=(tuning.TUNING_SEED,), control=False), chosen.store)
     full = {run.key: run for run in arms.runs}
     studies = {study.study: study for study in chosen.request.studies}
     digests = {name: tuning_store.search_digest(study, arms.baseline) for name, study in studies.items()}

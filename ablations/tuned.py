@@ -31,7 +31,7 @@ def with_tuned(plan: Plan, request: Request, store: Store) -> Plan:
             f"--tuned: nothing was tuned for this preset and data: run `python -m ablations tune {_words(found)} "
             f"--preset {request.preset.preset}` first, with the same --data, --eval, --set and --store"
         )
-    if TUNING_SEED in request.seeds:
+    if TUNING_SEED in request.all_seeds:
         raise UserError(f"--seeds: values were tuned on seed {TUNING_SEED}, which cannot judge them: take another")
     notes = [f"not tuned for this preset and data: {name}" for name, arms in found.items() if not arms]
     cells, runs = list(plan.cells), {run.key: run for run in plan.runs}

@@ -34,7 +34,8 @@ def list_facts(store: Store, plans: dict[str, Plan]) -> dict[str, Any]:
             }
         )  # fmt: skip
     presets = [
-        {"preset": name, "about": load_preset(name).about, "seeds": load_preset(name).seeds} for name in preset_names()
+        {"preset": one.preset, "about": one.about, "seeds": one.seeds, "looks": one.looks}
+        for one in map(load_preset, preset_names())
     ]
     known = [{"finding": found.label, "id": found.id, "claim": found.claim} for found in findings().values()]
     return {"studies": studies, "presets": presets, "findings": known}
@@ -52,7 +53,10 @@ def print_list(console: Console, facts: dict[str, Any], preset: str) -> None:
     console.print(table)
     console.print()
     for row in facts["presets"]:
-        console.print(f"preset [bold]{row['preset']}[/]: {row['about']} Seeds: {row['seeds']}.", highlight=False)
+        looks = f"Judged at {' and '.join(map(str, row['looks']))} seeds." if row["looks"] else "Never judged."
+        console.print(
+            f"preset [bold]{row['preset']}[/]: {row['about']} Seeds: {row['seeds']}. {looks}", highlight=False
+        )
 
 
 def show_facts(loaded: LoadedStudy) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from reports.estimates import study_estimates
 from reports.frame import Cell, build_frame, curves, number_at, results, rocs
 from reports.index_page import index_page
 from reports.metrics import metric_name, primary_metric
+from reports.provenance import record_of, stamps, write_record
 from reports.replicates import Replicates
 from reports.study_page import Figure, study_page
 from reports.tables import write_csv
@@ -63,8 +64,8 @@ def write_report(
 ) -> Path:
     """Write the report of `cells` under `out` and return the path of its index.
 
-    Every file appears whole or not at all, and index.md comes last. Runs that failed, are missing or cannot be
-    read are reported as such.
+    Every file appears whole or not at all; index.md comes last but for report.json, which has the digests of
+    all. Runs that failed, are missing or cannot be read are reported as such.
 
     Args:
         preset, command, data_note: the scale, the command that repeats the report and one line on the data,
@@ -84,9 +85,11 @@ def write_report(
         reason = error.strerror or str(error)
         raise UserError(f"the report cannot be written to '{out}' ({reason}): choose another folder") from None
     material = Material.read(cells, store, tuning or {})
+    before = stamps(out)
+    record = record_of(studies, cells, store, preset=preset, command=command, looks=looks or {})
     for study in studies:
         _write_study(study, material, out, store)
-    run = {"preset": preset, "command": command, "data_note": data_note}
+    run = {"preset": preset, "command": command, "data_note": data_note, "store_digest": record.store_digest}
     text = index_page(
         studies,
         material.frame,
@@ -96,6 +99,7 @@ def write_report(
         run,
     )
     write_atomic(out / "index.md", text.encode())
+    write_record(record, out, before)
     return out / "index.md"
 
 

@@ -14,6 +14,7 @@ from core.store import Store
 
 OnStart = Callable[[int, Task], None]
 OnEvent = Callable[[int, Task, Event], None]
+Admit = Callable[[Task], bool]
 
 
 @dataclass
@@ -34,12 +35,20 @@ class LocalExecutor:
         self._context = multiprocessing.get_context("spawn")
         self._workers: list[_Worker] = []
 
-    def run(self, tasks: Sequence[Task], on_start: OnStart, on_event: OnEvent, fail_fast: bool = False) -> int:
-        """Run all tasks; returns how many failed. `KeyboardInterrupt` passes through with all workers stopped."""
+    def run(
+        self, tasks: Sequence[Task], on_start: OnStart, on_event: OnEvent, fail_fast: bool = False,
+        admit: Admit = lambda task: True,
+    ) -> int:  # fmt: skip
+        """Run all tasks; returns how many failed. `KeyboardInterrupt` passes through with all workers stopped.
+
+        A task starts only once `admit` says so. Those that it still refuses when all others have ended stay undone.
+        """
         queue, failures = list(tasks), 0
         try:
             while queue or any(worker.task for worker in self._workers):
-                self._hand_out(queue, on_start)
+                self._hand_out(queue, on_start, admit)
+                if not any(worker.task for worker in self._workers):
+                    break
                 for worker, event in self._events():
                     task = worker.task
                     if task is None:
@@ -55,19 +64,23 @@ class LocalExecutor:
             raise
         return failures
 
-    def _hand_out(self, queue: list[Task], on_start: OnStart) -> None:
-        while len(self._workers) < min(self._layout.jobs, len(queue)):
-            self._workers.append(self._spawn())
-        for index, worker in enumerate(self._workers):
-            if worker.task is None and queue:
-                if not worker.process.is_alive():
-                    worker = self._workers[index] = self._spawn()
-                task = queue.pop(0)
-                runtime = task.config.runtime.model_copy(update={"threads": self._layout.threads})
-                task = replace(task, config=task.config.model_copy(update={"runtime": runtime}))
-                worker.task = task
-                worker.pipe.send(task)
-                on_start(index, task)
+    def _hand_out(self, queue: list[Task], on_start: OnStart, admit: Admit) -> None:
+        for index in range(self._layout.jobs):
+            if index < len(self._workers) and self._workers[index].task is not None:
+                continue
+            position = next((place for place, task in enumerate(queue) if admit(task)), None)
+            if position is None:
+                return
+            task = queue.pop(position)
+            if index == len(self._workers):
+                self._workers.append(self._spawn())
+            elif not self._workers[index].process.is_alive():
+                self._workers[index] = self._spawn()
+            runtime = task.config.runtime.model_copy(update={"threads": self._layout.threads})
+            task = replace(task, config=task.config.model_copy(update={"runtime": runtime}))
+            self._workers[index].task = task
+            self._workers[index].pipe.send(task)
+            on_start(index, task)
 
     def _events(self) -> Iterator[tuple[_Worker, Event]]:
         busy = {worker.pipe: worker for worker in self._workers if worker.task}

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ablations.cli import run_cli
+from ablations.registry import load_study
 
 TINY = [
     "--preset", "smoke", "--set", "optim.samples=64", "--set", "eval.points=1", "--set", "data.pool=24",
@@ -39,5 +40,6 @@ class CommandLine:
 @pytest.fixture
 def cli(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
     monkeypatch.chdir(tmp_path)
+    load_study.cache_clear()  # a study file of the same name in another test's folder is another study
     monkeypatch.setenv("COLUMNS", "200")
     return CommandLine(capsys)

@@ -12,7 +12,7 @@ from tests.ablations.conftest import TINY, CommandLine
 
 def test_plan_counts_before_anything_runs(cli: CommandLine, tmp_path: Path) -> None:
     assert cli("plan", "norm", "neck", *TINY) == 0
-    assert "9 runs: 9 new, 0 cached, 0 failed" in cli.out
+    assert "10 runs: 10 new, 0 cached, 0 failed" in cli.out
     assert not (tmp_path / "runs").exists()
 
 

@@ -96,7 +96,7 @@ def test_a_failed_run_does_not_stop_the_others(cli: CommandLine, tmp_path: Path)
         "  unknown: {model.backbone: lcnet_777, model.pretrained: none}\n"
     )
     assert cli("run", study, *TINY, "--out", "report") == 1
-    assert "2 of 3 runs are not done (2 failed)" in cli.err
+    assert "2 of 4 runs are not done (2 failed)" in cli.err
     assert "diverged" in cli.err
     assert "Traceback" not in cli.err
     failures = {
@@ -105,7 +105,7 @@ def test_a_failed_run_does_not_stop_the_others(cli: CommandLine, tmp_path: Path)
     assert failures == {"diverged", "bad_config"}
     assert "diverged" in Path("report/mine.md").read_text()
     assert cli("run", study, *TINY, "--no-report") == 1
-    assert "0 new, 1 cached, 2 failed" in cli.err
+    assert "0 new, 2 cached, 2 failed" in cli.err
     assert cli("run", study, *TINY, "--no-report", "--retry-failed", "--fail-fast", "--jobs", "1") == 1
 
 

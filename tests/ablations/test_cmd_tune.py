@@ -98,7 +98,7 @@ def test_tuned_runs_stand_beside_the_others(here: CommandLine) -> None:
     assert [one for one in labels if "tuned" in one] == [
         f"mine/{arm} tuned seed {seed}" for arm in ("ln", "bn") for seed in (0, 1)
     ]
-    assert len(labels) == 8
+    assert len(labels) == 8 + 2  # and the control's
     assert here("run", "mine.yaml", *TINY, "--tuned", "--out", "report", "--jobs", "1") == 0
     assert "--tuned" in Path("report/index.md").read_text()
     assert Path("report/tables/mine.csv").read_text().count("done") == 2, "tuned rows are parted from the others"

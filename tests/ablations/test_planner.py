@@ -39,7 +39,7 @@ def test_a_shared_baseline_is_one_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", study_names())
 def test_arms_differ_from_their_baseline_in_declared_fields_only(name: str, tmp_path: Path) -> None:
     study = load_study(name).study
-    result = planned([name], tmp_path, seeds="1")
+    result = planned([name], tmp_path, seeds="1", control=False)
     configs = {run.key: baseline_values(run.config) for run in result.runs}
     keys = {cell.arm: cell.key for cell in result.cells}
     base = configs[str(keys[study.baseline])]
@@ -102,18 +102,18 @@ def test_keys_follow_the_data(tmp_path: Path) -> None:
 
 def test_states_come_from_the_store(tmp_path: Path) -> None:
     result = planned(["neck"], tmp_path)
-    assert result.counts() == {"new": 3, "cached": 0, "failed": 0, "unavailable": 0}
+    assert result.counts() == {"new": 4, "cached": 0, "failed": 0, "unavailable": 0}
     store = Store(tmp_path)
     store.fail(result.runs[0].key, "diverged", "x")
     again = planned(["neck"], tmp_path)
     assert again.counts()["failed"] == 1
-    assert len(again.pending(retry_failed=False)) == 2
-    assert len(again.pending(retry_failed=True)) == 3
+    assert len(again.pending(retry_failed=False)) == 3
+    assert len(again.pending(retry_failed=True)) == 4
 
 
 def test_first_seeds_of_all_arms_come_first(tmp_path: Path) -> None:
-    order = [run.config.seed for run in planned(["norm"], tmp_path, seeds="2").pending(False)]
-    assert order == sorted(order)
+    order = [run.seed for run in planned(["norm"], tmp_path, seeds="2").pending(False)]
+    assert order == sorted(order) == [0] * 8 + [1] * 8
 
 
 @pytest.mark.parametrize(

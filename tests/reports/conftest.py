@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,12 @@ from scipy.stats import norm
 
 from core.config import RunConfig
 from core.store import Store
+from reports import provenance_check
 from reports.claims import Arm, Contrast, Published, Study
+from reports.control import control_study
 from reports.frame import Cell
+from reports.pages import write_report
+from reports.provenance_check import Check, verify
 
 SEEDS = (0, 1, 2)
 _LEVEL = {"ln": 3.9, "bn": 3.6, "ln_bn": 4.1, "x1": 3.0, "x8": 3.5}
@@ -170,3 +176,58 @@ def build_world(root: Path) -> World:
                 separation = _LEVEL.get(name, _LEVEL["ln"]) + luck[seed] + 0.03 * float(rng.normal())
                 store.finish(key, *result_of(config, key, separation, rng))
     return World(studies, tuple(cells), store)
+
+
+CODE = "c0ffee123456"  # of the results in the synthetic store
+INPUTS = {"train": "procedural:ab12", "test": "procedural:ab12", "pretrained": "none", "teacher": "none"}
+REPORT: dict[str, Any] = {
+    "preset": "quick", "command": "python -m ablations run norm", "data_note": "384 documents",
+    "looks": {3: 0.3, 5: 0.7},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def written(tmp_path_factory: pytest.TempPathFactory, pristine: World) -> Path:
+    """Written once; a test that changes files takes `world_report`."""
+    out = tmp_path_factory.mktemp("written")
+    write_report(pristine.studies, with_control(pristine).cells, pristine.store, out, **REPORT)
+    return out
+
+
+def with_control(world: World) -> World:
+    """The world's cells and those of a control, whose two arms read two of the baseline's runs."""
+    cells = [
+        Cell("control", arm, 0, world.cell("norm", "ln", seed).key) for seed, arm in enumerate(control_study().arms)
+    ]
+    return replace(world, cells=(*world.cells, *cells))
+
+
+@dataclass
+class Written:
+    """A world and its report, both free to be changed."""
+
+    world: World
+    out: Path
+
+    def check(self, **changes: Any) -> Check:
+        options: dict[str, Any] = {
+            "store": self.world.store, "declared": {one.study: one for one in (*self.world.studies, control_study())},
+            "resolve": lambda config: INPUTS,
+        }  # fmt: skip
+        return verify(self.out, **(options | changes))
+
+    def problems(self, **changes: Any) -> list[str]:
+        return [f"{problem.kind}: {problem.text}" for problem in self.check(**changes).problems]
+
+    def change_result(self, key: str, change: Callable[[dict[str, Any]], Any]) -> None:
+        path = self.world.store.path(key, "result.json")
+        result = json.loads(path.read_text())
+        change(result)
+        path.write_text(json.dumps(result))
+
+
+@pytest.fixture
+def report(world: World, written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Written:
+    monkeypatch.setattr(provenance_check, "code_digest", lambda: CODE)
+    shutil.copytree(written, tmp_path / "out")
+    return Written(with_control(world), tmp_path / "out")

@@ -30,7 +30,7 @@ def test_the_files_of_a_report(report: tuple[Any, Path]) -> None:
     figures = {f"figures/{study}-{name}.png" for study in ("norm", "class-count") for name in ("arms", "roc", "curves")}
     assert files == {
         "index.md", "norm.md", "class-count.md", "tables/norm.csv", "tables/class-count.csv",
-        "figures/class-count-ladder.png", *figures,
+        "figures/class-count-ladder.png", "report.json", *figures,
     }  # fmt: skip
 
 

@@ -1,0 +1,137 @@
+"""`report`: the report of what is done, and the check of one that was written before."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from ablations import options
+from ablations.options import (
+    EXIT_FAILED,
+    Control,
+    Data,
+    Device,
+    Eval,
+    Out,
+    PresetName,
+    Seeds,
+    Sets,
+    StorePath,
+    Strict,
+    UntilResolved,
+)
+from ablations.planner import Plan, plan
+from ablations.registry import load_study
+from ablations.sequential import as_run
+from core.errors import UserError
+from core.inputs import corpus_of
+from core.store import Store
+from reports.claims import Study
+from reports.control import CONTROL, control_study
+from reports.provenance import read_record
+from reports.provenance_check import Check, verify
+
+_RUN_KINDS = ("changed run", "stale")
+
+
+def report(
+    studies: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="STUDY...|all|FILE", help="As of `run`; with --check, YAML files of own studies."),
+    ] = None,
+    preset: PresetName = "quick", seeds: Seeds = None, data: Data = None, evaluation: Eval = None,
+    sets: Sets = None, store: StorePath = Path(options.DEFAULT_STORE), device: Device = "cpu", strict: Strict = False,
+    control: Control = True, tuned: options.Tuned = False, until_resolved: UntilResolved = False,
+    out: Out = Path(options.DEFAULT_OUT),
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing: is the report under --out still true of --store?")
+    ] = False,
+) -> None:  # fmt: skip
+    """Write the report of what is done, with the same options as `run`; or --check one that was written."""
+    if check:
+        _check(studies or [], store, out)
+        return
+    chosen = options.choose(
+        studies or [], preset, store, seeds=seeds, data=data, evaluation=evaluation, sets=sets, device=device,
+        strict=strict, control=control, tuned=tuned, until_resolved=until_resolved,
+    )  # fmt: skip
+    if not chosen.request.studies:
+        raise UserError("a report needs studies, not a single run: see `run-info`")
+    write(chosen, out, Console(stderr=True))
+
+
+def write(chosen: options.Chosen, out: Path, console: Console) -> None:
+    """Write the report that a request asks for, of what the store has."""
+    from reports.pages import write_report
+
+    planned, note = as_run(chosen.request, chosen.store) if chosen.until_resolved else _as_asked(chosen)
+    config = planned.baseline
+    corpus_notes = corpus_of(config).notes
+    data_note = (
+        f"{config.data.images} of {corpus_notes['train']}, as {config.data.classes:,} classes at "
+        f"{config.data.image_size} px; judged on {corpus_notes['test']}"
+    )
+    preset = chosen.request.preset
+    page = write_report(
+        chosen.request.studies, planned.cells, chosen.store, out,
+        preset=preset.preset, command=f"python -m ablations run {chosen.command}",
+        data_note=f"{data_note}; {note}" if note else data_note, looks=preset.looks, tuning=planned.tuning,
+    )  # fmt: skip
+    console.print(f"report: {page}", highlight=False, soft_wrap=True)
+
+
+def _as_asked(chosen: options.Chosen) -> tuple[Plan, str]:
+    return plan(chosen.request, chosen.store), ""
+
+
+def _check(names: Iterable[str], store: Path, out: Path) -> None:
+    """Verify a written report; says what no longer holds, a line each, and ends with code 1 if anything does."""
+    record = read_record(out)
+    # A study of the user's own was given to `run` as a file: the command in the report still names it.
+    own = [word for word in shlex.split(record.command) if word.endswith((".yaml", ".yml")) and Path(word).is_file()]
+    declared = {study.study: study for study in (load_study(name).study for name in dict.fromkeys([*names, *own]))}
+    for name in record.studies:
+        if name not in declared and (study := _present(name)) is not None:
+            declared[name] = study
+    found = verify(out, Store(store) if store.is_dir() else None, declared)
+    _print_check(found, out, f"{record.command} --store {shlex.quote(str(store))} --out {shlex.quote(str(out))}")
+    if found.problems:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _present(name: str) -> Study | None:
+    """The declaration of that name in the package, if there is one."""
+    if name == CONTROL:
+        return control_study()
+    try:
+        return load_study(name).study
+    except UserError:
+        return None
+
+
+def _print_check(check: Check, out: Path, command: str) -> None:
+    console = Console()
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+    for problem in check.problems:
+        say(f"{problem.kind}: {problem.text}")
+    for text in check.unchecked:
+        say(f"not checked: {text}")
+    say(f"{out}: {', '.join(f'{count} {what}' for what, count in check.counts.items())} checked")
+    if not check.problems:
+        rest = "what could be checked" if check.unchecked else "all"
+        say(f"{rest} is as it was when the report was written")
+        return
+    kinds = Counter(problem.kind for problem in check.problems)
+    say(f"{len(check.problems)} problems: {', '.join(f'{count} {kind}' for kind, count in kinds.items())}")
+    if any(kind.startswith(_RUN_KINDS) for kind in kinds):
+        say("runs that are changed or stale count as done: train them anew in another --store, or move them away first")
+    say(f"what is missing is trained, and the report is written again, by: {command}")

@@ -1,0 +1,125 @@
+"""`run`: train what a request still needs, within a budget and look by look where asked, then report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from ablations import options, report_cli, views
+from ablations.budget import Budget, parse_duration
+from ablations.executors.layout import Layout, measured, worth_measuring
+from ablations.options import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    Chosen,
+    Control,
+    Data,
+    Device,
+    Eval,
+    Jobs,
+    Out,
+    PresetName,
+    Seeds,
+    Sets,
+    StorePath,
+    Strict,
+    Studies,
+    UntilResolved,
+)
+from ablations.planner import Plan, plan
+from ablations.sequential import sweep_looks
+from ablations.sweep import sweep
+from core.errors import UserError
+
+
+def run(
+    studies: Studies, preset: PresetName = "quick", seeds: Seeds = None, data: Data = None, evaluation: Eval = None,
+    sets: Sets = None, store: StorePath = Path(options.DEFAULT_STORE), device: Device = "cpu", strict: Strict = False,
+    control: Control = True, tuned: options.Tuned = False, until_resolved: UntilResolved = False,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            "--budget", metavar="TIME", help="Start no run that would not end in time, e.g. 2h, 90m, 1h30m.",
+            show_default="no limit",
+        ),
+    ] = None,
+    jobs: Jobs = None,
+    executor: Annotated[str, typer.Option("--executor", help="Where runs happen: local.")] = "local",
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Train failed runs again.")] = False,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Start no further run after a failure.")] = False,
+    out: Out = Path(options.DEFAULT_OUT),
+    report: Annotated[bool, typer.Option("--report/--no-report", help="Write the report at the end.")] = True,
+) -> None:  # fmt: skip
+    """Train what is not done yet, then write the report. Run it again to go on where it stopped."""
+    limit = Budget(math.inf if budget is None else parse_duration(budget))
+    if executor != "local":
+        raise UserError(f"--executor: unknown executor '{executor}' (known: local)")
+    chosen = options.choose(
+        studies, preset, store, seeds=seeds, data=data, evaluation=evaluation, sets=sets, device=device, strict=strict,
+        control=control, tuned=tuned, until_resolved=until_resolved,
+    )  # fmt: skip
+    chosen.store.check_writable()
+    console = Console(stderr=True)
+
+    def train(planned: Plan) -> None:
+        _announce(chosen, planned, console, jobs, device)
+        sweep(
+            planned, chosen.store, console, jobs=jobs, retry_failed=retry_failed, fail_fast=fail_fast, budget=limit
+        )  # fmt: skip
+
+    try:
+        planned = _train(chosen, train, console)
+    except KeyboardInterrupt:
+        console.print(
+            f"\nstopped; nothing half done is kept. To go on: python -m ablations run {chosen.again}",
+            highlight=False, soft_wrap=True, markup=False,
+        )  # fmt: skip
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    if report and chosen.request.studies:
+        report_cli.write(chosen, out, console)
+    _finish(chosen, planned, limit, console)
+
+
+def _train(chosen: Chosen, train: Callable[[Plan], None], console: Console) -> Plan:
+    """Train all that is asked for; returns the plan of it."""
+    if chosen.until_resolved:
+
+        def say(text: str) -> None:
+            console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+        return sweep_looks(chosen.request, chosen.store, train, say)
+    planned = plan(chosen.request, chosen.store)
+    train(planned)
+    return planned
+
+
+def _announce(chosen: Chosen, planned: Plan, console: Console, jobs: int | None, device: str) -> None:
+    if worth_measuring(planned.seconds(), jobs, device):
+        console.print("measuring how many processes are fastest here, once a machine", highlight=False)
+        measured()
+    layout = Layout.choose(jobs, len(planned.runs), device)
+    views.print_plan(console, views.plan_facts(chosen, planned, layout.jobs), every_run=False)
+
+
+def _finish(chosen: Chosen, planned: Plan, budget: Budget, console: Console) -> None:
+    """Exit code 0 only if every planned run is done."""
+    states = [chosen.store.state(one.key) for one in planned.runs]
+    missing = len(states) - states.count("done")
+    if budget.left:
+        console.print(
+            f"{budget.left} runs were left for lack of time. To go on: python -m ablations run {chosen.again}, "
+            "with a new --budget or without one", highlight=False, soft_wrap=True, markup=False,
+        )  # fmt: skip
+    if missing:
+        failed = states.count("failed")
+        again = "; `run --retry-failed` tries them again" if failed else ""
+        console.print(
+            f"{missing} of {len(states)} runs are not done ({failed} failed): see `status`{again}",
+            highlight=False, soft_wrap=True,
+        )  # fmt: skip
+        raise typer.Exit(EXIT_FAILED)

@@ -1,0 +1,161 @@
+"""`report.json`: what a report was made of, by digests; `reports.provenance_check` tells whether it still holds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import stat
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from core.errors import UserError
+from core.result import code_digest
+from core.store import Store, file_digest, write_atomic
+from reports.claims import Study
+from reports.control import CONTROL, control_study
+from reports.frame import Cell, read_run
+
+SCHEMA = 1
+NAME = "report.json"
+Stamps = dict[str, tuple[int, int]]
+
+
+class CellRecord(BaseModel):
+    """A cell as the report showed it. `result` and `scores` are SHA-256 of a done run's files, in hex digits."""
+
+    model_config = ConfigDict(frozen=True)
+    study: str
+    arm: str
+    seed: int
+    key: str | None
+    state: str
+    tuned: bool = False
+    result: str | None = None
+    scores: str | None = None
+    code: str | None = None
+    inputs: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return f"{self.study}/{self.arm}{' tuned' if self.tuned else ''} seed {self.seed} ({self.key})"
+
+
+class Record(BaseModel):
+    """The content of report.json.
+
+    Args:
+        looks: numbers of seeds at which a verdict may be reached, each with its share of alpha.
+        code: digest of the code that was there when the report was written.
+        studies: digest of every study's declaration, by name, the control's among them.
+        files: SHA-256 of every file of the report but this one, by its path under the report's folder.
+        store_digest: SHA-256 over all the rest but `files`: two reports with the same one are of the same evidence.
+    """
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
+    version: int = Field(SCHEMA, alias="schema")
+    preset: str
+    command: str
+    looks: dict[int, float]
+    code: str
+    studies: dict[str, str]
+    cells: tuple[CellRecord, ...]
+    store_digest: str = ""
+    files: dict[str, str] = Field(default_factory=dict)
+
+    def digest(self) -> str:
+        """What `store_digest` is while nobody has edited the record."""
+        canonical = json.dumps(self.as_json(exclude={"store_digest", "files"}), sort_keys=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+    def as_json(self, exclude: set[str] | None = None) -> dict[str, Any]:
+        return self.model_dump(mode="json", by_alias=True, exclude=exclude)
+
+
+def record_of(
+    studies: Sequence[Study], cells: Sequence[Cell], store: Store, *, preset: str, command: str,
+    looks: Mapping[int, float],
+) -> Record:  # fmt: skip
+    """The record of a report of `cells`, before any of its files is written."""
+    declared = [*studies, *([control_study()] if any(cell.study == CONTROL for cell in cells) else [])]
+    runs = {key: _run(key, store) for key in dict.fromkeys(cell.key for cell in cells) if key is not None}
+    record = Record(
+        preset=preset, command=command, looks=dict(looks), code=code_digest(),
+        studies={study.study: study.digest for study in declared},
+        cells=tuple(
+            CellRecord(
+                study=cell.study, arm=cell.arm, seed=cell.seed, key=cell.key, tuned=cell.tuned,
+                **({"state": "unavailable"} if cell.key is None else runs[cell.key]),
+            )
+            for cell in cells
+        ),
+    )  # fmt: skip
+    return record.model_copy(update={"store_digest": record.digest()})
+
+
+def _run(key: str, store: Store) -> dict[str, Any]:
+    read = read_run(key, store)
+    if read.result is None:
+        return {"state": read.state}
+    environment, inputs = read.result.get("environment"), read.result.get("inputs")
+    return {
+        "state": read.state, **run_digests(key, store),
+        "code": environment.get("code") if isinstance(environment, Mapping) else None,
+        "inputs": dict(inputs) if isinstance(inputs, Mapping) else {},
+    }  # fmt: skip
+
+
+def run_digests(key: str, store: Store) -> dict[str, str | None]:
+    """SHA-256 of a run's result.json and scores.npz; None for a file that cannot be read."""
+    found: dict[str, str | None] = {}
+    for name, file in (("result", "result.json"), ("scores", "scores.npz")):
+        try:
+            found[name] = file_digest(store.path(key, file))
+        except OSError:
+            found[name] = None
+    return found
+
+
+def stamps(out: Path) -> Stamps:
+    """The files of a report's folder, with what changes whenever one is written anew: inode and time of change in ns.
+
+    No deeper than a report goes: with `--out .` there may be a store, that others write to, below.
+    """
+    found: Stamps = {}
+    for path in (*out.glob("*"), *out.glob("*/*")):
+        try:
+            facts = path.stat()
+        except OSError:
+            continue
+        if stat.S_ISREG(facts.st_mode):
+            found[path.relative_to(out).as_posix()] = (facts.st_ino, facts.st_mtime_ns)
+    return found
+
+
+def write_record(record: Record, out: Path, before: Stamps) -> None:
+    """Write report.json beside the files of `out` that were written since `before` was taken.
+
+    What earlier reports left in the folder is not this report's and is not listed.
+    """
+    written = [name for name, stamp in stamps(out).items() if before.get(name) != stamp and name != NAME]
+    files = {name: file_digest(out / name) for name in sorted(written)}
+    text = json.dumps(record.model_copy(update={"files": files}).as_json(), indent=1)
+    write_atomic(out / NAME, text.encode())
+
+
+def read_record(out: Path) -> Record:
+    """The record of the report under `out`; `UserError` where there is none that can be read."""
+    path = Path(out) / NAME
+    try:
+        record = Record.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror or error}: name the folder of a report with --out") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise UserError(f"{path} is not a report's record ({where}: {first['msg']}): write the report again") from None
+    if record.version != SCHEMA:
+        raise UserError(f"{path} has schema {record.version}, this version reads {SCHEMA}: write the report again")
+    return record

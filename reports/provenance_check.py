@@ -1,0 +1,174 @@
+"""Whether a written report still holds: its files, claims, runs, code and data against what is there now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.config import RunConfig
+from core.errors import UserError
+from core.inputs import fingerprints
+from core.result import code_digest
+from core.store import Store, file_digest
+from reports.claims import Study
+from reports.frame import read_run
+from reports.provenance import NAME, CellRecord, Record, read_record, run_digests
+
+Resolve = Callable[[RunConfig], Mapping[str, str]]
+OTHER_CODE, OTHER_DATA = "stale: other code", "stale: other data"
+_HELD_OUT = ("validation", "test", "shifted")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that no longer holds: its kind, counted in the summary, and one line."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """What `verify` found: problems, what could not be checked and why, and how many files, studies and runs were."""
+
+    problems: tuple[Problem, ...]
+    unchecked: tuple[str, ...]
+    counts: dict[str, int]
+
+
+def verify(out: Path, store: Store | None, declared: Mapping[str, Study], *, resolve: Resolve = fingerprints) -> Check:
+    """Check the report under `out`.
+
+    Args:
+        store: where its runs are; None where that is not at hand, which leaves runs unchecked.
+        declared: the present declarations by study; the claims of others stay unchecked.
+        resolve: the present fingerprints of what a configuration reads.
+
+    Raises:
+        UserError: there is no report, or its record cannot be read.
+    """
+    record = read_record(out)
+    distinct: dict[str, CellRecord] = {}  # a run that several studies share is told once, in its first place
+    for cell in record.cells:
+        if cell.key is not None:
+            distinct.setdefault(cell.key, cell)
+    runs = list(distinct.values())
+    problems = [*_files(record, Path(out)), *_claims(record, declared)]
+    unchecked = [
+        f"the claims of '{name}', whose declaration is not here: name its YAML file"
+        for name in record.studies if name not in declared
+    ]  # fmt: skip
+    if store is None:
+        unchecked.append("runs, as the store is not here: name its folder with --store")
+    else:
+        problems += [problem for run in runs for problem in _run(run, store)]
+    done = [run for run in runs if run.state == "done"]
+    problems += _code(done)
+    problems += _differing_data(record, declared)
+    if store is not None:
+        changed, unresolved = _present_data(done, store, resolve)
+        problems += changed
+        unchecked += unresolved
+    counts = {
+        "files": len(record.files), "studies": sum(name in declared for name in record.studies),
+        "runs": len(runs) if store is not None else 0,
+    }  # fmt: skip
+    return Check(tuple(problems), tuple(unchecked), counts)
+
+
+def _files(record: Record, out: Path) -> Iterator[Problem]:
+    if record.digest() != record.store_digest:
+        yield Problem("edited file", f"{NAME} was changed since the report was written")
+    for name, digest in record.files.items():
+        try:
+            now = file_digest(out / name)
+        except OSError:
+            yield Problem("missing file", f"{name} is not there any more")
+            continue
+        if now != digest:
+            yield Problem("edited file", f"{name} was changed since the report was written")
+
+
+def _claims(record: Record, declared: Mapping[str, Study]) -> Iterator[Problem]:
+    for name, digest in record.studies.items():
+        if name in declared and (now := declared[name].digest) != digest:
+            text = f"study {name} was declared as {digest} when it was judged, and is {now} now"
+            yield Problem("changed claim", text)
+
+
+def _run(run: CellRecord, store: Store) -> Iterator[Problem]:
+    """What became of a run in the store."""
+    assert run.key is not None
+    now = read_run(run.key, store)
+    if run.state != now.state:
+        if now.state == "missing":
+            yield Problem("missing run", f"{run.name} was {run.state}, and is not in the store")
+        elif run.state == "done":
+            yield Problem("changed run", f"{run.name} was done, and is {now.state} now: {now.reason}")
+        else:
+            yield Problem("out of date", f"{run.name} was {run.state} when the report was written, and is {now.state}")
+    elif run.state == "done":
+        digests = run_digests(run.key, store)
+        for name, file in (("result", "result.json"), ("scores", "scores.npz")):
+            if digests[name] != getattr(run, name):
+                yield Problem("changed run", f"{file} of {run.name} is not the one that the report was written from")
+
+
+def _code(done: Iterable[CellRecord]) -> Iterator[Problem]:
+    for run in done:
+        if run.code != code_digest():
+            yield Problem(OTHER_CODE, f"{run.name} was made by code {run.code or 'unknown'}, this is {code_digest()}")
+
+
+def _differing_data(record: Record, declared: Mapping[str, Study]) -> Iterator[Problem]:
+    """Runs of one study that read different data cannot be compared.
+
+    Seeds of an arm agree in everything. Arms may differ in weights, teachers and pools, which studies vary, but not
+    in what they are judged on, unless that is what an arm changes.
+    """
+    for study in record.studies:
+        cells = [cell for cell in record.cells if cell.study == study and cell.state == "done"]
+        arms: dict[str, list[CellRecord]] = {}
+        for cell in cells:
+            arms.setdefault(cell.arm, []).append(cell)
+        for same in arms.values():
+            yield from _disagreements(same, sorted({name for cell in same for name in cell.inputs}))
+        varies = declared[study].arms if study in declared else {}
+        own_eval = {name for name, arm in varies.items() if any(field.startswith("eval.") for field in arm.set)}
+        yield from _disagreements([same[0] for name, same in arms.items() if name not in own_eval], _HELD_OUT)
+
+
+def _disagreements(cells: Sequence[CellRecord], names: Iterable[str]) -> Iterator[Problem]:
+    for name in names:
+        for cell in cells[1:]:
+            first, other = cells[0].inputs.get(name), cell.inputs.get(name)
+            if first != other:
+                yield Problem(OTHER_DATA, f"{cell.name} read {name} {other}, {cells[0].name} read {first}")
+
+
+def _present_data(done: Iterable[CellRecord], store: Store, resolve: Resolve) -> tuple[list[Problem], list[str]]:
+    """What the runs' configurations lead to now, against what they read."""
+    problems: list[Problem] = []
+    unresolved: dict[str, int] = {}
+    for run in done:
+        assert run.key is not None
+        result = read_run(run.key, store).result
+        if result is None:
+            continue  # said before
+        try:
+            now = resolve(_config(result))
+        except (UserError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            unresolved[reason] = unresolved.get(reason, 0) + 1
+            continue
+        for name, read in run.inputs.items():
+            if now.get(name) != read:
+                problems.append(Problem(OTHER_DATA, f"{run.name} read {name} {read}, there is {now.get(name)} now"))
+    told = [f"the data of {count} runs, which cannot be found here: {reason}" for reason, count in unresolved.items()]
+    return problems, told
+
+
+def _config(result: Mapping[str, Any]) -> RunConfig:
+    return RunConfig.model_validate(result.get("config"))

@@ -1,0 +1,113 @@
+"""`report --check`: of a report that was written for real, and of what happened to it since."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from ablations.cli import run_cli
+from ablations.registry import load_study
+from core import inputs
+from core.store import Store
+from tests.ablations.conftest import TINY, CommandLine
+
+_STUDY = (
+    "study: mine\ntitle: t\nquestion: q\nfindings: [7_neck]\nbaseline: flat\narms:\n  flat: {}\n"
+    "  gap: {model.neck: gap}\ncontrasts:\n  - {finding: 7_neck, better: flat, than: gap, smallest_effect: 0.05}\n"
+)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a study's runs and report; a test works on a copy."""
+    folder = tmp_path_factory.mktemp("made")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        Path("mine.yaml").write_text(_STUDY)
+        assert run_cli(["run", "mine.yaml", *TINY, "--out", "report"]) == 0
+    return folder
+
+
+@pytest.fixture
+def here(made: Path, cli: CommandLine, tmp_path: Path) -> CommandLine:
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    return cli
+
+
+def test_a_fresh_report_holds_and_the_claims_of_an_own_study_are_checked(here: CommandLine) -> None:
+    assert here("report", "--check", "--out", "report") == 0
+    assert "report: 6 files, 2 studies, 3 runs checked" in here.out
+    assert "all is as it was when the report was written" in here.out
+    assert "not checked" not in here.out
+
+
+def test_what_changed_is_named_counted_and_what_to_do_is_said(here: CommandLine) -> None:
+    key = Store("runs").run_keys()[0]
+    path = Path("runs") / key / "result.json"
+    path.write_text(path.read_text().replace('"seed": ', '"seed":  '))
+    with Path("report/index.md").open("a") as handle:
+        handle.write("\nand it was all true\n")
+    assert here("report", "--check", "--out", "report") == 1
+    assert "edited file: index.md was changed" in here.out
+    assert f"({key}) is not the one that the report was written from" in here.out
+    assert "2 problems: 1 edited file, 1 changed run" in here.out
+    assert "python -m ablations run mine.yaml" in here.out
+
+
+def test_a_claim_that_changed_in_its_file(here: CommandLine) -> None:
+    Path("mine.yaml").write_text(_STUDY.replace("0.05", "0.01"))
+    load_study.cache_clear()  # a later process
+    assert here("report", "--check", "--out", "report") == 1
+    assert "changed claim: study mine was declared as" in here.out
+
+
+def test_the_file_of_an_own_study_can_be_named(here: CommandLine) -> None:
+    Path("mine.yaml").rename("elsewhere.yaml")
+    assert here("report", "--check", "--out", "report") == 0
+    assert "not checked: the claims of 'mine'" in here.out
+    assert here("report", "elsewhere.yaml", "--check", "--out", "report") == 0
+    assert "not checked" not in here.out
+
+
+def test_a_store_that_is_not_here(here: CommandLine) -> None:
+    shutil.rmtree("runs")
+    assert here("report", "--check", "--out", "report") == 0
+    assert "not checked: runs, as the store is not here" in here.out
+    assert "what could be checked is as it was" in here.out
+    assert not Path("runs").exists()
+
+
+def test_a_run_that_is_missing_or_was_made_by_other_code(here: CommandLine) -> None:
+    record = json.loads(Path("report/report.json").read_text())
+    shutil.rmtree(Path("runs") / record["cells"][0]["key"])
+    assert here("report", "--check", "--out", "report") == 1
+    assert "missing run: mine/flat seed 0" in here.out
+    Path("report/report.json").write_text(json.dumps(record).replace(record["code"], "0" * 12))
+    assert here("report", "--check", "--out", "report") == 1
+    assert "stale: other code: mine/flat seed 0" in here.out
+
+
+def test_data_that_is_not_what_it_was(cli: CommandLine, image_folder: Path) -> None:
+    words = [*TINY, "--no-control", "--data", image_folder]
+    Path("mine.yaml").write_text(_STUDY)
+    assert cli("run", "mine.yaml", *words, "--out", "report") == 0
+    assert cli("report", "--check", "--out", "report") == 0
+    sorted(image_folder.iterdir())[0].unlink()
+    inputs._corpus.cache_clear()  # a later process
+    assert cli("report", "--check", "--out", "report") == 1
+    assert "stale: other data: mine/flat seed 0" in cli.out
+    shutil.rmtree(image_folder)
+    inputs._corpus.cache_clear()
+    assert cli("report", "--check", "--out", "report") == 0
+    assert "not checked: the data of 2 runs, which cannot be found here" in cli.out
+
+
+def test_a_folder_without_a_report_is_one_line(cli: CommandLine) -> None:
+    assert "name the folder of a report with --out" in cli.refuses("report", "--check", "--out", "nowhere")
+
+
+def test_a_report_needs_studies(cli: CommandLine) -> None:
+    assert "name at least one study" in cli.refuses("report")

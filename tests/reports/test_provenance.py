@@ -1,0 +1,76 @@
+"""report.json: what a report says that it was made of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from core.errors import UserError
+from core.store import Store, file_digest
+from reports.control import control_study
+from reports.pages import write_report
+from reports.provenance import NAME, read_record
+from reports.provenance_check import verify
+from tests.reports.conftest import CODE, INPUTS, REPORT, Written
+
+
+def test_the_record_says_what_the_report_was_made_of(report: Written) -> None:
+    record, world = read_record(report.out), report.world
+    assert (record.preset, record.command, record.looks) == (REPORT["preset"], REPORT["command"], REPORT["looks"])
+    assert record.studies == {one.study: one.digest for one in (*world.studies, control_study())}
+    assert [(cell.study, cell.arm, cell.seed, cell.key) for cell in record.cells] == [
+        (cell.study, cell.arm, cell.seed, cell.key) for cell in world.cells
+    ]
+    assert {cell.state for cell in record.cells} == {"done", "failed", "missing", "unavailable"}
+    done = next(cell for cell in record.cells if cell.state == "done")
+    assert done.result == file_digest(world.store.path(str(done.key), "result.json"))
+    assert done.scores == file_digest(world.store.path(str(done.key), "scores.npz"))
+    assert (done.code, done.inputs) == (CODE, INPUTS)
+    files = {path.relative_to(report.out).as_posix() for path in report.out.rglob("*") if path.is_file()}
+    assert set(record.files) == files - {NAME}
+
+
+def test_one_digest_stands_for_the_evidence(report: Written, tmp_path: Path) -> None:
+    before = read_record(report.out).store_digest
+    write_report(report.world.studies, report.world.cells, report.world.store, tmp_path / "again", **REPORT)
+    assert read_record(tmp_path / "again").store_digest == before
+    key = str(report.world.cell("norm", "ln", 0).key)
+    report.change_result(key, lambda result: result["metrics"].update({"tpr@1e-4": 0.5}))
+    write_report(report.world.studies, report.world.cells, report.world.store, tmp_path / "other", **REPORT)
+    assert read_record(tmp_path / "other").store_digest != before
+
+
+def test_what_an_earlier_report_left_is_not_this_reports(report: Written) -> None:
+    (report.out / "old.md").write_text("of another study")
+    cells = [cell for cell in report.world.cells if cell.study == "norm"]
+    write_report(report.world.studies[:1], cells, report.world.store, report.out, **REPORT)
+    files = read_record(report.out).files
+    assert "norm.md" in files
+    assert not {"old.md", "class-count.md", "tables/class-count.csv", NAME} & set(files)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": 1}'])
+def test_a_record_that_cannot_be_read(tmp_path: Path, text: str) -> None:
+    (tmp_path / NAME).write_text(text)
+    with pytest.raises(UserError, match="write the report again"):
+        read_record(tmp_path)
+
+
+def test_a_record_of_another_schema(report: Written) -> None:
+    path = report.out / NAME
+    path.write_text(path.read_text().replace('"schema": 1', '"schema": 99'))
+    with pytest.raises(UserError, match="schema 99"):
+        report.check()
+
+
+def test_a_folder_without_a_report(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--out"):
+        verify(tmp_path / "nowhere", None, {})
+
+
+def test_a_report_of_nothing_has_a_record(tmp_path: Path) -> None:
+    write_report([], [], Store(tmp_path / "none"), tmp_path / "out", **REPORT)
+    record = read_record(tmp_path / "out")
+    assert record.cells == ()
+    assert list(record.files) == ["index.md"]
