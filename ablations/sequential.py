@@ -96,7 +96,7 @@ def sweep_looks(
 def describe(studies: Sequence[Study], verdicts: Iterable[Verdict]) -> str:
     """What is open and what is not, e.g. ``open: 4, 9; resolved: 7 (reproduced); not run: 8``."""
     tested = {name for study in studies for name in study.tested}
-    groups: dict[str, list[str]] = {"open": [], "resolved": [], "not run": []}
+    groups: dict[str, list[str]] = {"open": [], "resolved": [], "not run": [], "inconclusive whatever the seeds": []}
     for verdict in verdicts:
         label = verdict.finding.label
         if verdict.finding.id not in tested:
@@ -105,6 +105,8 @@ def describe(studies: Sequence[Study], verdicts: Iterable[Verdict]) -> str:
             groups["open"].append(label)
         elif verdict.verdict == "not run":
             groups["not run"].append(label)
+        elif verdict.verdict == "inconclusive":
+            groups["inconclusive whatever the seeds"].append(label)
         else:
             groups["resolved"].append(f"{label} ({verdict.verdict})")
     shown = [f"{name}: {', '.join(labels) or 'none'}" for name, labels in groups.items() if labels or name == "open"]

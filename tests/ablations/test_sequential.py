@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +100,8 @@ def test_a_finding_of_the_record_goes_on_in_every_study_that_tests_it() -> None:
 def test_what_is_said_of_a_look() -> None:
     verdicts = [verdict(NORM, "inconclusive"), verdict(LN_BN, "reproduced"), verdict("6_pretrain", "not run")]
     assert describe([study()], verdicts) == "open: 4; resolved: 9 (reproduced)"
+    gated = replace(verdicts[0], open=False)
+    assert describe([study()], [gated]) == "open: none; inconclusive whatever the seeds: 4"
     assert describe([study()], verdicts[1:]) == "open: none; resolved: 9 (reproduced)"
 
 
