@@ -49,7 +49,7 @@ class DataConfig(Section):
 
     source: Sources = _runtime(("procedural",), description="'procedural', or folders of images")
     pool: int = Field(480, ge=1, description="procedural templates to draw from (folders: all their images)")
-    images: int = Field(240, ge=1, description="source images trained on, drawn from the pool by the seed")
+    images: int = Field(48, ge=1, description="source images trained on, drawn from the pool by the seed")
     expansion: Literal[1, 8, 24] = Field(24, description="classes per image: rotations, flips, halves")
     image_size: int = Field(64, ge=32, le=512, multiple_of=2, description="pixels; images are squashed to squares")
     augment: Literal["documented", "geometric", "none"] = "documented"
@@ -110,13 +110,13 @@ class PrecisionConfig(Section):
 class OptimConfig(Section):
     """AdamW, linear warm-up, then linear decay to zero (the record's polynomial of power 1)."""
 
-    lr: float = Field(3e-4, gt=0)
-    centre_lr_ratio: float = Field(30.0, gt=0, description="learning rate of the class centres over `lr`")
+    lr: float = Field(2e-4, gt=0)
+    centre_lr_ratio: float = Field(4.0, gt=0, description="learning rate of the class centres over `lr`")
     weight_decay: float = Field(1e-3, ge=0)
     beta1: float = Field(0.9, ge=0, lt=1)
     beta2: float = Field(0.999, ge=0, lt=1)
     batch_size: int = Field(64, ge=2)
-    samples: int = Field(20_000, ge=1, description="images seen in all")
+    samples: int = Field(25_600, ge=1, description="images seen in all")
     warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps")
     clip: float = Field(5.0, gt=0, description="norm that gradients are clipped to")
 

@@ -1,0 +1,58 @@
+"""`calibrate`: how often the rule of verdicts would be wrong, and how often right, with what the store's runs show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from ablations import options
+from ablations.options import Data, Eval, Out, PresetName, Seeds, Sets, StorePath, Strict, Studies
+from ablations.planner import plan
+from core.errors import UserError
+from core.store import write_atomic
+
+
+def calibrate(
+    studies: Studies, preset: PresetName = "quick", seeds: Seeds = None, data: Data = None, evaluation: Eval = None,
+    sets: Sets = None, store: StorePath = Path(options.DEFAULT_STORE), strict: Strict = False,
+    reports: Annotated[int, typer.Option("--reports", min=1, help="Simulated reports for each effect.")] = 1000,
+    replications: Annotated[
+        int, typer.Option("--coverage", min=0, help="Simulated comparisons for the coverage of intervals; 0: none.")
+    ] = 0,
+    out: Out = Path(options.DEFAULT_OUT),
+) -> None:  # fmt: skip
+    """Simulate whole reports with the store's measured variances: false verdicts, power, coverage of intervals."""
+    from reports.calibration import calibrate as simulate
+    from reports.calibration import noises
+    from reports.calibration_page import calibration_page
+    from reports.coverage import Coverage, Setting, coverage
+    from reports.frame import build_frame
+    from reports.replicates import Replicates
+
+    chosen = options.choose(
+        studies, preset, store, seeds=seeds, data=data, evaluation=evaluation, sets=sets, strict=strict
+    )
+    request = chosen.request
+    if not request.studies:
+        raise UserError("a calibration needs studies, not a single run")
+    if not request.preset.looks:
+        raise UserError(f"preset {preset} declares no looks, so it never decides anything: take another")
+    planned = plan(request, chosen.store)
+    frame = build_frame(planned.cells, chosen.store)
+    console = Console(stderr=True)
+    console.print(f"simulating {reports} reports for each effect", highlight=False)
+    found = simulate(noises(request.studies, frame, Replicates(chosen.store.scores)), request.preset.looks, reports)
+    covered: list[tuple[Setting, Coverage]] = []
+    for setting in (Setting(luck=0.005), Setting(luck=0.02)) if replications else ():
+        console.print(f"simulating {replications} comparisons", highlight=False)
+        covered.append((setting, coverage(setting, replications)))
+    claims = {name: study.finding(name) for study in request.studies for name in study.tested}
+    command = f"python -m ablations calibrate {chosen.command} --reports {reports}"
+    command += f" --coverage {replications}" if replications else ""
+    page = calibration_page(found, claims, request.preset.looks, covered, command)
+    out.mkdir(parents=True, exist_ok=True)
+    write_atomic(out / "calibration.md", page.encode())
+    print(page)
