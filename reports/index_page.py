@@ -9,7 +9,8 @@ import pandas as pd
 
 from reports.claims import Finding, Study, findings, record
 from reports.frame import PAIRS, STATES, VALIDATION
-from reports.markdown import NONE, code, escape, number, table
+from reports.markdown import NONE, code, escape, number
+from reports.page import Block, Table, Text
 from reports.study_page import PUBLISHED_NOTE, contrast_label, estimate_text
 from reports.verdicts import Verdict
 
@@ -31,19 +32,18 @@ def index_page(
     results: Mapping[str, Mapping[str, Any]],
     unreadable_scores: Mapping[str, str],
     run: Mapping[str, str],
-) -> str:
+) -> list[Block]:
     """The whole page; `run` holds `preset`, `command` and `data_note`."""
-    parts = [
-        f"# Ablation report: preset {code(run['preset'])}",
-        "Thirteen documented findings on margin losses and embedding models for document images, measured again.",
-        _what_was_run(frame, results, run),
-        _READING,
-        _findings(verdicts),
-        _health(studies, frame),
-        _runs(frame, unreadable_scores),
-        _studies(studies, frame),
+    return [
+        Text(f"# Ablation report: preset {code(run['preset'])}"),
+        Text("Thirteen documented findings on margin losses and embedding models for document images, measured again."),
+        Text(_what_was_run(frame, results, run)),
+        Text(_READING),
+        *_findings(verdicts),
+        Text(_health(studies, frame)),
+        *_runs(frame, unreadable_scores),
+        Text(_studies(studies, frame)),
     ]
-    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _what_was_run(frame: pd.DataFrame, results: Mapping[str, Mapping[str, Any]], run: Mapping[str, str]) -> str:
@@ -85,7 +85,7 @@ def _version_line(results: Mapping[str, Mapping[str, Any]]) -> str:
     return f"Versions: {', '.join(shown) or NONE}"
 
 
-def _findings(verdicts: Sequence[Verdict]) -> str:
+def _findings(verdicts: Sequence[Verdict]) -> list[Block]:
     rows = []
     for verdict in verdicts:
         finding = findings()[verdict.finding]
@@ -102,7 +102,10 @@ def _findings(verdicts: Sequence[Verdict]) -> str:
         "verdict",
         "why",
     ]
-    return f"## Findings\n\n{PUBLISHED_NOTE}\n\n{table(header, rows, right=(0,))}"
+    return [
+        Text(f"## Findings\n\n{PUBLISHED_NOTE}"),
+        Table.of("findings", "Findings and verdicts", header, rows, right=(0,)),
+    ]
 
 
 def published(finding: Finding) -> str:
@@ -144,36 +147,31 @@ def _health(studies: Sequence[Study], frame: pd.DataFrame) -> str:
     return "## Is the baseline healthy?\n\nOn validation identities, at the end of training.\n\n" + "\n".join(lines)
 
 
-def _runs(frame: pd.DataFrame, unreadable_scores: Mapping[str, str]) -> str:
+def _runs(frame: pd.DataFrame, unreadable_scores: Mapping[str, str]) -> list[Block]:
     """Counts by state, a shared run once, and every run that is not done for a reason."""
     runs = frame[frame["key"].notna()].drop_duplicates("key")
     counts = runs["state"].value_counts()
     told = ", ".join(f"{counts[state]} {state}" for state in STATES if state in counts) or "none"
     text = f"## Runs\n\n{len(runs)} different runs: {told}. A run that several studies share is counted once."
+    blocks: list[Block] = [Text(text)]
     wrong = runs[runs["state"].isin(["failed", "unreadable"])]
     if len(wrong):
+        header = ["key", "study", "arm", "seed", "state", "reason"]
         rows = [
-            [
-                code(row["key"]),
-                code(row["study"]),
-                code(row["arm"]),
-                str(row["seed"]),
-                row["state"],
-                escape(row["reason"]),
-            ]
+            [*(code(row[name]) for name in header[:3]), str(row["seed"]), row["state"], escape(row["reason"])]
             for _, row in wrong.iterrows()
         ]
-        text += "\n\n" + table(["key", "study", "arm", "seed", "state", "reason"], rows, right=(3,))
+        blocks.append(Table.of("runs", "Runs that failed or cannot be read", header, rows, right=(3,)))
     absent = frame[frame["state"] == "unavailable"].drop_duplicates(["study", "arm"])
     if len(absent):
         lines = [
             f"- {code(row['arm'])} of {code(row['study'])}: {escape(row['reason'])}" for _, row in absent.iterrows()
         ]
-        text += "\n\nArms that cannot be run here:\n\n" + "\n".join(lines)
+        blocks.append(Text("Arms that cannot be run here:\n\n" + "\n".join(lines)))
     if unreadable_scores:
         lines = [f"- {code(key)}: {escape(reason)}" for key, reason in unreadable_scores.items()]
-        text += "\n\nRuns whose ROC is left out of the figures:\n\n" + "\n".join(lines)
-    return text
+        blocks.append(Text("Runs whose ROC is left out of the figures:\n\n" + "\n".join(lines)))
+    return blocks
 
 
 def _studies(studies: Sequence[Study], frame: pd.DataFrame) -> str:

@@ -1,23 +1,34 @@
-"""A report in a folder: index.md, one page a study, its figures and its runs as CSV."""
+"""A report in a folder: index.md, one page a study, figures, every table as CSV and LaTeX, and all of it as HTML."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from core.errors import UserError
 from core.store import Store, write_atomic
-from reports import head_cost, plots
+from reports import head_cost
 from reports.claims import Study
+from reports.contrast_plots import contrasts_figure
+from reports.cost_plots import cost_figure
+from reports.curve_plots import curves_figure, roc_figure
+from reports.figure_files import png, svg
 from reports.frame import Cell, build_frame, curves, number_at, results, rocs
+from reports.html import to_html
 from reports.index_page import index_page
-from reports.study_page import Figure, study_page
+from reports.page import Block, Figure, Page, to_markdown
+from reports.plots import arms_figure, ladder_figure
+from reports.study_page import study_page
+from reports.table_files import to_csv, to_latex
 from reports.tables import metric_name, write_csv
-from reports.verdicts import judge, primary_metric, study_estimates
+from reports.verdicts import Estimate, judge, primary_metric, study_estimates
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
 
 
 @dataclass(frozen=True)
@@ -39,6 +50,7 @@ def write_report(
     preset: str,
     command: str,
     data_note: str,
+    html: bool = True,
 ) -> Path:
     """Write the report of `cells` under `out` and return the path of its index.
 
@@ -48,75 +60,119 @@ def write_report(
     Args:
         preset, command, data_note: the scale, the command that repeats the report and one line on the data,
             printed as they are.
+        html: also write report.html, the whole report in one file.
 
     Raises:
         UserError: `out` cannot be made.
         RunFailure: a file of the report cannot be written.
     """
     out = Path(out)
+    _make_folders(out)
+    material = Material(build_frame(cells, store), curves(cells, store), rocs(cells, store), results(cells, store))
+    pages = [_study(study, material, Files(out, study.study, html), store) for study in studies]
+    run = {"preset": preset, "command": command, "data_note": data_note}
+    verdicts, unreadable = judge(studies, material.frame), material.rocs.attrs["unreadable"]
+    index = Page(
+        "index", "Findings", tuple(index_page(studies, material.frame, verdicts, material.results, unreadable, run))
+    )
+    if html:
+        write_atomic(out / "report.html", to_html([index, *pages]).encode())
+    _write_page(index, out)
+    return out / "index.md"
+
+
+def _make_folders(out: Path) -> None:
     try:
         for folder in (out, out / "figures", out / "tables"):
             folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(f"the report cannot be written to '{out}' ({reason}): choose another folder") from None
-    material = Material(build_frame(cells, store), curves(cells, store), rocs(cells, store), results(cells, store))
-    for study in studies:
-        _write_study(study, material, out, store)
-    run = {"preset": preset, "command": command, "data_note": data_note}
-    text = index_page(
-        studies,
-        material.frame,
-        judge(studies, material.frame),
-        material.results,
-        material.rocs.attrs["unreadable"],
-        run,
-    )
-    write_atomic(out / "index.md", text.encode())
-    return out / "index.md"
 
 
-def _write_study(study: Study, material: Material, out: Path, store: Store) -> None:
+def _write_page(page: Page, out: Path) -> None:
+    """The page's tables, then its markdown."""
+    for table in page.tables:
+        path = out / "tables" / f"{page.slug}-{table.slug}.csv"
+        write_atomic(path, to_csv(table).encode())
+        write_atomic(path.with_suffix(".tex"), to_latex(table).encode())
+    write_atomic(out / f"{page.slug}.md", to_markdown(page.blocks).encode())
+
+
+@dataclass(frozen=True)
+class Files:
+    """Where the figures of one page go, and whether they are drawn for HTML too."""
+
+    out: Path
+    page: str
+    html: bool
+
+    def write(self, kind: str, drawing: Drawing, caption: str, alt: str) -> Figure:
+        """Write the figure's PNG; return its block."""
+        figure = Figure(f"{self.page}-{kind}", caption, alt)
+        write_atomic(self.out / figure.path, png(drawing))
+        # A dot keeps the ids of study `a-b` and those of figure `b` of study `a` apart.
+        return replace(figure, svg=svg(drawing, f"{self.page}.{kind}", alt)) if self.html else figure
+
+
+def _study(study: Study, material: Material, files: Files, store: Store) -> Page:
+    """One study's page, written."""
     rows = material.frame[material.frame["study"] == study.study]
-    write_csv(rows, out / "tables" / f"{study.study}.csv")
-    figures = []
+    write_csv(rows, files.out / "tables" / f"{study.study}.csv")
+    estimates = study_estimates(study, rows)
+    figures = {}
     if (rows["state"] == "done").any():
-        for name, text, draw in _figures(study, rows, material):
-            path = f"figures/{study.study}-{name}.png"
-            write_atomic(out / path, draw())
-            figures.append(Figure(path, text))
-    extra = _head_cost(study, store, out) if study.head_cost else ""
-    page = study_page(study, rows, study_estimates(study, rows), material.results, figures, extra)
-    write_atomic(out / f"{study.study}.md", page.encode())
+        figures = {
+            kind: files.write(kind, draw(), caption, f"{study.title}: {alt}")
+            for kind, caption, alt, draw in _figures(study, rows, estimates, material)
+        }
+    extra = _head_cost(store, files) if study.head_cost else []
+    blocks = study_page(study, rows, estimates, material.results, figures, extra)
+    page = Page(study.study, study.title, tuple(blocks))
+    _write_page(page, files.out)
+    return page
 
 
-def _head_cost(study: Study, store: Store, out: Path) -> str:
+def _head_cost(store: Store, files: Files) -> list[Block]:
     """The section on steps of the class head, its figure written."""
-    path, found = f"figures/{study.study}-steps.png", head_cost.read(store)
+    found, figure = head_cost.read(store), None
     if isinstance(found, head_cost.HeadCost):
-        write_atomic(out / path, head_cost.head_cost_figure(found))
-    return head_cost.section(found, path)
+        drawing = head_cost.head_cost_figure(found)
+        figure = files.write("steps", drawing, head_cost.CAPTION, head_cost.CAPTION)
+    return head_cost.section(found, figure)
 
 
-def _figures(study: Study, rows: pd.DataFrame, material: Material) -> list[tuple[str, str, Callable[[], bytes]]]:
-    """Name, caption and maker of every figure of a study."""
+_Maker = tuple[str, str, str, Callable[[], "Drawing"]]
+
+
+def _figures(study: Study, rows: pd.DataFrame, estimates: Sequence[Estimate], material: Material) -> list[_Maker]:
+    """Kind, caption, alternative text and maker of every figure of a study, in the order of the page."""
     metric, _ = primary_metric(study, rows)
     shown = metric_name(metric)
-    found: list[tuple[str, str, Callable[[], bytes]]] = [
-        ("arms", f"{shown} of every arm and seed", lambda: plots.arms_figure(study, rows, metric)),
-    ]
+    found: list[_Maker] = []
+    if estimates:
+        caption = (
+            "Every contrast with its 95 % interval over seeds. The coloured tick is the smallest effect worth having, "
+            "or the largest loss that is allowed; an arrow is an interval that goes on beyond the axis."
+        )
+        found.append(("contrasts", caption, "contrasts with intervals", lambda: contrasts_figure(estimates)))
+    caption = (
+        f"{shown} of every arm. Point: one seed; grey line: the same seed in the next arm; bar: mean over seeds; "
+        "dotted line: the baseline's mean."
+    )
+    found.append(("arms", caption, f"{shown} of every arm and seed", lambda: arms_figure(study, rows, metric)))
     if study.x_axis is not None:
         x = _x_values(rows, study.x_axis, material)
-        found.append(("ladder", f"{shown} against {x.name}", lambda: plots.ladder_figure(study, rows, x, metric)))
-    return [
-        *found,
-        ("roc", "ROC on test identities, mean over seeds", lambda: plots.roc_figure(study, material.rocs)),
-        (
-            "curves",
-            "Loss and validation over training, mean and range",
-            lambda: plots.curves_figure(study, material.curves),
-        ),
-    ]
+        caption = f"{shown} against {x.name}. Point: one seed; bar: mean over seeds."
+        alt = f"{shown} against {x.name}"
+        found.append(("ladder", caption, alt, lambda: ladder_figure(study, rows, x, metric)))
+    caption = "ROC on test identities. Line: mean over seeds; band: from the lowest seed to the highest."
+    found.append(("roc", caption, "ROC curves", lambda: roc_figure(study, material.rocs)))
+    caption = "Loss and validation over training. Line: mean over seeds; band: from the lowest seed to the highest."
+    found.append(("curves", caption, "learning curves", lambda: curves_figure(study, material.curves)))
+    caption = f"What {shown} costs. Marker: mean over seeds; bars: one standard deviation over seeds."
+    found.append(("cost", caption, f"{shown} against cost", lambda: cost_figure(study, rows, metric)))
+    return found
 
 
 def _x_values(rows: pd.DataFrame, path: str, material: Material) -> pd.Series:

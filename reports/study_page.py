@@ -1,16 +1,16 @@
-"""The page of one study, as markdown."""
+"""The page of one study, as blocks."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from reports.claims import Study
 from reports.frame import STATES, number_at
-from reports.markdown import NONE, brief, code, escape, interval, number, table
+from reports.markdown import NONE, brief, code, escape, interval, number
+from reports.page import Block, Figure, Table, Text
 from reports.tables import arm_table, cost_table, difference_table, metric_name
 from reports.verdicts import Estimate, primary_metric
 
@@ -27,49 +27,49 @@ _KINDS = {
 }
 
 
-@dataclass(frozen=True)
-class Figure:
-    """An image of a study's page: its path from the page, and what it shows."""
-
-    path: str
-    text: str
-
-
 def study_page(
     study: Study,
     frame: pd.DataFrame,
     estimates: Sequence[Estimate],
     results: Mapping[str, Mapping[str, Any]],
-    figures: Sequence[Figure],
-    extra: str = "",
-) -> str:
-    """The whole page; `frame` holds the rows of this study alone, `extra` a section of its own after the costs."""
-    parts = [
-        f"# {escape(study.title)}\n\n[All findings](index.md) · study {code(study.study)}",
-        escape(study.question),
-        _claims(study),
-        _contrasts(study, estimates),
+    figures: Mapping[str, Figure],
+    extra: Sequence[Block] = (),
+) -> list[Block]:
+    """The whole page.
+
+    Args:
+        frame: the rows of this study alone.
+        figures: what is drawn, by kind: `contrasts` and `cost` stand in their sections, the others after the arms.
+        extra: a section of its own after the costs.
+    """
+    blocks: list[Block] = [
+        Text(f"# {escape(study.title)}\n\n[All findings](index.md) · study {code(study.study)}"),
+        Text(escape(study.question)),
+        *_claims(study),
+        *_contrasts(study, estimates, figures),
     ]
     if (frame["state"] == "done").any():
-        parts += [
-            _arms(study, frame),
-            *(_image(figure) for figure in figures),
-            _costs(study, frame, results),
+        blocks += [
+            *_arms(study, frame),
+            *(figure for kind, figure in figures.items() if kind not in ("contrasts", "cost")),
+            *_costs(study, frame, results, figures),
         ]
     else:
-        parts.append("## Nothing is done yet\n\nNo run of this study has finished, so there is nothing to show.")
-    parts += [
-        extra,
-        _differences(study, frame, results),
-        _manipulation(study, frame),
-        _confounds(study),
-        _runs(study, frame),
-    ]
+        text = "## Nothing is done yet\n\nNo run of this study has finished, so there is nothing to show."
+        blocks.append(Text(text))
     footer = (
         f"Claim digest {code(study.digest)}: a digest of this study's declaration, arms and contrasts included. "
         "If it differs between two reports, the claims were changed in between."
     )
-    return "\n\n".join(part for part in (*parts, f"---\n\n{footer}") if part) + "\n"
+    return [
+        *blocks,
+        *extra,
+        *_differences(study, frame, results),
+        *_manipulation(study, frame),
+        *_confounds(study),
+        *_runs(study, frame),
+        Text(f"---\n\n{footer}"),
+    ]
 
 
 def contrast_label(estimate: Estimate) -> str:
@@ -83,10 +83,10 @@ def estimate_text(estimate: Estimate) -> str:
     return NONE if estimate.interval is None else interval(estimate.interval, ratio=estimate.is_ratio)
 
 
-def _claims(study: Study) -> str:
+def _claims(study: Study) -> list[Block]:
     names = study.tested
     if not names:
-        return ""
+        return []
     lines = []
     for finding in (study.finding(name) for name in names):
         if not finding.documented:
@@ -94,12 +94,12 @@ def _claims(study: Study) -> str:
             continue
         source = "results page" if finding.source == "S" else f"release 0.{finding.source.removeprefix('V')}.0"
         lines.append(f"- Finding {finding.label} ({source}): {escape(finding.claim)}.")
-    return "## What the record claims\n\n" + "\n".join(lines)
+    return [Text("## What the record claims\n\n" + "\n".join(lines))]
 
 
-def _contrasts(study: Study, estimates: Sequence[Estimate]) -> str:
+def _contrasts(study: Study, estimates: Sequence[Estimate], figures: Mapping[str, Figure]) -> list[Block]:
     if not estimates:
-        return ""
+        return []
     rows = []
     for one in estimates:
         contrast = one.contrast
@@ -112,27 +112,28 @@ def _contrasts(study: Study, estimates: Sequence[Estimate]) -> str:
         label = escape(study.finding(contrast.finding).label)
         rows.append([label, contrast_label(one), kind, estimate_text(one), worth, seeds, notes])
     header = ["finding", "contrast", "the claim", "our estimate [95 % interval]", "worth having", "seeds", "notes"]
-    return (
+    text = (
         "## Estimates\n\nEach contrast is paired over the seeds that both arms have, and oriented so that the claim "
-        "lies above zero (for ratios, above 1). These are estimates, not verdicts.\n\n"
-        + table(header, rows, right=(5,))
+        "lies above zero (for ratios, above 1). These are estimates, not verdicts."
     )
+    drawn = [figures["contrasts"]] if "contrasts" in figures else []
+    return [Text(text), *drawn, Table.of("estimates", "Estimates of every contrast", header, rows, right=(5,))]
 
 
-def _arms(study: Study, frame: pd.DataFrame) -> str:
+def _arms(study: Study, frame: pd.DataFrame) -> list[Block]:
     _, note = primary_metric(study, frame)
     text = "## Arms\n\nMean ± standard deviation over seeds, on test identities. "
     text += "Differences are paired over seeds, with their 95 % interval. " + (f"{escape(note)} " if note else "")
-    return f"{text}{PUBLISHED_NOTE}\n\n{arm_table(study, frame)}"
+    return [Text(f"{text}{PUBLISHED_NOTE}"), arm_table(study, frame)]
 
 
-def _image(figure: Figure) -> str:
-    return f"![{escape(figure.text)}]({figure.path})\n\n*{escape(figure.text)}*"
-
-
-def _costs(study: Study, frame: pd.DataFrame, results: Mapping[str, Mapping[str, Any]]) -> str:
+def _costs(
+    study: Study, frame: pd.DataFrame, results: Mapping[str, Mapping[str, Any]], figures: Mapping[str, Figure]
+) -> list[Block]:
     note = "Means over seeds. Parameters, size and GFLOPs (of one image) are of the embedder, without class centres."
-    return f"## Cost\n\n{note}{_overflows(study, frame, results)}\n\n{cost_table(study, frame)}"
+    text = f"## Cost\n\n{note}{_overflows(study, frame, results)}"
+    drawn = [figures["cost"]] if "cost" in figures else []
+    return [Text(text), cost_table(study, frame), *drawn]
 
 
 def _overflows(study: Study, frame: pd.DataFrame, results: Mapping[str, Mapping[str, Any]]) -> str:
@@ -148,15 +149,15 @@ def _overflows(study: Study, frame: pd.DataFrame, results: Mapping[str, Mapping[
     return f" Steps whose batch had more classes than PartialFC samples, so that none were drawn: {', '.join(told)}."
 
 
-def _differences(study: Study, frame: pd.DataFrame, results: Mapping[str, Mapping[str, Any]]) -> str:
+def _differences(study: Study, frame: pd.DataFrame, results: Mapping[str, Mapping[str, Any]]) -> list[Block]:
     note = "An arm changes its declared fields and nothing else; what those bring with them is beside them."
-    return f"## What differs\n\n{note}\n\n{difference_table(study, frame, results)}"
+    return [Text(f"## What differs\n\n{note}"), difference_table(study, frame, results)]
 
 
-def _manipulation(study: Study, frame: pd.DataFrame) -> str:
+def _manipulation(study: Study, frame: pd.DataFrame) -> list[Block]:
     """Whether each precision changed the arithmetic, for studies that vary it."""
     if not any("precision.mode" in arm.set for arm in study.arms.values()):
-        return ""
+        return []
     done = frame[(frame["state"] == "done") & frame["precision"].notna()]
     lines = []
     for (arm, mode, device), rows in done.groupby(["arm", "precision", "device"], sort=False):
@@ -169,20 +170,21 @@ def _manipulation(study: Study, frame: pd.DataFrame) -> str:
             f"- {code(arm)}, {escape(mode)} on {escape(device)}: {told} (relative error {ours} against {reference})."
         )
     if not lines:
-        return ""
+        return []
     intro = "The error of a linear layer against float64, in the arm's precision against that at the highest."
-    return f"## Did the precision take effect?\n\n{intro}\n\n" + "\n".join(lines)
+    return [Text(f"## Did the precision take effect?\n\n{intro}\n\n" + "\n".join(lines))]
 
 
-def _confounds(study: Study) -> str:
+def _confounds(study: Study) -> list[Block]:
     if not study.confounds:
-        return ""
-    return "## What the record does not control for\n\n" + "\n".join(f"- {escape(line)}" for line in study.confounds)
+        return []
+    lines = "\n".join(f"- {escape(line)}" for line in study.confounds)
+    return [Text(f"## What the record does not control for\n\n{lines}")]
 
 
-def _runs(study: Study, frame: pd.DataFrame) -> str:
+def _runs(study: Study, frame: pd.DataFrame) -> list[Block]:
     if frame.empty:
-        return "## Runs\n\nNo run of this study was asked for."
+        return [Text("## Runs\n\nNo run of this study was asked for.")]
     rows = []
     for arm in study.arms:
         for _, row in frame[frame["arm"] == arm].sort_values("seed").iterrows():
@@ -191,4 +193,5 @@ def _runs(study: Study, frame: pd.DataFrame) -> str:
     counts = frame["state"].value_counts()
     told = ", ".join(f"{counts[state]} {state}" for state in STATES if state in counts)
     intro = f"{told}. One run, whole, with the command that repeats it: `python -m ablations run-info KEY`."
-    return f"## Runs\n\n{intro}\n\n" + table(["arm", "seed", "state", "key", "reason"], rows, right=(1,))
+    header = ["arm", "seed", "state", "key", "reason"]
+    return [Text(f"## Runs\n\n{intro}"), Table.of("runs", "Runs of every arm and seed", header, rows, right=(1,))]

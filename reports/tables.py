@@ -1,4 +1,4 @@
-"""Tables of one study, from its frame to markdown."""
+"""Tables of one study, from its frame."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from core.config import METRICS
 from core.store import write_atomic
 from reports.claims import Arm, Scaled, Study
 from reports.frame import SHIFTED, STATES
-from reports.markdown import NONE, code, escape, interval, number, spread, table
+from reports.markdown import NONE, code, escape, interval, number, spread
+from reports.page import Table
 from reports.stats import paired_interval
 from reports.verdicts import primary_metric
 
@@ -72,7 +73,7 @@ def published_cell(arm: Arm) -> str:
     return ", ".join(shown) or NONE
 
 
-def arm_table(study: Study, frame: pd.DataFrame) -> str:
+def arm_table(study: Study, frame: pd.DataFrame) -> Table:
     """Metrics of every arm as mean ± SD over seeds, its difference to the baseline, and the published value."""
     primary, _ = primary_metric(study, frame)
     name = metric_name(primary)
@@ -88,7 +89,7 @@ def arm_table(study: Study, frame: pd.DataFrame) -> str:
         seeds = seed_count(rows_of(frame, study, arm))
         difference = difference_cell(study, frame, arm, primary)
         rows.append([arm_name(study, arm), seeds, *metrics, difference, published_cell(declared)])
-    return table(header, rows, right=range(2, 2 + len(shown)))
+    return Table.of("arms", "Metrics of every arm", header, rows, right=range(2, 2 + len(shown)))
 
 
 def difference_cell(study: Study, frame: pd.DataFrame, arm: str, metric: str) -> str:
@@ -102,17 +103,18 @@ def difference_cell(study: Study, frame: pd.DataFrame, arm: str, metric: str) ->
     return interval(paired_interval(values.loc[seeds].to_numpy(), baseline.loc[seeds].to_numpy()))
 
 
-def cost_table(study: Study, frame: pd.DataFrame) -> str:
+def cost_table(study: Study, frame: pd.DataFrame) -> Table:
     """What every arm costs, as means over seeds."""
     rows = []
     for arm in study.arms:
         done = done_of(frame, study, arm)
         means = [number(float(done[column].mean()), digits) for column, (_, digits) in _COSTS.items()]
         rows.append([arm_name(study, arm), *means])
-    return table(["arm", *(heading for heading, _ in _COSTS.values())], rows, right=range(1, 1 + len(_COSTS)))
+    header = ["arm", *(heading for heading, _ in _COSTS.values())]
+    return Table.of("cost", "Cost of every arm", header, rows, right=range(1, 1 + len(_COSTS)))
 
 
-def difference_table(study: Study, frame: pd.DataFrame, results: Mapping[str, Mapping[str, Any]]) -> str:
+def difference_table(study: Study, frame: pd.DataFrame, results: Mapping[str, Mapping[str, Any]]) -> Table:
     """What every arm changes, what that brings with it, and any other difference in configuration.
 
     Args:
@@ -128,7 +130,8 @@ def difference_table(study: Study, frame: pd.DataFrame, results: Mapping[str, Ma
         induced = _induced(done, base) if arm != study.baseline else NONE
         about = escape(declared.about) or NONE
         rows.append([arm_name(study, arm), about, changed, induced, _undeclared(config, base_config, declared, study)])
-    return table(["arm", "about", "changed fields", "brought with it", "other differences"], rows)
+    header = ["arm", "about", "changed fields", "brought with it", "other differences"]
+    return Table.of("differences", "What differs between arms", header, rows)
 
 
 def _config(done: pd.DataFrame, results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -26,11 +26,21 @@ def report(tmp_path_factory: pytest.TempPathFactory, pristine: Any) -> tuple[Any
 def test_the_files_of_a_report(report: tuple[Any, Path]) -> None:
     _, out = report
     files = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
-    figures = {f"figures/{study}-{name}.png" for study in ("norm", "class-count") for name in ("arms", "roc", "curves")}
+    studies = ("norm", "class-count")
+    kinds = ("contrasts", "arms", "roc", "curves", "cost")
+    figures = {f"figures/{study}-{name}.png" for study in studies for name in kinds}
+    names = {f"{study}-{slug}" for study in studies for slug in ("estimates", "arms", "cost", "differences", "runs")}
+    tables = {f"tables/{name}.{end}" for name in {*names, "index-findings", "index-runs"} for end in ("csv", "tex")}
     assert files == {
-        "index.md", "norm.md", "class-count.md", "tables/norm.csv", "tables/class-count.csv",
-        "figures/class-count-ladder.png", *figures,
+        "index.md", "norm.md", "class-count.md", "report.html", "tables/norm.csv", "tables/class-count.csv",
+        "figures/class-count-ladder.png", *figures, *tables,
     }  # fmt: skip
+
+
+def test_html_is_left_out_on_request(world: Any, tmp_path: Path) -> None:
+    write_report(world.studies[:1], world.cells[:1], world.store, tmp_path, **RUN, html=False)
+    assert not (tmp_path / "report.html").exists()
+    assert (tmp_path / "index.md").exists()
 
 
 def test_every_link_and_image_leads_to_a_file(report: tuple[Any, Path]) -> None:
@@ -140,7 +150,8 @@ def test_the_index_comes_last(world: Any, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(pages, "write_atomic", lambda path, data: (written.append(path.name), original(path, data)))
     cells = [cell for cell in world.cells if cell.key is None]
     write_report([world.studies[0]], cells, world.store, tmp_path, **RUN)
-    assert written == ["norm.md", "index.md"]
+    assert written.index("norm.md") < written.index("report.html") < written.index("index.md")
+    assert written[-1] == "index.md"
 
 
 def test_steps_without_negatives_are_told(world: Any, tmp_path: Path) -> None:
