@@ -141,7 +141,7 @@ def _ratio_ticks(low: float, high: float) -> list[float]:
     from matplotlib.ticker import MaxNLocator
 
     if high / low < 5:
-        ticks = np.asarray(MaxNLocator(5).tick_values(low, high))
+        ticks = np.asarray(MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(low, high))
     else:
         decades = 10.0 ** np.arange(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
         steps = (1, 2, 5) if high / low < 100 else (1,)
