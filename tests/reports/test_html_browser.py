@@ -39,7 +39,7 @@ parent.document.documentElement.setAttribute("data-told", JSON.stringify(told));
 def page(tmp_path_factory: pytest.TempPathFactory, pristine: Any) -> Path:
     """A measuring copy of a report with long words where a reader can put them."""
     out = tmp_path_factory.mktemp("browser")
-    word = "an-unbroken-word" * 12
+    word = "unbroken" * 30
     cells = [replace(cell, reason=f"{word} {word}") if cell.key is None else cell for cell in pristine.cells]
     studies = (pristine.studies[0].model_copy(update={"question": word, "title": word, "confounds": (word,)}),
                pristine.studies[1])  # fmt: skip
