@@ -26,13 +26,14 @@ class RunResult:
 
     `metrics` are of the test identities, read once at the end from the last weights; `shifted` are of the
     same identities under corruptions that training never sees, None where the run was not judged on them;
-    `validation` and `curve` are of the validation identities.
+    `validation`, `curve` and `untrained`, the embedder before its first step, are of the validation identities.
     """
 
     key: str
     config: RunConfig
     metrics: dict[str, float]
     validation: dict[str, float]
+    untrained: dict[str, float]
     shifted: dict[str, float] | None
     cost: dict[str, Any]
     curve: list[dict[str, float]]

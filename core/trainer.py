@@ -204,6 +204,7 @@ def train(config: RunConfig, *, progress: Progress | None = None, log: Log | Non
         materials = load_materials(config, progress)
         with matmul_precision(config.precision.mode):
             trainer = Trainer(config, materials)
+            untrained = evaluate(trainer.embedder, materials.validation, trainer.device).metrics
             curve = _loop(trainer, progress, log)
         test = evaluate(trainer.embedder, materials.test, trainer.device)
         scores, shifted = test.scores(), None
@@ -218,7 +219,7 @@ def train(config: RunConfig, *, progress: Progress | None = None, log: Log | Non
         torch.set_num_threads(threads)
     return RunResult(
         key=config.key(materials.fingerprints), config=config, metrics=test.metrics,
-        validation={name: curve[-1][name] for name in test.metrics}, shifted=shifted,
+        validation={name: curve[-1][name] for name in test.metrics}, untrained=untrained, shifted=shifted,
         cost=_cost(trainer, time.perf_counter() - started), curve=curve, test=test.counts(),
         manipulation=manipulation, inputs=materials.fingerprints, data=materials.notes,
         environment=environment(config.runtime.device, config.runtime.threads), scores=scores,

@@ -9,7 +9,8 @@ from reports.claims import Study
 
 DPI = 150
 WIDTH = 8.0  # inches: 1200 pixels, the width of a page
-INK, MUTED, GRID = "#222222", "#767676", "#e3e3e3"
+INK, MUTED, GRID, PAPER = "#222222", "#6b6b6b", "#e3e3e3", "#ffffff"
+MARK = "#c2410c"  # an effect worth having: of no arm's colour
 # Okabe and Ito (2008), "Color Universal Design", without its black, kept for the baseline; yellow is darkened
 # because the original cannot be seen as a thin line on white.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#B5A900")
@@ -17,6 +18,7 @@ _LINES = ("-", "--")
 _MARKERS = ("o", "s")
 _RC: Any = {
     "font.size": 9.5,
+    "text.color": INK,
     "axes.titlesize": 10.5,
     "axes.titlelocation": "left",
     "axes.spines.top": False,
@@ -29,6 +31,7 @@ _RC: Any = {
     "grid.color": GRID,
     "grid.linewidth": 0.8,
     "legend.frameon": False,
+    "lines.solid_capstyle": "butt",
     "text.parse_math": False,  # a dollar sign in an arm's name is a dollar sign
 }
 

@@ -25,6 +25,7 @@ COSTS = (
 )  # fmt: skip
 LOSSES = ("loss_start", "loss_end", "loss_plateau")
 VALIDATION = "validation tpr@1e-3"
+UNTRAINED = "untrained tpr@1e-3"  # on validation identities too
 # TPR columns and where the frame says how many independent false positives their FPR is expected to give.
 PAIRS = {f"tpr@{fpr_name(fpr)}": f"pairs@{fpr_name(fpr)}" for fpr in FPRS}
 SHIFTED = {name: f"shifted.{name}" for name in METRICS}  # the same metrics on shifted captures
@@ -32,7 +33,7 @@ TEACHER = {name: f"teacher.{name}" for name in METRICS}  # of the teacher's own 
 _PRECISION = ("precision", "precision_error", "precision_reference", "precision_took_effect")
 _PLACE = ("study", "arm", "seed", "tuned")  # of a cell, in every frame
 COLUMNS = (
-    *_PLACE, "key", "state", "reason", *METRICS, *SHIFTED.values(), VALIDATION, *COSTS, *LOSSES,
+    *_PLACE, "key", "state", "reason", *METRICS, *SHIFTED.values(), VALIDATION, UNTRAINED, *COSTS, *LOSSES,
     "device", "hardware", "identities", *PAIRS.values(), *TEACHER.values(), *_PRECISION, "config",
 )  # fmt: skip
 STATES = ("done", "failed", "missing", "unavailable", "unreadable")
@@ -139,6 +140,7 @@ def _numbers(result: Mapping[str, Any]) -> dict[str, Any]:
     row: dict[str, Any] = {name: number_at(result, f"metrics.{name}") for name in METRICS}
     row |= {column: number_at(result, column) for column in SHIFTED.values()}
     row[VALIDATION] = number_at(result, "validation.tpr@1e-3")
+    row[UNTRAINED] = number_at(result, "untrained.tpr@1e-3")
     row |= {name: number_at(result, f"cost.{name}") for name in COSTS}
     row |= _training(result)
     environment = _section(result, "environment")

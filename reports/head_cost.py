@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from core.store import HEAD_COST, Store
+from reports.canvas import compact, new_figure
 from reports.figures_style import MUTED, PALETTE, style
 from reports.frame import number_at
-from reports.markdown import NONE, code, escape, number, table
-from reports.plots import compact, new_figure, png
+from reports.markdown import NONE, code, escape, number
+from reports.page import Block, Figure, Table, Text
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
 
 _LINES = {"documented": "--", "fast": "-"}
 _NUMBERS = ("classes", "rate", "ms", "step_mb", "state_mb")
@@ -56,16 +60,19 @@ def _row(one: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def section(found: HeadCost | str, figure: str) -> str:
-    """The section of a study's page; `figure` is the image's path."""
+CAPTION = "Milliseconds and memory of a step against the number of classes, by head and sample rate"
+
+
+def section(found: HeadCost | str, figure: Figure | None) -> list[Block]:
+    """The section of a study's page; `figure` is the drawing of what was found."""
     heading = "## A step of the class head against the number of classes"
-    if isinstance(found, str):
-        return f"{heading}\n\n{found[:1].upper()}{found[1:]}."
-    alt = "Milliseconds and memory of a step against the number of classes, by head and sample rate"
-    return f"{heading}\n\n{_NOTE} Measured on {escape(found.where)}.\n\n![{alt}]({figure})\n\n{_table(found.rows)}"
+    if isinstance(found, str) or figure is None:
+        told = found if isinstance(found, str) else _NOTE
+        return [Text(f"{heading}\n\n{told[:1].upper()}{told[1:]}.")]
+    return [Text(f"{heading}\n\n{_NOTE} Measured on {escape(found.where)}."), figure, _table(found.rows)]
 
 
-def _table(rows: pd.DataFrame) -> str:
+def _table(rows: pd.DataFrame) -> Table:
     cells = []
     for (classes, rate), group in rows.groupby(["classes", "rate"], sort=False):
         by_head = {row["head"]: row for _, row in group.iterrows()}
@@ -82,11 +89,11 @@ def _table(rows: pd.DataFrame) -> str:
         "classes", "rate", "documented, ms", "fast, ms", "documented / fast", "step MB, documented", "step MB, fast",
         "held MB, documented", "held MB, fast", "not measured",
     ]  # fmt: skip
-    return table(header, cells, right=range(len(header) - 1))
+    return Table.of("steps", "A step of the class head", header, cells, right=range(len(header) - 1))
 
 
-def head_cost_figure(found: HeadCost) -> bytes:
-    """PNG: time and memory of a step against the number of classes, both axes logarithmic."""
+def head_cost_figure(found: HeadCost) -> Drawing:
+    """Time and memory of a step against the number of classes, both axes logarithmic."""
     with style():
         figure, panels = new_figure(4.2, columns=2)
         rates = sorted(set(found.rows["rate"]), reverse=True)
@@ -111,4 +118,4 @@ def head_cost_figure(found: HeadCost) -> bytes:
         panels[1].set_title("memory beyond what is held")
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=3)
-        return png(figure)
+        return figure

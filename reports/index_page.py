@@ -2,51 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
-from reports.claims import Finding, Study, record
-from reports.frame import PAIRS, STATES, VALIDATION
-from reports.markdown import NONE, code, escape, number, table
-from reports.study_page import PUBLISHED_NOTE, contrast_label, estimate_text
-from reports.verdicts import Verdict
+from reports.claims import Finding, record
+from reports.frame import PAIRS, STATES, UNTRAINED, VALIDATION
+from reports.markdown import NONE, code, escape, number
+from reports.material import Material
+from reports.page import Block, Table, Text
+from reports.study_page import PUBLISHED_NOTE
+from reports.verdict_tables import contrast_label, control_line, estimate_text, finding_link, tuned_cell
+from reports.verdicts import OUTCOMES, Verdict, deciding
 
 _FLOOR, _CEILING = 0.2, 0.95  # validation TPR@1e-3 outside leaves differences no room
 _READING = """## How to read this
 
 - **TPR@1e-4** is the share of same-document pairs that are accepted at a threshold at which 1 in 10,000 pairs of
   different documents is accepted (the false positive rate, FPR). Higher is better; 1 is perfect.
-- Arms are compared seed by seed. An estimate is a mean difference over seeds, with a 95 % interval that covers the
-  variation between seeds, not that between test documents: **these are estimates, and none of them is a judgement**.
-- Of a finding this version says only *not run* (a run that it needs is not there) or *inconclusive* (the runs are
-  there; nothing is decided)."""
+- Every claim is a difference between arms that was declared before results, with the smallest effect worth having.
+  Arms are compared seed by seed; an interval covers the variation over seeds and over the documents of the test set.
+- **reproduced**: every difference of the claim is there and large enough. **contradicted**: one of them is as large the
+  other way. **not reproduced**: an effect worth having is excluded. **inconclusive**: none of these can be said, and
+  the reason is. **not run**: a run that the claim needs is not there.
+- All findings together are wrongly called reproduced or contradicted in at most 5 of 100 reports (Holm's procedure)."""
 
 
-def index_page(
-    studies: Sequence[Study],
-    frame: pd.DataFrame,
-    verdicts: Sequence[Verdict],
-    results: Mapping[str, Mapping[str, Any]],
-    unreadable_scores: Mapping[str, str],
-    run: Mapping[str, str],
-) -> str:
-    """The whole page; `run` holds `preset`, `command` and `data_note`."""
-    parts = [
-        f"# Ablation report: preset {code(run['preset'])}",
-        "Thirteen documented findings on margin losses and embedding models for document images, measured again.",
-        _what_was_run(frame, results, run),
-        _READING,
-        _findings(verdicts),
-        _health(studies, frame),
-        _runs(frame, unreadable_scores),
-        _studies(studies, frame),
+def index_page(material: Material, run: Mapping[str, str]) -> list[Block]:
+    """The whole page; `run` holds `preset`, `command`, `data_note` and `store_digest`."""
+    return [
+        Text(f"# Ablation report: preset {code(run['preset'])}"),
+        Text("Thirteen documented findings on margin losses and embedding models for document images, measured again."),
+        *_findings(material),
+        Text(control_line(material.control)),
+        Text(_READING),
+        Text(_what_was_run(material, run)),
+        Text(_health(material)),
+        *_runs(material.frame, material.rocs.attrs["unreadable"]),
+        Text(_studies(material)),
     ]
-    return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _what_was_run(frame: pd.DataFrame, results: Mapping[str, Mapping[str, Any]], run: Mapping[str, str]) -> str:
+def _findings(material: Material) -> list[Block]:
+    again = {verdict.finding.id: verdict for verdict in material.tuned_verdicts}
+    rows = [_finding_row(verdict, again) for verdict in material.verdicts]
+    header = ["#", "claim", "published TPR@1e-4", "verdict", "in one sentence", "ours [95 % interval]", "study"]
+    if again:
+        header.insert(4, "with tuned values")
+    counts = Counter(verdict.verdict for verdict in material.verdicts)
+    told = ", ".join(f"{counts[outcome]} {outcome}" for outcome in OUTCOMES if counts[outcome])
+    return [
+        Text(f"## Findings\n\n{told}. {PUBLISHED_NOTE}"),
+        Table.of("findings", "Findings and verdicts", header, rows, right=(0,)),
+    ]
+
+
+def _finding_row(verdict: Verdict, again: Mapping[str, Verdict]) -> list[str]:
+    finding = verdict.finding
+    shown = [one for one in deciding(verdict.estimates) if one.interval is not None]
+    ours = "<br>".join(f"{contrast_label(one)}: {estimate_text(one)}" for one in shown) or NONE
+    told = [f"**{verdict.verdict}**", *([tuned_cell(verdict, again.get(finding.id))] if again else [])]
+    claim = [escape(finding.label), escape(finding.claim), published(finding) if finding.documented else NONE]
+    return [*claim, *told, escape(verdict.reason), ours, finding_link(finding, verdict.studies)]
+
+
+def _what_was_run(material: Material, run: Mapping[str, str]) -> str:
+    frame, results = material.frame, material.results
     done = frame[frame["state"] == "done"]
     lines = [f"Command: {code(run['command'])}", f"Data: {escape(run['data_note']) or NONE}"]
     if done.empty:
@@ -54,6 +77,11 @@ def _what_was_run(frame: pd.DataFrame, results: Mapping[str, Mapping[str, Any]],
     else:
         lines += [_test_line(done), f"Seeds: {', '.join(str(seed) for seed in sorted(set(done['seed'])))}"]
         lines += [_device_line(done), _version_line(results)]
+    looks = ", ".join(f"{look} seeds ({share:.0%} of alpha)" for look, share in sorted(material.looks.items()))
+    lines.append(f"Verdicts are reached at: {looks or 'no number of seeds; this preset only tries things out'}")
+    digests = ", ".join(f"{code(study.study)} {code(study.digest)}" for study in material.studies)
+    lines.append(f"Claims, by digest: {digests}")
+    lines.append(f"Runs, by digest of them all: {code(run.get('store_digest', '') or NONE)}")
     return "## What was run\n\n" + "\n".join(f"- {line}" for line in lines)
 
 
@@ -85,26 +113,6 @@ def _version_line(results: Mapping[str, Mapping[str, Any]]) -> str:
     return f"Versions: {', '.join(shown) or NONE}"
 
 
-def _findings(verdicts: Sequence[Verdict]) -> str:
-    rows = []
-    for verdict in verdicts:
-        finding = verdict.finding
-        links = ", ".join(f"[{escape(study)}]({study}.md)" for study in verdict.studies) or NONE
-        ours = "<br>".join(f"{contrast_label(one)}: {estimate_text(one)}" for one in verdict.estimates) or NONE
-        said = [f"**{verdict.verdict}**", escape(verdict.reason)]
-        rows.append([finding.label, escape(finding.claim), published(finding), links, ours, *said])
-    header = [
-        "#",
-        "the record claims",
-        "published TPR@1e-4",
-        "study",
-        "our estimates [95 % interval]",
-        "verdict",
-        "why",
-    ]
-    return f"## Findings\n\n{PUBLISHED_NOTE}\n\n{table(header, rows, right=(0,))}"
-
-
 def published(finding: Finding) -> str:
     """The published numbers that carry a finding; a row that names a table of the record stands for all of it."""
     tables = record()["rows"]
@@ -118,68 +126,77 @@ def published(finding: Finding) -> str:
     return "<br>".join(escape(one) for one in shown) or "in words only"
 
 
-def _health(studies: Sequence[Study], frame: pd.DataFrame) -> str:
-    """Whether the baselines left room above and below: at the floor or ceiling nothing can differ."""
-    done = frame[frame["state"] == "done"]
+def _health(material: Material) -> str:
+    """Whether the baselines left room above and below, and whether training did them any good."""
+    done = material.frame[material.frame["state"] == "done"]
     shared: dict[tuple[str, ...], list[str]] = {}
-    for study in studies:
+    for study in material.studies:
         rows = done[(done["study"] == study.study) & (done["arm"] == study.baseline)]
         shared.setdefault(tuple(sorted(rows["key"])), []).append(study.study)
-    lines = []
-    for keys, names in shared.items():
-        of = ", ".join(code(name) for name in names)
-        values = done[done["key"].isin(keys)].drop_duplicates("key")[VALIDATION].dropna()
-        if values.empty:
-            lines.append(f"- {of}: the baseline has no finished run.")
-            continue
-        mean = float(values.mean())
-        told = f"TPR@1e-3 {mean:.3f} over {len(values)} seed{'s' if len(values) > 1 else ''}"
-        if mean < _FLOOR:
-            verdict = f"**warning: at the floor** (under {_FLOOR}): hardly trained, so differences mean little"
-        elif mean > _CEILING:
-            verdict = f"**warning: at the ceiling** (over {_CEILING}): too easy, so differences cannot show"
-        else:
-            verdict = f"healthy, between {_FLOOR} and {_CEILING}"
-        lines.append(f"- {of}: {told}; {verdict}.")
+    lines = [
+        f"- {', '.join(code(name) for name in names)}: {_health_of(done[done['key'].isin(keys)])}"
+        for keys, names in shared.items()
+    ]
     return "## Is the baseline healthy?\n\nOn validation identities, at the end of training.\n\n" + "\n".join(lines)
 
 
-def _runs(frame: pd.DataFrame, unreadable_scores: Mapping[str, str]) -> str:
+def _health_of(rows: pd.DataFrame) -> str:
+    rows = rows.drop_duplicates("key")
+    values = rows[VALIDATION].dropna()
+    if values.empty:
+        return "the baseline has no finished run."
+    mean, before = float(values.mean()), float(rows[UNTRAINED].mean())
+    told = f"TPR@1e-3 {mean:.3f} over {len(values)} seed{'s' if len(values) > 1 else ''}"
+    if mean < _FLOOR:
+        told += f"; **warning: at the floor** (under {_FLOOR}): hardly trained, so differences mean little."
+    elif mean > _CEILING:
+        told += f"; **warning: at the ceiling** (over {_CEILING}): too easy, so differences cannot show."
+    else:
+        told += f"; healthy, between {_FLOOR} and {_CEILING}."
+    end, plateau = float(rows["loss_end"].mean()), float(rows["loss_plateau"].mean())
+    if end >= plateau:
+        told += (
+            f" **Warning: its loss ({end:.1f}) has not come down from the plateau ({plateau:.1f})** of a slow start."
+        )
+    if mean < before:
+        told += (
+            f" **Training has not paid yet**: before its first step the embedder reaches {before:.3f}, from its "
+            "pretrained backbone alone. Arms differ in how they train, at this budget, not in how well they would end."
+        )
+    return told
+
+
+def _runs(frame: pd.DataFrame, unreadable_scores: Mapping[str, str]) -> list[Block]:
     """Counts by state, a shared run once, and every run that is not done for a reason."""
     runs = frame[frame["key"].notna()].drop_duplicates("key")
     counts = runs["state"].value_counts()
     told = ", ".join(f"{counts[state]} {state}" for state in STATES if state in counts) or "none"
     text = f"## Runs\n\n{len(runs)} different runs: {told}. A run that several studies share is counted once."
+    blocks: list[Block] = [Text(text)]
     wrong = runs[runs["state"].isin(["failed", "unreadable"])]
     if len(wrong):
+        header = ["key", "study", "arm", "seed", "state", "reason"]
         rows = [
-            [
-                code(row["key"]),
-                code(row["study"]),
-                code(row["arm"]),
-                str(row["seed"]),
-                row["state"],
-                escape(row["reason"]),
-            ]
+            [*(code(row[name]) for name in header[:3]), str(row["seed"]), row["state"], escape(row["reason"])]
             for _, row in wrong.iterrows()
         ]
-        text += "\n\n" + table(["key", "study", "arm", "seed", "state", "reason"], rows, right=(3,))
+        blocks.append(Table.of("runs", "Runs that failed or cannot be read", header, rows, right=(3,)))
     absent = frame[frame["state"] == "unavailable"].drop_duplicates(["study", "arm"])
     if len(absent):
         lines = [
             f"- {code(row['arm'])} of {code(row['study'])}: {escape(row['reason'])}" for _, row in absent.iterrows()
         ]
-        text += "\n\nArms that cannot be run here:\n\n" + "\n".join(lines)
+        blocks.append(Text("Arms that cannot be run here:\n\n" + "\n".join(lines)))
     if unreadable_scores:
         lines = [f"- {code(key)}: {escape(reason)}" for key, reason in unreadable_scores.items()]
-        text += "\n\nRuns whose ROC is left out of the figures:\n\n" + "\n".join(lines)
-    return text
+        blocks.append(Text("Runs whose ROC is left out of the figures:\n\n" + "\n".join(lines)))
+    return blocks
 
 
-def _studies(studies: Sequence[Study], frame: pd.DataFrame) -> str:
+def _studies(material: Material) -> str:
     lines = []
-    for study in studies:
-        states = frame.loc[frame["study"] == study.study, "state"]
+    for study in material.studies:
+        states = material.frame.loc[material.frame["study"] == study.study, "state"]
         done = int((states == "done").sum())
         lines.append(
             f"- [{escape(study.title)}]({study.study}.md): {escape(study.question)} ({done} of {len(states)} done)"

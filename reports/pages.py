@@ -1,53 +1,30 @@
-"""A report in a folder: index.md, one page a study, its figures and its runs as CSV."""
+"""A report in a folder: index.md, one page a study, figures, every table as CSV and LaTeX, and all of it as HTML."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from core.errors import UserError
 from core.store import Store, write_atomic
-from reports import head_cost, plots
+from reports import head_cost
 from reports.claims import Study
-from reports.estimates import study_estimates
-from reports.frame import Cell, build_frame, curves, number_at, results, rocs
+from reports.figure_files import png, svg
+from reports.frame import Cell
+from reports.html import to_html
 from reports.index_page import index_page
-from reports.metrics import metric_name, primary_metric
+from reports.material import Material, Tuning
+from reports.page import Block, Figure, Page, to_markdown
 from reports.provenance import record_of, stamps, write_record
-from reports.replicates import Replicates
-from reports.study_page import Figure, study_page
+from reports.study_figures import study_figures
+from reports.study_page import study_page
+from reports.table_files import to_csv, to_latex
 from reports.tables import write_csv
-from reports.verdicts import judge
 
-
-@dataclass(frozen=True)
-class Material:
-    """What the pages are made of, read from the store once.
-
-    `frame`, `curves` and `rocs` are of the runs with the preset's values, `tuned` has the rows of those with tuned
-    ones; `results` are of all. `tuning` holds how the values were found: study -> arm -> record.
-    """
-
-    frame: pd.DataFrame
-    curves: pd.DataFrame
-    rocs: pd.DataFrame
-    results: dict[str, dict[str, Any]]
-    tuned: pd.DataFrame
-    replicates: Replicates
-    tuning: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-
-    @classmethod
-    def read(cls, cells: Sequence[Cell], store: Store, tuning: Mapping[str, Mapping[str, Any]]) -> Material:
-        """Tuned and untuned rows are parted here, so that no page mixes them."""
-        plain, tuned = ([cell for cell in cells if cell.tuned is wanted] for wanted in (False, True))
-        return cls(
-            build_frame(plain, store), curves(plain, store), rocs(plain, store), results(cells, store),
-            build_frame(tuned, store), Replicates(store.scores), tuning,
-        )  # fmt: skip
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
 
 
 def write_report(
@@ -60,7 +37,8 @@ def write_report(
     command: str,
     data_note: str,
     looks: Mapping[int, float] | None = None,
-    tuning: Mapping[str, Mapping[str, Any]] | None = None,
+    tuning: Tuning | None = None,
+    html: bool = True,
 ) -> Path:
     """Write the report of `cells` under `out` and return the path of its index.
 
@@ -72,82 +50,81 @@ def write_report(
             printed as they are.
         looks: numbers of seeds at which a verdict may be reached, each with its share of alpha.
         tuning: study -> arm -> the search that tuned cells have their values from, as `tune` wrote it.
+        html: also write report.html, the whole report in one file.
 
     Raises:
         UserError: `out` cannot be made.
         RunFailure: a file of the report cannot be written.
     """
     out = Path(out)
+    _make_folders(out)
+    material = Material.read(studies, cells, store, looks or {}, tuning or {})
+    before = stamps(out)
+    record = record_of(studies, cells, store, preset=preset, command=command, looks=looks or {})
+    pages = [_study(study, material, Files(out, study.study, html), store) for study in studies]
+    run = {"preset": preset, "command": command, "data_note": data_note, "store_digest": record.store_digest}
+    index = Page("index", "Findings", tuple(index_page(material, run)))
+    if html:
+        write_atomic(out / "report.html", to_html([index, *pages]).encode())
+    _write_page(index, out)
+    write_record(record, out, before)
+    return out / "index.md"
+
+
+def _make_folders(out: Path) -> None:
     try:
         for folder in (out, out / "figures", out / "tables"):
             folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(f"the report cannot be written to '{out}' ({reason}): choose another folder") from None
-    material = Material.read(cells, store, tuning or {})
-    before = stamps(out)
-    record = record_of(studies, cells, store, preset=preset, command=command, looks=looks or {})
-    for study in studies:
-        _write_study(study, material, out, store)
-    run = {"preset": preset, "command": command, "data_note": data_note, "store_digest": record.store_digest}
-    text = index_page(
-        studies,
-        material.frame,
-        judge(studies, material.frame, looks=looks, replicates=material.replicates),
-        material.results,
-        material.rocs.attrs["unreadable"],
-        run,
-    )
-    write_atomic(out / "index.md", text.encode())
-    write_record(record, out, before)
-    return out / "index.md"
 
 
-def _write_study(study: Study, material: Material, out: Path, store: Store) -> None:
+def _write_page(page: Page, out: Path) -> None:
+    """The page's tables, then its markdown."""
+    for table in page.tables:
+        path = out / "tables" / f"{page.slug}-{table.slug}.csv"
+        write_atomic(path, to_csv(table).encode())
+        write_atomic(path.with_suffix(".tex"), to_latex(table).encode())
+    write_atomic(out / f"{page.slug}.md", to_markdown(page.blocks).encode())
+
+
+@dataclass(frozen=True)
+class Files:
+    """Where the figures of one page go, and whether they are drawn for HTML too."""
+
+    out: Path
+    page: str
+    html: bool
+
+    def write(self, kind: str, drawing: Drawing, caption: str, alt: str) -> Figure:
+        """Write the figure's PNG; return its block."""
+        figure = Figure(f"{self.page}-{kind}", caption, alt)
+        write_atomic(self.out / figure.path, png(drawing))
+        # A dot keeps the ids of study `a-b` and those of figure `b` of study `a` apart.
+        return replace(figure, svg=svg(drawing, f"{self.page}.{kind}", alt)) if self.html else figure
+
+
+def _study(study: Study, material: Material, files: Files, store: Store) -> Page:
+    """One study's page, written."""
     rows = material.frame[material.frame["study"] == study.study]
-    write_csv(rows, out / "tables" / f"{study.study}.csv")
-    figures = []
+    write_csv(rows, files.out / "tables" / f"{study.study}.csv")
+    figures = {}
     if (rows["state"] == "done").any():
-        for name, text, draw in _figures(study, rows, material):
-            path = f"figures/{study.study}-{name}.png"
-            write_atomic(out / path, draw())
-            figures.append(Figure(path, text))
-    extra = _head_cost(study, store, out) if study.head_cost else ""
-    page = study_page(study, rows, study_estimates(study, rows, material.replicates), material.results, figures, extra)
-    write_atomic(out / f"{study.study}.md", page.encode())
+        figures = {
+            kind: files.write(kind, draw(), caption, f"{study.title}: {alt}")
+            for kind, caption, alt, draw in study_figures(study, rows, material.estimates(study), material)
+        }
+    extra = _head_cost(store, files) if study.head_cost else []
+    page = Page(study.study, study.title, tuple(study_page(study, material, figures, extra, store)))
+    _write_page(page, files.out)
+    return page
 
 
-def _head_cost(study: Study, store: Store, out: Path) -> str:
+def _head_cost(store: Store, files: Files) -> list[Block]:
     """The section on steps of the class head, its figure written."""
-    path, found = f"figures/{study.study}-steps.png", head_cost.read(store)
+    found, figure = head_cost.read(store), None
     if isinstance(found, head_cost.HeadCost):
-        write_atomic(out / path, head_cost.head_cost_figure(found))
-    return head_cost.section(found, path)
-
-
-def _figures(study: Study, rows: pd.DataFrame, material: Material) -> list[tuple[str, str, Callable[[], bytes]]]:
-    """Name, caption and maker of every figure of a study."""
-    metric, _ = primary_metric(study, rows)
-    shown = metric_name(metric)
-    found: list[tuple[str, str, Callable[[], bytes]]] = [
-        ("arms", f"{shown} of every arm and seed", lambda: plots.arms_figure(study, rows, metric)),
-    ]
-    if study.x_axis is not None:
-        x = _x_values(rows, study.x_axis, material)
-        found.append(("ladder", f"{shown} against {x.name}", lambda: plots.ladder_figure(study, rows, x, metric)))
-    return [
-        *found,
-        ("roc", "ROC on test identities, mean over seeds", lambda: plots.roc_figure(study, material.rocs)),
-        (
-            "curves",
-            "Loss and validation over training, mean and range",
-            lambda: plots.curves_figure(study, material.curves),
-        ),
-    ]
-
-
-def _x_values(rows: pd.DataFrame, path: str, material: Material) -> pd.Series:
-    """The number at a dotted path of each row's result, nan where there is none."""
-    name = path.removeprefix("cost.").removeprefix("config.").replace("_", " ")
-    values = [number_at(material.results.get(key, {}), path) for key in rows["key"]]
-    return pd.Series(values, index=rows.index, name=name, dtype=float)
+        drawing = head_cost.head_cost_figure(found)
+        figure = files.write("steps", drawing, head_cost.CAPTION, head_cost.CAPTION)
+    return head_cost.section(found, figure)

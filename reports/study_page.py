@@ -1,139 +1,124 @@
-"""The page of one study, as markdown."""
+"""The page of one study, as blocks."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
+from core.store import Store
 from reports.claims import Study
-from reports.estimates import Estimate
 from reports.frame import STATES, number_at
-from reports.markdown import NONE, brief, code, escape, interval, number, table
-from reports.metrics import metric_name, primary_metric
+from reports.markdown import NONE, brief, code, escape
+from reports.material import Material
+from reports.metrics import primary_metric
+from reports.page import Block, Figure, Table, Text
 from reports.tables import arm_table, cost_table, difference_table
+from reports.verdict_tables import contrasts_table, statistics_table, tuning_blocks, verdict_rows
 
 PUBLISHED_NOTE = (
     "Published values are from one run each, on a private test set of 7 identities, with the checkpoint selected on "
     "that test set: compare their order with ours, not their size."
 )
-_KINDS = {
-    "superiority": "is better",
-    "non_inferiority": "is not worse by more than the margin",
-    "interaction": "part of an interaction",
-    "trend": "ends of a trend",
-    "cost_ratio": "costs less, as a ratio",
-}
-
-
-@dataclass(frozen=True)
-class Figure:
-    """An image of a study's page: its path from the page, and what it shows."""
-
-    path: str
-    text: str
 
 
 def study_page(
-    study: Study,
-    frame: pd.DataFrame,
-    estimates: Sequence[Estimate],
-    results: Mapping[str, Mapping[str, Any]],
-    figures: Sequence[Figure],
-    extra: str = "",
-) -> str:
-    """The whole page; `frame` holds the rows of this study alone, `extra` a section of its own after the costs."""
-    parts = [
-        f"# {escape(study.title)}\n\n[All findings](index.md) · study {code(study.study)}",
-        escape(study.question),
-        _claims(study),
-        _contrasts(study, estimates),
+    study: Study, material: Material, figures: Mapping[str, Figure], extra: Sequence[Block], store: Store
+) -> list[Block]:
+    """The whole page.
+
+    Args:
+        figures: what is drawn, by kind: `contrasts` and `cost` stand in their sections, the others after the arms.
+        extra: a section of its own after the costs.
+        store: that the commands which repeat a run name.
+    """
+    frame = material.frame[material.frame["study"] == study.study]
+    blocks: list[Block] = [
+        Text(f"# {escape(study.title)}\n\n[All findings](index.md) · study {code(study.study)}"),
+        Text(escape(study.question)),
+        *_claims(study),
+        *_verdicts(study, material),
+        *_contrasts(study, material, figures),
     ]
     if (frame["state"] == "done").any():
-        parts += [
-            _arms(study, frame),
-            *(_image(figure) for figure in figures),
-            _costs(study, frame, results),
+        blocks += [
+            *_arms(study, frame),
+            *(figure for kind, figure in figures.items() if kind not in ("contrasts", "cost")),
+            *_costs(study, frame, material.results, figures),
         ]
     else:
-        parts.append("## Nothing is done yet\n\nNo run of this study has finished, so there is nothing to show.")
-    parts += [
-        extra,
-        _differences(study, frame, results),
-        _manipulation(study, frame),
-        _confounds(study),
-        _runs(study, frame),
-    ]
+        text = "## Nothing is done yet\n\nNo run of this study has finished, so there is nothing to show."
+        blocks.append(Text(text))
     footer = (
         f"Claim digest {code(study.digest)}: a digest of this study's declaration, arms and contrasts included. "
         "If it differs between two reports, the claims were changed in between."
     )
-    return "\n\n".join(part for part in (*parts, f"---\n\n{footer}") if part) + "\n"
+    return [
+        *blocks,
+        *extra,
+        *tuning_blocks(study, material.tuning.get(study.study, {})),
+        *_differences(study, frame),
+        *_manipulation(study, frame),
+        *_confounds(study),
+        *_runs(study, frame, store),
+        Text(f"---\n\n{footer}"),
+    ]
 
 
-def contrast_label(estimate: Estimate) -> str:
-    first, second = (code(arm) for arm in estimate.label)
-    metric = metric_name(estimate.metric)
-    return f"{first} {'/' if estimate.is_ratio else '−'} {second} on {escape(metric)}"
-
-
-def estimate_text(estimate: Estimate) -> str:
-    """The estimate with its interval, or a dash."""
-    return NONE if estimate.interval is None else interval(estimate.interval, ratio=estimate.is_ratio)
-
-
-def _claims(study: Study) -> str:
-    names = study.tested
-    if not names:
-        return ""
+def _claims(study: Study) -> list[Block]:
+    if not study.tested:
+        return []
     lines = []
-    for finding in (study.finding(name) for name in names):
+    for finding in (study.finding(name) for name in study.tested):
         if not finding.documented:
             lines.append(f"- Claim {code(finding.id)} of this study: {escape(finding.claim)}.")
             continue
         source = "results page" if finding.source == "S" else f"release 0.{finding.source.removeprefix('V')}.0"
         lines.append(f"- Finding {finding.label} ({source}): {escape(finding.claim)}.")
-    return "## What the record claims\n\n" + "\n".join(lines)
+    return [Text("## What is claimed\n\n" + "\n".join(lines))]
 
 
-def _contrasts(study: Study, estimates: Sequence[Estimate]) -> str:
-    if not estimates:
-        return ""
-    rows = []
-    for one in estimates:
-        contrast = one.contrast
-        worth = f"×{1 + contrast.smallest_effect:.2f}" if one.is_ratio else number(contrast.smallest_effect, 3)
-        if contrast.kind == "non_inferiority":
-            worth = f"margin {number(contrast.margin, 3)}"
-        kind = _KINDS[contrast.kind] + (f" ({escape(contrast.about)})" if contrast.about else "")
-        seeds = str(len(one.seeds)) if one.interval else NONE
-        notes = escape(" ".join([one.missing, *one.notes]).strip()) or NONE
-        label = escape(study.finding(contrast.finding).label)
-        rows.append([label, contrast_label(one), kind, estimate_text(one), worth, seeds, notes])
-    header = ["finding", "contrast", "the claim", "our estimate [95 % interval]", "worth having", "seeds", "notes"]
-    return (
-        "## Estimates\n\nEach contrast is paired over the seeds that both arms have, and oriented so that the claim "
-        "lies above zero (for ratios, above 1). These are estimates, not verdicts.\n\n"
-        + table(header, rows, right=(5,))
+def _verdicts(study: Study, material: Material) -> list[Block]:
+    if not study.tested:
+        return []
+    own, again = (
+        [verdict for verdict in verdicts if verdict.finding.id in study.tested]
+        for verdicts in (material.verdicts, material.tuned_verdicts)
     )
+    return [Text("## Verdicts"), *verdict_rows(own, again)]
 
 
-def _arms(study: Study, frame: pd.DataFrame) -> str:
+def _contrasts(study: Study, material: Material, figures: Mapping[str, Figure]) -> list[Block]:
+    estimates = material.estimates(study)
+    if not estimates:
+        return []
+    text = (
+        "## Contrasts\n\nEach contrast is paired over the seeds that all of its arms have, and oriented so that the "
+        "claim lies above zero (for ratios, above 1). Those marked *beside* are shown with a finding and do not decide "
+        "on it."
+    )
+    drawn = [figures["contrasts"]] if "contrasts" in figures else []
+    statistics = statistics_table(study, estimates)
+    behind = "An interval has two parts: variation over seeds, and over the test identities (bootstrap)."
+    rest: list[Block] = [Text(behind), statistics] if statistics.rows else []
+    return [Text(text), *drawn, contrasts_table(study, estimates), *rest]
+
+
+def _arms(study: Study, frame: pd.DataFrame) -> list[Block]:
     _, note = primary_metric(study, frame)
-    text = "## Arms\n\nMean ± standard deviation over seeds, on test identities. "
-    text += "Differences are paired over seeds, with their 95 % interval. " + (f"{escape(note)} " if note else "")
-    return f"{text}{PUBLISHED_NOTE}\n\n{arm_table(study, frame)}"
+    text = "## Arms\n\nMean ± standard deviation over seeds, on test identities. Differences are paired over seeds, "
+    text += "with a 95 % interval over seeds alone. " + (f"{escape(note)} " if note else "")
+    return [Text(f"{text}{PUBLISHED_NOTE}"), arm_table(study, frame)]
 
 
-def _image(figure: Figure) -> str:
-    return f"![{escape(figure.text)}]({figure.path})\n\n*{escape(figure.text)}*"
-
-
-def _costs(study: Study, frame: pd.DataFrame, results: Mapping[str, Mapping[str, Any]]) -> str:
+def _costs(
+    study: Study, frame: pd.DataFrame, results: Mapping[str, Mapping[str, Any]], figures: Mapping[str, Figure]
+) -> list[Block]:
     note = "Means over seeds. Parameters, size and GFLOPs (of one image) are of the embedder, without class centres."
-    return f"## Cost\n\n{note}{_overflows(study, frame, results)}\n\n{cost_table(study, frame)}"
+    text = f"## Cost\n\n{note}{_overflows(study, frame, results)}"
+    drawn = [figures["cost"]] if "cost" in figures else []
+    return [Text(text), cost_table(study, frame), *drawn]
 
 
 def _overflows(study: Study, frame: pd.DataFrame, results: Mapping[str, Mapping[str, Any]]) -> str:
@@ -149,15 +134,15 @@ def _overflows(study: Study, frame: pd.DataFrame, results: Mapping[str, Mapping[
     return f" Steps whose batch had more classes than PartialFC samples, so that none were drawn: {', '.join(told)}."
 
 
-def _differences(study: Study, frame: pd.DataFrame, results: Mapping[str, Mapping[str, Any]]) -> str:
+def _differences(study: Study, frame: pd.DataFrame) -> list[Block]:
     note = "An arm changes its declared fields and nothing else; what those bring with them is beside them."
-    return f"## What differs\n\n{note}\n\n{difference_table(study, frame, results)}"
+    return [Text(f"## What differs\n\n{note}"), difference_table(study, frame)]
 
 
-def _manipulation(study: Study, frame: pd.DataFrame) -> str:
+def _manipulation(study: Study, frame: pd.DataFrame) -> list[Block]:
     """Whether each precision changed the arithmetic, for studies that vary it."""
     if not any("precision.mode" in arm.set for arm in study.arms.values()):
-        return ""
+        return []
     done = frame[(frame["state"] == "done") & frame["precision"].notna()]
     lines = []
     for (arm, mode, device), rows in done.groupby(["arm", "precision", "device"], sort=False):
@@ -170,26 +155,33 @@ def _manipulation(study: Study, frame: pd.DataFrame) -> str:
             f"- {code(arm)}, {escape(mode)} on {escape(device)}: {told} (relative error {ours} against {reference})."
         )
     if not lines:
-        return ""
+        return []
     intro = "The error of a linear layer against float64, in the arm's precision against that at the highest."
-    return f"## Did the precision take effect?\n\n{intro}\n\n" + "\n".join(lines)
+    return [Text(f"## Did the precision take effect?\n\n{intro}\n\n" + "\n".join(lines))]
 
 
-def _confounds(study: Study) -> str:
+def _confounds(study: Study) -> list[Block]:
     if not study.confounds:
-        return ""
-    return "## What the record does not control for\n\n" + "\n".join(f"- {escape(line)}" for line in study.confounds)
+        return []
+    lines = "\n".join(f"- {escape(line)}" for line in study.confounds)
+    return [Text(f"## What the record does not control for\n\n{lines}")]
 
 
-def _runs(study: Study, frame: pd.DataFrame) -> str:
+def _runs(study: Study, frame: pd.DataFrame, store: Store) -> list[Block]:
     if frame.empty:
-        return "## Runs\n\nNo run of this study was asked for."
+        return [Text("## Runs\n\nNo run of this study was asked for.")]
     rows = []
     for arm in study.arms:
         for _, row in frame[frame["arm"] == arm].sort_values("seed").iterrows():
-            key = NONE if pd.isna(row["key"]) else code(row["key"])
-            rows.append([code(arm), str(row["seed"]), row["state"], key, escape(row["reason"]) or NONE])
+            key = row["key"]
+            shown, repeat = (NONE, NONE) if pd.isna(key) else (code(key), code(store.path(key, "config.yaml")))
+            state = [code(arm), str(row["seed"]), row["state"], shown]
+            rows.append([*state, repeat if row["state"] in ("done", "failed") else NONE, escape(row["reason"]) or NONE])
     counts = frame["state"].value_counts()
     told = ", ".join(f"{counts[state]} {state}" for state in STATES if state in counts)
-    intro = f"{told}. One run, whole, with the command that repeats it: `python -m ablations run-info KEY`."
-    return f"## Runs\n\n{intro}\n\n" + table(["arm", "seed", "state", "key", "reason"], rows, right=(1,))
+    intro = (
+        f"{told}. `python -m ablations run CONFIGURATION --store again` repeats one, "
+        "`python -m ablations run-info KEY` shows it whole."
+    )
+    header = ["arm", "seed", "state", "key", "configuration", "reason"]
+    return [Text(f"## Runs\n\n{intro}"), Table.of("runs", "Runs of every arm and seed", header, rows, right=(1,))]

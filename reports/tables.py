@@ -1,4 +1,4 @@
-"""Tables of one study, from its frame to markdown."""
+"""Tables of one study, from its frame."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from core.config import METRICS
 from core.store import write_atomic
 from reports.claims import Arm, Scaled, Study
 from reports.frame import SHIFTED, STATES
-from reports.markdown import NONE, code, escape, interval, number, spread, table
+from reports.markdown import NONE, code, escape, interval, number, spread
 from reports.metrics import metric_name, primary_metric
+from reports.page import Table
 from reports.stats import paired_interval
 
 _DIGITS = {"auroc": 4}
@@ -62,7 +63,7 @@ def published_cell(arm: Arm) -> str:
     return ", ".join(shown) or NONE
 
 
-def arm_table(study: Study, frame: pd.DataFrame) -> str:
+def arm_table(study: Study, frame: pd.DataFrame) -> Table:
     """Metrics of every arm as mean ± SD over seeds, its difference to the baseline, and the published value."""
     primary, _ = primary_metric(study, frame)
     name = metric_name(primary)
@@ -78,7 +79,7 @@ def arm_table(study: Study, frame: pd.DataFrame) -> str:
         seeds = seed_count(rows_of(frame, study, arm))
         difference = difference_cell(study, frame, arm, primary)
         rows.append([arm_name(study, arm), seeds, *metrics, difference, published_cell(declared)])
-    return table(header, rows, right=range(2, 2 + len(shown)))
+    return Table.of("arms", "Metrics of every arm", header, rows, right=range(2, 2 + len(shown)))
 
 
 def difference_cell(study: Study, frame: pd.DataFrame, arm: str, metric: str) -> str:
@@ -92,55 +93,38 @@ def difference_cell(study: Study, frame: pd.DataFrame, arm: str, metric: str) ->
     return interval(paired_interval(values.loc[seeds].to_numpy(), baseline.loc[seeds].to_numpy()))
 
 
-def cost_table(study: Study, frame: pd.DataFrame) -> str:
+def cost_table(study: Study, frame: pd.DataFrame) -> Table:
     """What every arm costs, as means over seeds."""
     rows = []
     for arm in study.arms:
         done = done_of(frame, study, arm)
         means = [number(float(done[column].mean()), digits) for column, (_, digits) in _COSTS.items()]
         rows.append([arm_name(study, arm), *means])
-    return table(["arm", *(heading for heading, _ in _COSTS.values())], rows, right=range(1, 1 + len(_COSTS)))
+    header = ["arm", *(heading for heading, _ in _COSTS.values())]
+    return Table.of("cost", "Cost of every arm", header, rows, right=range(1, 1 + len(_COSTS)))
 
 
-def difference_table(
-    study: Study,
-    frame: pd.DataFrame,
-    results: Mapping[str, Mapping[str, Any]],
-    tuned: Mapping[str, Mapping[str, Any]] | None = None,
-) -> str:
-    """What every arm changes, what that brings with it, and any other difference in configuration.
-
-    Args:
-        results: of the done runs by key, from `reports.frame.results`.
-        tuned: arm -> field -> value, for a frame of tuned rows: these fields count as declared.
-    """
-    tuned = tuned or {}
+def difference_table(study: Study, frame: pd.DataFrame) -> Table:
+    """What every arm changes, what that brings with it, and any other difference in configuration."""
     base = done_of(frame, study, study.baseline)
-    base_config = _config(base, results)
+    base_config = _config(base)
     rows = []
     for arm, declared in study.arms.items():
         done = done_of(frame, study, arm)
-        config = _config(done, results)
-        changes = {**declared.set, **tuned.get(arm, {})}
-        changed = ", ".join(_change(field, value, config) for field, value in changes.items()) or NONE
+        config = _config(done)
+        changed = ", ".join(_change(field, value, config) for field, value in declared.set.items()) or NONE
         induced = _induced(done, base) if arm != study.baseline else NONE
         about = escape(declared.about) or NONE
-        expected = {*changes, *study.arms[study.baseline].set, *tuned.get(study.baseline, {})}
-        others = _undeclared(config, base_config, expected)
+        others = _undeclared(config, base_config, {*declared.set, *study.arms[study.baseline].set})
         rows.append([arm_name(study, arm), about, changed, induced, others])
-    return table(["arm", "about", "changed fields", "brought with it", "other differences"], rows)
+    header = ["arm", "about", "changed fields", "brought with it", "other differences"]
+    return Table.of("differences", "What differs between arms", header, rows)
 
 
-def _config(done: pd.DataFrame, results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def _config(done: pd.DataFrame) -> dict[str, Any]:
     """The dotted configuration of an arm's first done run; empty without one."""
-    if done.empty:
-        return {}
-    config = results.get(done["key"].iloc[0], {}).get("config", {})
-    flat: dict[str, Any] = {}
-    for section, fields in config.items() if isinstance(config, Mapping) else ():
-        if isinstance(fields, Mapping) and section != "runtime":
-            flat |= {f"{section}.{name}": value for name, value in fields.items()}
-    return flat
+    config = done["config"].iloc[0] if len(done) else None
+    return config if isinstance(config, dict) else {}
 
 
 def _change(field: str, value: Any, config: Mapping[str, Any]) -> str:

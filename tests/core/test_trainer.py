@@ -40,7 +40,7 @@ def losses(result: RunResult) -> list[float]:
 
 
 def test_result_is_complete(baseline: RunResult) -> None:
-    assert set(baseline.metrics) == set(METRICS) == set(baseline.validation)
+    assert set(baseline.metrics) == set(METRICS) == set(baseline.validation) == set(baseline.untrained)
     assert all(0 <= value <= 1 for value in baseline.metrics.values())
     assert [point["samples"] for point in baseline.curve] == [16, 32]
     assert baseline.cost["samples"] == 32
@@ -49,6 +49,13 @@ def test_result_is_complete(baseline: RunResult) -> None:
     assert baseline.to_json()["config"]["model"]["norm"] == "ln"
     assert sum(baseline.cost["time_share"].values()) == pytest.approx(1, abs=0.01)
     assert baseline.scores["positive_scores"].shape == (6,)
+
+
+def test_the_embedder_is_judged_before_its_first_step(baseline: RunResult) -> None:
+    still = train(tiny(optim__lr=1e-12, optim__weight_decay=0, eval__judged="validation"))
+    assert still.untrained == baseline.untrained
+    assert still.untrained["tpr@1e-2"] == pytest.approx(still.metrics["tpr@1e-2"], abs=0.3)
+    assert baseline.untrained != baseline.validation
 
 
 def test_a_run_judged_on_validation_reads_nothing_of_the_test_identities(baseline: RunResult, tmp_path: Path) -> None:

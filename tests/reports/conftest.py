@@ -58,6 +58,7 @@ def result_of(config: RunConfig, key: str, separation: float, rng: np.random.Gen
         "key": key, "seed": config.seed, "config": config.model_dump(mode="json"), "metrics": metrics(separation),
         "shifted": metrics(separation - 0.6),
         "validation": {name: curve[-1][name] for name in ("tpr@1e-4", "tpr@1e-3", "tpr@1e-2", "auroc", "top1")},
+        "untrained": metrics(separation - 1.2),
         "cost": {
             "seconds": 60 + float(rng.normal()), "train_seconds": 52.0, "samples": samples,
             "samples_per_second": 1160 + 20 * float(rng.normal()), "peak_memory_mb": 812.0,

@@ -12,7 +12,7 @@ from core.errors import UserError
 from core.store import Store
 from reports.claims import findings
 from reports.frame import Cell
-from reports.pages import Material, write_report
+from reports.pages import write_report
 
 RUN = {"preset": "quick", "command": "python -m ablations run norm", "data_note": "384 procedural documents"}
 
@@ -27,11 +27,22 @@ def report(tmp_path_factory: pytest.TempPathFactory, pristine: Any) -> tuple[Any
 def test_the_files_of_a_report(report: tuple[Any, Path]) -> None:
     _, out = report
     files = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
-    figures = {f"figures/{study}-{name}.png" for study in ("norm", "class-count") for name in ("arms", "roc", "curves")}
+    studies = ("norm", "class-count")
+    kinds = ("contrasts", "arms", "roc", "curves", "cost")
+    figures = {f"figures/{study}-{name}.png" for study in studies for name in kinds}
+    slugs = ("verdicts", "estimates", "statistics", "arms", "cost", "differences", "runs")
+    names = {f"{study}-{slug}" for study in studies for slug in slugs}
+    tables = {f"tables/{name}.{end}" for name in {*names, "index-findings", "index-runs"} for end in ("csv", "tex")}
     assert files == {
-        "index.md", "norm.md", "class-count.md", "tables/norm.csv", "tables/class-count.csv",
-        "figures/class-count-ladder.png", "report.json", *figures,
+        "index.md", "norm.md", "class-count.md", "report.html", "tables/norm.csv", "tables/class-count.csv",
+        "figures/class-count-ladder.png", "report.json", *figures, *tables,
     }  # fmt: skip
+
+
+def test_html_is_left_out_on_request(world: Any, tmp_path: Path) -> None:
+    write_report(world.studies[:1], world.cells[:1], world.store, tmp_path, **RUN, html=False)
+    assert not (tmp_path / "report.html").exists()
+    assert (tmp_path / "index.md").exists()
 
 
 def test_every_link_and_image_leads_to_a_file(report: tuple[Any, Path]) -> None:
@@ -42,13 +53,81 @@ def test_every_link_and_image_leads_to_a_file(report: tuple[Any, Path]) -> None:
         assert [target for target in targets if not (out / target).is_file()] == []
 
 
-def test_the_index_has_one_row_for_each_finding_and_decides_nothing(report: tuple[Any, Path]) -> None:
+def test_the_index_has_one_row_for_each_finding_and_decides_nothing_without_looks(report: tuple[Any, Path]) -> None:
     text = (report[1] / "index.md").read_text()
     rows = [line for line in text.splitlines() if re.match(r"\| \d+ \|", line)]
     assert [int(row.split("|")[1]) for row in rows] == [int(finding.label) for finding in findings().values()]
     assert [bool(re.search(r"\*\*(not run|inconclusive)\*\*", row)) for row in rows] == [True] * 13
     assert "16,256: 0.615" in rows[1]
-    assert not re.search(r"reproduced|contradicted|confirmed", text)
+    assert not [row for row in rows if re.search(r"reproduced|contradicted", row)]
+    assert "2 inconclusive, 11 not run." in text or "3 inconclusive, 10 not run." in text
+
+
+def test_verdicts_appear_on_index_and_study_page(world: Any, tmp_path: Path) -> None:
+    index = write_report(world.studies, world.cells, world.store, tmp_path, **RUN, looks={2: 1.0}).read_text()
+    (row,) = [line for line in index.splitlines() if line.startswith("| 2 |")]
+    assert re.search(r"\*\*(reproduced|inconclusive|not reproduced)\*\*", row)
+    assert "Verdicts are reached at: 2 seeds (100% of alpha)" in index
+    page = (tmp_path / "class-count.md").read_text()
+    assert "## Verdicts" in page
+    assert "SE over identities" in page
+    assert str(world.store.path(world.cell("class-count", "x1", 0).key, "config.yaml")) in page
+
+
+def control_cells(world: Any) -> list[Cell]:
+    base = [cell for cell in world.cells if (cell.study, cell.arm) == ("norm", "ln")]
+    again = [cell for cell in world.cells if (cell.study, cell.arm) == ("class-count", "x1")]
+    first = [Cell("control", "baseline", cell.seed, cell.key) for cell in base]
+    return first + [Cell("control", "again", cell.seed, cell.key) for cell in again]
+
+
+def test_the_control_is_told_and_is_no_study(world: Any, tmp_path: Path) -> None:
+    index = write_report(world.studies, world.cells, world.store, tmp_path, **RUN).read_text()
+    assert "No A/A control was asked for." in index
+    cells = [*world.cells, *control_cells(world)]
+    index = write_report(world.studies, cells, world.store, tmp_path, **RUN).read_text()
+    assert "A/A control, **not clean" in index  # x1 is another arm: a difference that must be seen
+    same = [*world.cells, *(Cell("control", arm, one.seed, one.key) for one in control_cells(world)[:3]
+                            for arm in ("baseline", "again"))]  # fmt: skip
+    index = write_report(world.studies, same, world.store, tmp_path, **RUN).read_text()
+    assert "A/A control, **clean**" in index
+    assert not (tmp_path / "control.md").exists()
+
+
+def test_tuned_runs_are_judged_beside_the_others(world: Any, tmp_path: Path) -> None:
+    swapped = {"x1": "x24", "x24": "x1", "x8": "x8"}  # with "tuned" values it is the other way round
+    tuned = [replace(world.cell("class-count", swapped[cell.arm], cell.seed), arm=cell.arm, tuned=True)
+             for cell in world.cells if cell.study == "class-count"]  # fmt: skip
+    record = {
+        "values": {"data.expansion": 24},
+        "value": 0.5,
+        "preset_value": 0.4,
+        "at_edge": ["optim.lr"],
+        "trials": [1],
+    }
+    tuning = {"class-count": dict.fromkeys(("x1", "x8", "x24"), record)}
+    looks = {2: 1.0}
+    args = (world.studies, [*world.cells, *tuned], world.store, tmp_path)
+    index = write_report(*args, **RUN, looks=looks, tuning=tuning).read_text()
+    (row,) = [line for line in index.splitlines() if line.startswith("| 2 |")]
+    assert "with tuned values" in index
+    assert "not robust to tuning" in row
+    page = (tmp_path / "class-count.md").read_text()
+    assert "## Tuning" in page
+    assert "`data.expansion=24`" in page
+    assert "`optim.lr`" in page
+
+
+def test_a_baseline_that_training_has_not_helped_is_told(world: Any, tmp_path: Path) -> None:
+    cells = [cell for cell in world.cells if cell.study == "norm" and cell.arm == "ln"]
+    index = write_report([world.studies[0]], cells, world.store, tmp_path, **RUN)
+    assert "Training has not paid yet" not in index.read_text()
+    for cell in cells:
+        result = world.store.result(cell.key)
+        result["untrained"]["tpr@1e-3"] = 0.999
+        world.store.path(cell.key, "result.json").write_text(json.dumps(result))
+    index = write_report([world.studies[0]], cells, world.store, tmp_path, **RUN)
+    assert "**Training has not paid yet**: before its first step the embedder reaches 0.999" in index.read_text()
 
 
 def test_the_index_says_what_was_run(report: tuple[Any, Path]) -> None:
@@ -141,7 +220,8 @@ def test_the_index_comes_last(world: Any, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(pages, "write_atomic", lambda path, data: (written.append(path.name), original(path, data)))
     cells = [cell for cell in world.cells if cell.key is None]
     write_report([world.studies[0]], cells, world.store, tmp_path, **RUN)
-    assert written == ["norm.md", "index.md"]
+    assert written.index("norm.md") < written.index("report.html") < written.index("index.md")
+    assert written[-1] == "index.md"
 
 
 def test_steps_without_negatives_are_told(world: Any, tmp_path: Path) -> None:
@@ -155,18 +235,3 @@ def test_steps_without_negatives_are_told(world: Any, tmp_path: Path) -> None:
     path.write_text(json.dumps(result))
     write_report(world.studies, world.cells, world.store, tmp_path / "out", **RUN)
     assert "so that none were drawn: `bn` (17)." in page.read_text()
-
-
-def test_tuned_runs_are_parted_from_the_others_before_any_page(tmp_path: Path, pristine: Any) -> None:
-    tuned = [replace(cell, tuned=True) for cell in pristine.cells]
-    material = Material.read([*pristine.cells, *tuned], pristine.store, {"norm": {"ln": {"values": {}}}})
-    for frame in (material.frame, material.curves, material.rocs):
-        assert set(frame["tuned"]) == {False}
-    assert set(material.tuned["tuned"]) == {True}
-    assert len(material.tuned) == len(material.frame) == len(pristine.cells)
-    assert material.tuning["norm"]["ln"] == {"values": {}}
-    for name, cells in (("plain", pristine.cells), ("both", [*pristine.cells, *tuned])):
-        write_report(pristine.studies, cells, pristine.store, tmp_path / name, **RUN, tuning={})
-    pages = [sorted((tmp_path / name).rglob("*.md")) + sorted((tmp_path / name).rglob("*.csv")) for name in
-             ("plain", "both")]  # fmt: skip
-    assert [path.read_text() for path in pages[0]] == [path.read_text() for path in pages[1]]

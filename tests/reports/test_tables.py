@@ -14,6 +14,7 @@ from core.config import RunConfig
 from reports.claims import Arm, Study
 from reports.frame import build_frame, results
 from reports.markdown import code, escape, interval, number, spread, table
+from reports.material import with_tuned_values
 from reports.stats import Interval
 from reports.tables import arm_table, cost_table, difference_table, write_csv
 
@@ -75,7 +76,7 @@ def test_numbers() -> None:
 
 def test_arm_table_shows_every_arm_with_its_seeds_and_published_values(world: Any) -> None:
     frame = build_frame(world.cells, world.store)
-    rows = {row[0]: row for row in Page(arm_table(world.studies[0], frame)).rows[1:]}
+    rows = {row[0]: row for row in Page(arm_table(world.studies[0], frame).markdown).rows[1:]}
     assert list(rows) == ["ln (baseline)", "bn", "ln_bn", "ln_bn_imagenet"]
     assert rows["bn"][1] == "2 (1 failed)"
     assert rows["ln_bn_imagenet"][1] == "0 (3 unavailable)"
@@ -88,7 +89,7 @@ def test_arm_table_shows_every_arm_with_its_seeds_and_published_values(world: An
 
 def test_the_difference_is_paired_over_the_seeds_of_both(world: Any) -> None:
     frame = build_frame(world.cells, world.store)
-    rows = {row[0]: row for row in Page(arm_table(world.studies[0], frame)).rows[1:]}
+    rows = {row[0]: row for row in Page(arm_table(world.studies[0], frame).markdown).rows[1:]}
     wide = frame[frame["study"] == "norm"].pivot(index="seed", columns="arm", values="tpr@1e-4")
     difference = (wide["bn"] - wide["ln"]).dropna()
     assert len(difference) == 2
@@ -96,7 +97,7 @@ def test_the_difference_is_paired_over_the_seeds_of_both(world: Any) -> None:
 
 
 def test_cost_table(world: Any) -> None:
-    rows = Page(cost_table(world.studies[0], build_frame(world.cells, world.store))).rows
+    rows = Page(cost_table(world.studies[0], build_frame(world.cells, world.store)).markdown).rows
     by_arm = {row[0]: dict(zip(rows[0], row, strict=True)) for row in rows[1:]}
     assert by_arm["ln_bn"]["parameters"] == "1,386,544"
     assert by_arm["bn"]["samples seen"] == f"{RunConfig().optim.samples:,}"
@@ -108,12 +109,12 @@ def test_what_differs_names_changes_what_they_bring_and_what_was_not_declared(wo
     changed = world.store.result(key)
     changed["config"]["optim"]["lr"] = 0.5
     world.store.path(key, "result.json").write_text(json.dumps(changed))
-    frame, found = build_frame(world.cells, world.store), results(world.cells, world.store)
-    rows = {row[0]: row for row in Page(difference_table(world.studies[0], frame, found)).rows[1:]}
+    frame = build_frame(world.cells, world.store)
+    rows = {row[0]: row for row in Page(difference_table(world.studies[0], frame).markdown).rows[1:]}
     assert rows["bn"][2] == "model.norm=bn"
     assert rows["bn"][4] == f"optim.lr: {RunConfig().optim.lr} → 0.5"
     assert rows["ln_bn"][3:] == ["parameters 1,386,032 → 1,386,544", "–"]
-    ladder = {row[0]: row for row in Page(difference_table(world.studies[1], frame, found)).rows[1:]}
+    ladder = {row[0]: row for row in Page(difference_table(world.studies[1], frame).markdown).rows[1:]}
     assert "classes" in ladder["x1"][3]
 
 
@@ -122,13 +123,14 @@ def test_tuned_fields_count_as_declared(world: Any) -> None:
     changed = world.store.result(key)
     changed["config"]["optim"]["lr"] = 0.5
     world.store.path(key, "result.json").write_text(json.dumps(changed))
-    frame, found = build_frame(world.cells, world.store), results(world.cells, world.store)
-    own = {"bn": {"optim.lr": 0.5}}
-    rows = {row[0]: row for row in Page(difference_table(world.studies[0], frame, found, own)).rows[1:]}
+    frame = build_frame(world.cells, world.store)
+    tuning = {"norm": {"bn": {"values": {"optim.lr": 0.5}}, "ln": {"values": None}}}
+    study = with_tuned_values(world.studies[0], tuning)
+    rows = {row[0]: row for row in Page(difference_table(study, frame).markdown).rows[1:]}
     assert rows["bn"][2] == "model.norm=bn, optim.lr=0.5"
     assert rows["bn"][4] == "–"
-    of_baseline = {"ln": {"optim.lr": 0.1}}
-    rows = {row[0]: row for row in Page(difference_table(world.studies[0], frame, found, of_baseline)).rows[1:]}
+    study = with_tuned_values(world.studies[0], {"norm": {"ln": {"values": {"optim.lr": 0.1}}}})
+    rows = {row[0]: row for row in Page(difference_table(study, frame).markdown).rows[1:]}
     assert rows["bn"][4] == "–"
 
 
@@ -142,7 +144,7 @@ def test_a_scaled_value_is_shown_as_run_or_as_declared(world: Any) -> None:
     )  # fmt: skip
     frame, found = build_frame(world.cells, world.store), results(world.cells, world.store)
     size = found[world.cell("norm", "bn", 0).key]["config"]["data"]["image_size"]
-    rows = {row[0]: row for row in Page(difference_table(study, frame, found)).rows[1:]}
+    rows = {row[0]: row for row in Page(difference_table(study, frame).markdown).rows[1:]}
     assert rows["bn"][2] == f"data.image_size={size}"
     assert rows["new"][2] == "data.images = 2 of the preset's"
 
@@ -150,7 +152,7 @@ def test_a_scaled_value_is_shown_as_run_or_as_declared(world: Any) -> None:
 def test_hostile_arm_names_keep_the_table(world: Any) -> None:
     study = Study(study="norm", title="t", question="q", baseline="ln", arms={"ln": Arm(), "<b>|x`": Arm(about="a|b")})
     frame = build_frame(world.cells, world.store)
-    page = Page(difference_table(study, frame, results(world.cells, world.store)))
+    page = Page(difference_table(study, frame).markdown)
     assert page.rows[2][:2] == ["<b>|x`", "a|b"]
     assert "b" not in page.tags
 

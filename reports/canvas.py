@@ -1,0 +1,69 @@
+"""What the figures of a report share: an empty figure of the page's width, legends, short names.
+
+Figures are drawn on their own Agg canvas, never through pyplot: no display, no global state.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from reports.claims import Study
+from reports.figures_style import MUTED, WIDTH
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]+")  # not allowed in an SVG
+
+
+def new_figure(height: float, columns: int = 1) -> tuple[Figure, Any]:
+    """A figure of the page's width and so many inches height, with its axes in one row."""
+    figure = _empty(height)
+    return figure, figure.subplots(1, columns)
+
+
+def stacked(heights: Sequence[float]) -> tuple[Figure, list[Axes]]:
+    """A figure of panels below one another, each so many inches high."""
+    figure = _empty(sum(heights))
+    panels = figure.subplots(len(heights), 1, squeeze=False, gridspec_kw={"height_ratios": list(heights)})
+    return figure, list(panels[:, 0])
+
+
+def _empty(height: float) -> Figure:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def legend(axes: Axes, study: Study) -> None:
+    """Beside the axes, where it hides nothing, in the declared order of the arms."""
+    handles, labels = axes.get_legend_handles_labels()
+    order = {short(arm): index for index, arm in enumerate(study.arms)}
+    pairs = sorted(zip(labels, handles, strict=True), key=lambda pair: order.get(pair[0], 0))
+    if not pairs:
+        axes.text(0.5, 0.5, "no finished run", transform=axes.transAxes, ha="center", color=MUTED, style="italic")
+        return
+    shown = [f"{label} (baseline)" if label == short(study.baseline) else label for label, _ in pairs]
+    axes.legend([handle for _, handle in pairs], shown, loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0)
+
+
+def short(text: str, longest: int = 28) -> str:
+    """`text` on one line, cut with an ellipsis where it is longer."""
+    line = _CONTROL.sub(" ", text)
+    # Matplotlib leaves labels that begin with an underscore out of legends.
+    line = f" {line}" if line.startswith("_") else line
+    return line if len(line) <= longest else line[: longest - 1] + "…"
+
+
+def compact(value: float) -> str:
+    """A number as ticks show it, e.g. ``390k``."""
+    for size, unit in ((1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:g}{unit}"
+    return f"{value:g}"

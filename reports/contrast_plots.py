@@ -1,0 +1,169 @@
+"""The forest plot of a study's contrasts: every estimate with its interval, beside the effect that is worth having."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from reports.canvas import short, stacked
+from reports.estimates import Estimate
+from reports.figures_style import GRID, INK, MARK, MUTED, PAPER, style
+from reports.frame import COSTS
+from reports.markdown import interval
+from reports.metrics import metric_name
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_ROW = 0.46  # inches
+_REACH = 1.0  # an axis goes beyond points and marks by so many times their range, at most
+
+
+def contrasts_figure(estimates: Sequence[Estimate]) -> Figure:
+    """One row a contrast: its estimate and 95 % interval, the line of no difference, and the effect worth having.
+
+    That effect is minus the margin where the claim is "not worse". Ratios have a panel with a log axis, and
+    so has every cost that is compared as a difference, in its own unit. Contrasts on which no verdict depends are
+    hollow; those that could not be estimated say why. An interval that is far wider than the estimates ends
+    in an arrow at the axis' edge: its numbers stand at the right.
+    """
+    panels = _panels(estimates)
+    with style():
+        figure, axes = stacked([0.62 + _ROW * len(rows) for _, rows in panels] or [1.0])
+        for one, (scale, rows) in zip(axes, panels, strict=False):
+            _panel(one, scale, rows)
+        _key(axes[-1], estimates)
+        return figure
+
+
+def _panels(estimates: Sequence[Estimate]) -> list[tuple[str, list[Estimate]]]:
+    """Estimates that share a scale: all rates, each cost by itself, all ratios."""
+    found: dict[str, list[Estimate]] = {"rate": []}
+    for one in estimates:
+        scale = "ratio" if one.is_ratio else one.metric if one.metric in COSTS else "rate"
+        found.setdefault(scale, []).append(one)
+    return [(scale, rows) for scale, rows in found.items() if rows]
+
+
+def _panel(axes: Axes, scale: str, rows: list[Estimate]) -> None:
+    ratio = scale == "ratio"
+    low, high = _limits(rows, ratio)
+    if ratio:
+        axes.set_xscale("log")
+        ticks = _ratio_ticks(low, high)
+        axes.set_xticks(ticks, [f"×{tick:g}" for tick in ticks])
+        axes.minorticks_off()
+    axes.set_xlim(low, high)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_yticks([])
+    axes.grid(axis="x", color=GRID)
+    axes.spines["left"].set_visible(False)
+    axes.axvline(1.0 if ratio else 0.0, color=MUTED, linewidth=1.1, zorder=1)
+    for row, one in enumerate(rows):
+        _label(axes, row, one)
+        if one.interval is None:
+            note = axes.annotate(
+                short(one.missing or "not run", 78), (0.02, row), xycoords=("axes fraction", "data"),
+                color=MUTED, style="italic", va="center", fontsize=8.5,
+                bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1.5},
+            )  # fmt: skip
+            note.set_in_layout(False)  # it may run on into the empty column of numbers
+            continue
+        mark = _mark(one)
+        axes.plot([mark, mark], [row - 0.3, row + 0.3], color=MARK, linewidth=1.8, zorder=2)
+        _estimate(axes, row, one, low, high)
+    unit = "ratio, log scale" if ratio else "difference" if scale == "rate" else f"difference in {metric_name(scale)}"
+    axes.set_xlabel(f"{unit} (the claim lies to the right of {1 if ratio else 0})")
+
+
+def _label(axes: Axes, row: int, one: Estimate) -> None:
+    """The contrast and, below it, its metric: two texts, because SVG does not align the lines of one."""
+    first, second = (short(arm, 22) for arm in one.label)
+    name = f"{first} {'/' if one.is_ratio else '−'} {second}"
+    about = metric_name(one.metric) + ("" if one.contrast.decides else ", beside the verdict")
+    for text, rise, color, size in ((name, 6, INK, 9.5), (about, -7, MUTED, 8)):
+        axes.annotate(
+            text, (0, row), xytext=(-8, rise), xycoords=("axes fraction", "data"), textcoords="offset points",
+            ha="right", va="center", color=color, fontsize=size,
+        )  # fmt: skip
+
+
+def _estimate(axes: Axes, row: int, one: Estimate, low: float, high: float) -> None:
+    assert one.interval is not None
+    color = INK if one.contrast.decides else MUTED
+    if math.isfinite(one.interval.low):
+        ends = [max(one.interval.low, low), min(one.interval.high, high)]
+        axes.plot(ends, [row, row], color=color, linewidth=1.6, zorder=3)
+        for end, beyond, arrow in (
+            (low, one.interval.low < low, "<"),
+            (high, one.interval.high > high, ">"),
+        ):
+            if beyond:
+                axes.plot([end], [row], marker=arrow, markersize=6, color=color, clip_on=False, zorder=3)
+    axes.plot(
+        [one.interval.estimate], [row], marker="o", markersize=6.5, color=color, zorder=4, linestyle="none",
+        markerfacecolor=color if one.contrast.decides else PAPER, markeredgewidth=1.5,
+    )  # fmt: skip
+    axes.annotate(
+        interval(one.interval, ratio=one.is_ratio), (1.02, row), xycoords=("axes fraction", "data"),
+        ha="left", va="center", color=INK if one.contrast.decides else MUTED, fontsize=8.5,
+    )  # fmt: skip
+
+
+def _mark(one: Estimate) -> float:
+    """Where the claim begins to matter, on the scale of the estimate."""
+    contrast = one.contrast
+    if contrast.kind == "non_inferiority":
+        return -contrast.margin
+    return 1 + contrast.smallest_effect if one.is_ratio else contrast.smallest_effect
+
+
+def _limits(rows: Sequence[Estimate], ratio: bool) -> tuple[float, float]:
+    """The axis' ends: all points and marks, and as much of the intervals as leaves the points readable."""
+    shown = [one for one in rows if one.interval is not None]
+    neutral = 1.0 if ratio else 0.0
+    points = [neutral, *(one.interval.estimate for one in shown if one.interval), *map(_mark, shown)]
+    ends = [end for one in shown if one.interval for end in (one.interval.low, one.interval.high) if math.isfinite(end)]
+    scaled = [math.log(value) if ratio else value for value in points]
+    span = max(max(scaled) - min(scaled), 1e-3)
+    reach = [math.log(max(end, 1e-12)) if ratio else end for end in ends]
+    low = max(min([*scaled, *reach]), min(scaled) - _REACH * span) - 0.06 * span
+    high = min(max([*scaled, *reach]), max(scaled) + _REACH * span) + 0.06 * span
+    return (math.exp(low), math.exp(high)) if ratio else (low, high)
+
+
+def _ratio_ticks(low: float, high: float) -> list[float]:
+    """Round ratios between the ends: evenly spaced over a narrow range, 1-2-5 steps over a wide one."""
+    from matplotlib.ticker import MaxNLocator
+
+    if high / low < 5:
+        ticks = np.asarray(MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(low, high))
+    else:
+        decades = 10.0 ** np.arange(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+        steps = (1, 2, 5) if high / low < 100 else (1,)
+        ticks = np.sort(np.concatenate([step * decades for step in steps]))
+    return [float(f"{tick:.6g}") for tick in ticks if low <= tick <= high and tick > 0]
+
+
+def _key(axes: Axes, estimates: Sequence[Estimate]) -> None:
+    """What the marks mean, below the last panel; only of those that are there."""
+    from matplotlib.lines import Line2D
+
+    shown = [one for one in estimates if one.interval is not None]
+    kinds = {one.contrast.kind == "non_inferiority" for one in shown}
+    worth = {True: "largest loss that is allowed", False: "smallest effect worth having"}
+    handles = [Line2D([], [], color=INK, marker="o", markersize=6.5, linewidth=1.6, label="estimate, 95 % interval")]
+    if any(not one.contrast.decides for one in shown):
+        handles.append(
+            Line2D([], [], color=MUTED, marker="o", markersize=6.5, linewidth=1.6, markerfacecolor=PAPER,
+                   markeredgewidth=1.5, label="no verdict depends on it")
+        )  # fmt: skip
+    if kinds:
+        text = " or ".join(worth[kind] for kind in sorted(kinds))
+        handles.append(Line2D([], [], color=MARK, marker="|", markersize=11, markeredgewidth=1.8, linestyle="none",
+                              label=text))  # fmt: skip
+    axes.figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=8.5)

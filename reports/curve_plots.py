@@ -1,0 +1,78 @@
+"""Figures of curves with bands over seeds: the ROC on test identities and learning curves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from reports.canvas import compact, legend, new_figure, short
+from reports.claims import Study
+from reports.figures_style import MUTED, looks, style
+from reports.metrics import metric_name
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_FPR_GRID = np.logspace(-5, 0, 201)
+_BAND = 0.13  # opacity: a dozen bands may lie on one another
+
+
+def roc_figure(study: Study, rocs: pd.DataFrame) -> Figure:
+    """TPR against FPR, log x from 1e-5: the mean over seeds, in a band from the lowest seed to the highest."""
+    with style():
+        figure, axes = new_figure(4.4)
+        rows = rocs[rocs["study"] == study.study]
+        for arm, look in looks(study).items():
+            seeds = [_on_grid(one) for _, one in rows[rows["arm"] == arm].groupby("seed")]
+            if len(seeds) > 1:
+                low, high = np.min(seeds, axis=0), np.max(seeds, axis=0)
+                axes.fill_between(_FPR_GRID, low, high, color=look.color, alpha=_BAND, linewidth=0)
+            if seeds:
+                mean = np.mean(seeds, axis=0)
+                axes.plot(_FPR_GRID, mean, color=look.color, linewidth=1.8, linestyle=look.line, label=short(arm))
+        for fpr in (1e-4, 1e-3, 1e-2):
+            axes.axvline(fpr, color=MUTED, linewidth=0.8, linestyle=":", zorder=0)
+        axes.set_xscale("log")
+        axes.set_xticks([10.0**power for power in range(-5, 1)], ["1e-5", "1e-4", "1e-3", "1e-2", "0.1", "1"])
+        axes.minorticks_off()
+        axes.set(xlim=(1e-5, 1), ylim=(0, 1.01), xlabel="false positive rate", ylabel="true positive rate")
+        axes.grid(axis="y")
+        legend(axes, study)
+        return figure
+
+
+def _on_grid(roc: pd.DataFrame) -> np.ndarray:
+    """TPR at the grid's rates, straight between recorded points in log FPR; nan below the first one."""
+    fpr, tpr = roc["fpr"].to_numpy(float), roc["tpr"].to_numpy(float)
+    known = fpr > 0
+    if not known.any():
+        return np.full(len(_FPR_GRID), np.nan)
+    return np.interp(np.log(_FPR_GRID), np.log(fpr[known]), tpr[known], left=np.nan)
+
+
+def curves_figure(study: Study, curves: pd.DataFrame, metric: str = "tpr@1e-3") -> Figure:
+    """Loss, and a metric on validation identities, against samples seen: mean and range over seeds."""
+    with style():
+        figure, (left, right) = new_figure(3.4, columns=2)
+        rows = curves[curves["study"] == study.study]
+        for axes, column in ((left, "loss"), (right, metric)):
+            for arm, look in looks(study).items():
+                grouped = rows[rows["arm"] == arm].dropna(subset=[column]).groupby("samples")[column]
+                spread = grouped.agg(["mean", "min", "max"])
+                if spread.empty:
+                    continue
+                x = spread.index.to_numpy(float)
+                axes.fill_between(x, spread["min"], spread["max"], color=look.color, alpha=_BAND, linewidth=0)
+                axes.plot(
+                    x, spread["mean"], look.line, color=look.color, linewidth=1.8, marker=look.marker, markersize=3.5,
+                    label=short(arm),
+                )  # fmt: skip
+            axes.xaxis.set_major_formatter(lambda value, _: compact(value))
+            axes.set_xlabel("samples seen")
+            axes.grid(axis="y")
+        left.set_title("training loss (running mean)")
+        right.set_title(f"{metric_name(metric)}, validation identities")
+        legend(right, study)
+        return figure

@@ -1,0 +1,61 @@
+"""Which figures a study's page has, with their captions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from reports.claims import Study
+from reports.contrast_plots import contrasts_figure
+from reports.cost_plots import cost_figure
+from reports.curve_plots import curves_figure, roc_figure
+from reports.estimates import Estimate
+from reports.frame import number_at
+from reports.material import Material
+from reports.metrics import metric_name, primary_metric
+from reports.plots import arms_figure, ladder_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
+
+Maker = tuple[str, str, str, Callable[[], "Drawing"]]
+
+
+def study_figures(study: Study, rows: pd.DataFrame, estimates: Sequence[Estimate], material: Material) -> list[Maker]:
+    """Kind, caption, alternative text and maker of every figure of a study, in the order of the page."""
+    metric, _ = primary_metric(study, rows)
+    shown = metric_name(metric)
+    found: list[Maker] = []
+    if estimates:
+        caption = (
+            "Every contrast with its 95 % interval over seeds and, where the metric allows, test identities. The "
+            "coloured tick is the smallest effect worth having, or the largest loss that is allowed; an arrow is an "
+            "interval that goes on beyond the axis; hollow marks do not decide."
+        )
+        found.append(("contrasts", caption, "contrasts with intervals", lambda: contrasts_figure(estimates)))
+    caption = (
+        f"{shown} of every arm. Point: one seed; grey line: the same seed in the next arm; bar: mean over seeds; "
+        "dotted line: the baseline's mean."
+    )
+    found.append(("arms", caption, f"{shown} of every arm and seed", lambda: arms_figure(study, rows, metric)))
+    if study.x_axis is not None:
+        x = _x_values(rows, study.x_axis, material)
+        caption = f"{shown} against {x.name}. Point: one seed; bar: mean over seeds."
+        alt = f"{shown} against {x.name}"
+        found.append(("ladder", caption, alt, lambda: ladder_figure(study, rows, x, metric)))
+    caption = "ROC on test identities. Line: mean over seeds; band: from the lowest seed to the highest."
+    found.append(("roc", caption, "ROC curves", lambda: roc_figure(study, material.rocs)))
+    caption = "Loss and validation over training. Line: mean over seeds; band: from the lowest seed to the highest."
+    found.append(("curves", caption, "learning curves", lambda: curves_figure(study, material.curves)))
+    caption = f"What {shown} costs. Marker: mean over seeds; bars: one standard deviation over seeds."
+    found.append(("cost", caption, f"{shown} against cost", lambda: cost_figure(study, rows, metric)))
+    return found
+
+
+def _x_values(rows: pd.DataFrame, path: str, material: Material) -> pd.Series:
+    """The number at a dotted path of each row's result, nan where there is none."""
+    name = path.removeprefix("cost.").removeprefix("config.").replace("_", " ")
+    values = [number_at(material.results.get(key, {}), path) for key in rows["key"]]
+    return pd.Series(values, index=rows.index, name=name, dtype=float)
