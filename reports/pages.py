@@ -135,11 +135,11 @@ def _study(study: Study, material: Material, files: Files, store: Store) -> Page
 
 def _head_cost(store: Store, files: Files) -> list[Block]:
     """The section on steps of the class head, its figure written."""
-    found, figure = head_cost.read(store), None
-    if isinstance(found, head_cost.HeadCost):
-        drawing = head_cost.head_cost_figure(found)
-        figure = files.write("steps", drawing, head_cost.CAPTION, head_cost.CAPTION)
-    return head_cost.section(found, figure)
+    found = head_cost.read(store)
+    if isinstance(found, str):
+        return head_cost.absent(found)
+    drawing = head_cost.head_cost_figure(found)
+    return head_cost.section(found, files.write("steps", drawing, head_cost.CAPTION, head_cost.CAPTION))
 
 
 _Maker = tuple[str, str, str, Callable[[], "Drawing"]]

@@ -179,6 +179,12 @@ def test_powers_of_ten_are_not_broken_and_figures_before_tables_are_right_aligne
     assert '<td class="num">1</td>' in html
 
 
+def test_lines_of_a_cell_are_elements_of_their_own() -> None:
+    html = to_html([page_of(Table.of("t", "T", ["a", "b"], [["**x**<br>`y`", "z"]]))])
+    assert '<span class="line"><strong>x</strong></span><span class="line"><code>y</code></span>' in html
+    assert '<td class="short">z</td>' in html
+
+
 def test_hostile_arms_and_reasons_make_no_element(world: Any, tmp_path: Path) -> None:
     study, name = world.studies[0], '<img src=x onerror="alert(1)">|`'
     arms = {name if arm == "bn" else arm: value for arm, value in study.arms.items()}
