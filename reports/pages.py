@@ -63,7 +63,7 @@ def write_report(
         html: also write report.html, the whole report in one file.
 
     Raises:
-        UserError: `out` cannot be made.
+        UserError: `out` cannot be made, or two files of the report would have one name.
         RunFailure: a file of the report cannot be written.
     """
     out = Path(out)
@@ -75,6 +75,9 @@ def write_report(
     index = Page(
         "index", "Findings", tuple(index_page(studies, material.frame, verdicts, material.results, unreadable, run))
     )
+    _check_names([index, *pages])
+    for page in pages:
+        _write_page(page, out)
     if html:
         write_atomic(out / "report.html", to_html([index, *pages]).encode())
     _write_page(index, out)
@@ -88,6 +91,15 @@ def _make_folders(out: Path) -> None:
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(f"the report cannot be written to '{out}' ({reason}): choose another folder") from None
+
+
+def _check_names(pages: Sequence[Page]) -> None:
+    """Refuse a study whose name is that of another file, e.g. `index`, or `norm-arms` beside `norm`."""
+    tables = {f"{page.slug}-{table.slug}" for page in pages for table in page.tables}
+    names = [page.slug for page in pages]
+    for name in names:
+        if name in tables or names.count(name) > 1:
+            raise UserError(f"the report has a page or table '{name}' already: give the study of that name another one")
 
 
 def _write_page(page: Page, out: Path) -> None:
@@ -116,7 +128,7 @@ class Files:
 
 
 def _study(study: Study, material: Material, files: Files, store: Store) -> Page:
-    """One study's page, written."""
+    """One study's page; its figures and its tidy rows are written."""
     rows = material.frame[material.frame["study"] == study.study]
     write_csv(rows, files.out / "tables" / f"{study.study}.csv")
     estimates = study_estimates(study, rows)
@@ -128,9 +140,7 @@ def _study(study: Study, material: Material, files: Files, store: Store) -> Page
         }
     extra = _head_cost(store, files) if study.head_cost else []
     blocks = study_page(study, rows, estimates, material.results, figures, extra)
-    page = Page(study.study, study.title, tuple(blocks))
-    _write_page(page, files.out)
-    return page
+    return Page(study.study, study.title, tuple(blocks))
 
 
 def _head_cost(store: Store, files: Files) -> list[Block]:

@@ -176,4 +176,4 @@ def _undeclared(config: Mapping[str, Any], base: Mapping[str, Any], arm: Arm, st
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
     """The tidy rows, one a cell, as CSV in UTF-8; raises `core.errors.RunFailure` when it cannot be written."""
-    write_atomic(path, frame.to_csv(index=False).encode())
+    write_atomic(path, frame.to_csv(index=False).encode(errors="replace"))
