@@ -77,7 +77,7 @@ def _panel(axes: Axes, scale: str, rows: list[Estimate]) -> None:
         axes.plot([mark, mark], [row - 0.3, row + 0.3], color=MARK, linewidth=1.8, zorder=2)
         _estimate(axes, row, one, low, high)
     unit = "ratio, log scale" if ratio else "difference" if scale == "rate" else f"difference in {metric_name(scale)}"
-    axes.set_xlabel(f"{unit} (the claim lies to the right of {1 if ratio else 0})")
+    axes.set_xlabel(f"{unit} (to the right: in favour of the claim)")
 
 
 def _label(axes: Axes, row: int, one: Estimate) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.text import Text
 
-_COSTS = {"seconds": "seconds to train one run", "size_mb": "size of the embedder (MB)"}
+_COSTS = {"seconds": "seconds of a run, evaluation included", "size_mb": "size of the embedder (MB)"}
 _LABELLED = 6  # arms that are named at their points; more are named in a legend
 _PLACES: tuple[tuple[tuple[int, int], dict[str, Any]], ...] = (
     ((7, 5), {"ha": "left", "va": "bottom"}),
@@ -96,7 +96,7 @@ def _name_point(axes: Axes, name: str, point: np.ndarray, taken: list[Any], poin
         box = label.get_window_extent()
         free = not any(box.overlaps(other) for other in taken) and not any(box.contains(*one) for one in markers)
         if free and inside.x0 <= box.x0 and box.x1 <= inside.x1 and inside.y0 <= box.y0 and box.y1 <= inside.y1:
-            taken.append(box)
+            taken.append(box.padded(2.0))
             return label
         label.remove()
     return None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from core.store import HEAD_COST, Store
-from reports.canvas import compact, new_figure
+from reports.canvas import compact, new_figure, short
 from reports.figures_style import MUTED, PALETTE, style
 from reports.frame import number_at
 from reports.markdown import NONE, code, escape, number
@@ -19,6 +19,7 @@ from reports.page import Block, Figure, Table, Text
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
+_HEADING = "## A step of the class head against the number of classes"
 _LINES = {"documented": "--", "fast": "-"}
 _NUMBERS = ("classes", "rate", "ms", "step_mb", "state_mb")
 _NOTE = (
@@ -26,6 +27,8 @@ _NOTE = (
     "sampling and AdamW on all centres; *fast*: this project's (README, Two heads). The step's memory is beyond what "
     "is held between steps."
 )
+
+CAPTION = "Milliseconds and memory of a step against the number of classes, by head and sample rate"
 
 
 @dataclass(frozen=True)
@@ -60,16 +63,14 @@ def _row(one: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-CAPTION = "Milliseconds and memory of a step against the number of classes, by head and sample rate"
+def absent(reason: str) -> list[Block]:
+    """The section where there is no measurement."""
+    return [Text(f"{_HEADING}\n\n{reason[:1].upper()}{reason[1:]}.")]
 
 
-def section(found: HeadCost | str, figure: Figure | None) -> list[Block]:
-    """The section of a study's page; `figure` is the drawing of what was found."""
-    heading = "## A step of the class head against the number of classes"
-    if isinstance(found, str) or figure is None:
-        told = found if isinstance(found, str) else _NOTE
-        return [Text(f"{heading}\n\n{told[:1].upper()}{told[1:]}.")]
-    return [Text(f"{heading}\n\n{_NOTE} Measured on {escape(found.where)}."), figure, _table(found.rows)]
+def section(found: HeadCost, figure: Figure) -> list[Block]:
+    """The section of a study's page; `figure` is what `head_cost_figure` drew."""
+    return [Text(f"{_HEADING}\n\n{_NOTE} Measured on {escape(found.where)}."), figure, _table(found.rows)]
 
 
 def _table(rows: pd.DataFrame) -> Table:
@@ -103,7 +104,7 @@ def head_cost_figure(found: HeadCost) -> Drawing:
                 name = "full" if rate == 1 else f"rate {rate:g}"
                 axes.plot(
                     drawn["classes"], drawn[column], _LINES.get(str(head), ":"), marker="o", markersize=3.5,
-                    color=PALETTE[rates.index(rate) % len(PALETTE)], label=f"{name}, {head}",
+                    color=PALETTE[rates.index(rate) % len(PALETTE)], label=short(f"{name}, {head}"),
                 )  # fmt: skip
             axes.set(xlabel="classes", ylabel=label)
             axes.grid(which="major")

@@ -106,7 +106,15 @@ class _Section:
         return f"{self.page.slug}.{words}" + (f".{count}" if count > 1 else "")
 
     def _inline(self, cell: str) -> str:
-        return parser().renderer.render(self._mended(tokens(cell)), parser().options, {})
+        """A cell's markdown as HTML; its lines are told apart even where they are long themselves."""
+        lines: list[list[Token]] = [[]]
+        for token in tokens(cell):
+            if token.type == "hardbreak":
+                lines.append([])
+            else:
+                lines[-1].append(token)
+        shown = [parser().renderer.render(self._mended(line), parser().options, {}) for line in lines]
+        return shown[0] if len(shown) == 1 else "".join(f'<span class="line">{line}</span>' for line in shown)
 
     def _mended(self, found: list[Token]) -> list[Token]:
         """Links lead to anchors or are dropped; a verdict in bold gets its badge."""

@@ -14,7 +14,7 @@ from reports.markdown import NONE, code, escape, number
 from reports.material import Material
 from reports.page import Block, Table, Text
 from reports.study_page import PUBLISHED_NOTE
-from reports.verdict_tables import contrast_label, control_line, estimate_text, finding_link, tuned_cell
+from reports.verdict_tables import contrast_label, control_line, estimate_text, study_links, tuned_cell
 from reports.verdicts import OUTCOMES, Verdict, deciding
 
 _FLOOR, _CEILING = 0.2, 0.95  # validation TPR@1e-3 outside leaves differences no room
@@ -48,9 +48,8 @@ def index_page(material: Material, run: Mapping[str, str]) -> list[Block]:
 def _findings(material: Material) -> list[Block]:
     again = {verdict.finding.id: verdict for verdict in material.tuned_verdicts}
     rows = [_finding_row(verdict, again) for verdict in material.verdicts]
-    header = ["#", "claim", "published TPR@1e-4", "verdict", "in one sentence", "ours [95 % interval]", "study"]
-    if again:
-        header.insert(4, "with tuned values")
+    tuned = ["with tuned values"] if again else []
+    header = ["#", "claim", "verdict", *tuned, "in one sentence", "ours [95 % interval]", "published TPR@1e-4", "study"]
     counts = Counter(verdict.verdict for verdict in material.verdicts)
     told = ", ".join(f"{counts[outcome]} {outcome}" for outcome in OUTCOMES if counts[outcome])
     return [
@@ -64,8 +63,9 @@ def _finding_row(verdict: Verdict, again: Mapping[str, Verdict]) -> list[str]:
     shown = [one for one in deciding(verdict.estimates) if one.interval is not None]
     ours = "<br>".join(f"{contrast_label(one)}: {estimate_text(one)}" for one in shown) or NONE
     told = [f"**{verdict.verdict}**", *([tuned_cell(verdict, again.get(finding.id))] if again else [])]
-    claim = [escape(finding.label), escape(finding.claim), published(finding) if finding.documented else NONE]
-    return [*claim, *told, escape(verdict.reason), ours, finding_link(finding, verdict.studies)]
+    theirs = published(finding) if finding.documented else NONE
+    said = [escape(finding.label), escape(finding.claim), *told, escape(verdict.reason)]
+    return [*said, ours, theirs, study_links(verdict.studies)]
 
 
 def _what_was_run(material: Material, run: Mapping[str, str]) -> str:

@@ -10,7 +10,7 @@ from reports.stats import Interval
 
 NONE = "–"
 _SPECIAL = re.compile(r"([\\`*_\[\]~#])")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\u2028\u2029]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\u2028\u2029\ud800-\udfff]+")  # half a surrogate pair cannot be written
 
 
 def escape(text: object) -> str:

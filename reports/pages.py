@@ -53,7 +53,7 @@ def write_report(
         html: also write report.html, the whole report in one file.
 
     Raises:
-        UserError: `out` cannot be made.
+        UserError: `out` cannot be made, or two files of the report would have one name.
         RunFailure: a file of the report cannot be written.
     """
     out = Path(out)
@@ -64,6 +64,9 @@ def write_report(
     pages = [_study(study, material, Files(out, study.study, html), store) for study in studies]
     run = {"preset": preset, "command": command, "data_note": data_note, "store_digest": record.store_digest}
     index = Page("index", "Findings", tuple(index_page(material, run)))
+    _check_names([index, *pages])
+    for page in pages:
+        _write_page(page, out)
     if html:
         write_atomic(out / "report.html", to_html([index, *pages]).encode())
     _write_page(index, out)
@@ -78,6 +81,15 @@ def _make_folders(out: Path) -> None:
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(f"the report cannot be written to '{out}' ({reason}): choose another folder") from None
+
+
+def _check_names(pages: Sequence[Page]) -> None:
+    """Refuse a study whose name is that of another file, e.g. `index`, or `norm-arms` beside `norm`."""
+    tables = {f"{page.slug}-{table.slug}" for page in pages for table in page.tables}
+    names = [page.slug for page in pages]
+    for name in names:
+        if name in tables or names.count(name) > 1:
+            raise UserError(f"the report has a page or table '{name}' already: give the study of that name another one")
 
 
 def _write_page(page: Page, out: Path) -> None:
@@ -106,7 +118,7 @@ class Files:
 
 
 def _study(study: Study, material: Material, files: Files, store: Store) -> Page:
-    """One study's page, written."""
+    """One study's page; its figures and its tidy rows are written."""
     rows = material.frame[material.frame["study"] == study.study]
     write_csv(rows, files.out / "tables" / f"{study.study}.csv")
     figures = {}
@@ -116,15 +128,13 @@ def _study(study: Study, material: Material, files: Files, store: Store) -> Page
             for kind, caption, alt, draw in study_figures(study, rows, material.estimates(study), material)
         }
     extra = _head_cost(store, files) if study.head_cost else []
-    page = Page(study.study, study.title, tuple(study_page(study, material, figures, extra, store)))
-    _write_page(page, files.out)
-    return page
+    return Page(study.study, study.title, tuple(study_page(study, material, figures, extra, store)))
 
 
 def _head_cost(store: Store, files: Files) -> list[Block]:
     """The section on steps of the class head, its figure written."""
-    found, figure = head_cost.read(store), None
-    if isinstance(found, head_cost.HeadCost):
-        drawing = head_cost.head_cost_figure(found)
-        figure = files.write("steps", drawing, head_cost.CAPTION, head_cost.CAPTION)
-    return head_cost.section(found, figure)
+    found = head_cost.read(store)
+    if isinstance(found, str):
+        return head_cost.absent(found)
+    drawing = head_cost.head_cost_figure(found)
+    return head_cost.section(found, files.write("steps", drawing, head_cost.CAPTION, head_cost.CAPTION))

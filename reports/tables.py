@@ -156,4 +156,5 @@ def _undeclared(config: Mapping[str, Any], base: Mapping[str, Any], declared: Co
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
     """The tidy rows, one a cell, as CSV in UTF-8; raises `core.errors.RunFailure` when it cannot be written."""
-    write_atomic(path, frame.drop(columns="config", errors="ignore").to_csv(index=False).encode())
+    rows = frame.drop(columns="config", errors="ignore")
+    write_atomic(path, rows.to_csv(index=False).encode(errors="replace"))

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reports.claims import Finding, Study
+from reports.claims import Study
 from reports.estimates import Estimate, Part
 from reports.markdown import NONE, brief, code, escape, interval, number
 from reports.metrics import metric_name
@@ -138,6 +138,6 @@ def tuning_blocks(study: Study, found: Mapping[str, Mapping[str, Any]]) -> list[
     return [Text(text), Table.of("tuning", "Tuned values of every arm", header, rows, right=(1, 2, 3))]
 
 
-def finding_link(finding: Finding, studies: Sequence[str]) -> str:
-    """Links to the pages of the studies that test a finding."""
+def study_links(studies: Sequence[str]) -> str:
+    """Links to the pages of studies."""
     return ", ".join(f"[{escape(study)}]({study}.md)" for study in studies) or NONE

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from reports.claims import Arm
-from reports.figures_style import PALETTE
 from reports.html import BADGES, to_html
 from reports.inline import parser
 from reports.markdown import code, escape
@@ -179,6 +178,12 @@ def test_powers_of_ten_are_not_broken_and_figures_before_tables_are_right_aligne
     assert '<td class="num">1</td>' in html
 
 
+def test_lines_of_a_cell_are_elements_of_their_own() -> None:
+    html = to_html([page_of(Table.of("t", "T", ["a", "b"], [["**x**<br>`y`", "z"]]))])
+    assert '<span class="line"><strong>x</strong></span><span class="line"><code>y</code></span>' in html
+    assert '<td class="short">z</td>' in html
+
+
 def test_hostile_arms_and_reasons_make_no_element(world: Any, tmp_path: Path) -> None:
     study, name = world.studies[0], '<img src=x onerror="alert(1)">|`'
     arms = {name if arm == "bn" else arm: value for arm, value in study.arms.items()}
@@ -190,7 +195,7 @@ def test_hostile_arms_and_reasons_make_no_element(world: Any, tmp_path: Path) ->
         update={"arms": arms, "contrasts": contrasts, "title": "<u>t</u>", "question": "<u>", "confounds": ("<u>",)}
     )
     cells = [replace(cell, arm=name) if cell.arm == "bn" else cell for cell in world.cells if cell.study == "norm"]
-    cells = [replace(cell, reason="<b>r</b>\n# x") if cell.key is None else cell for cell in cells]
+    cells = [replace(cell, reason="<b>r</b>\n# x \ud800") if cell.key is None else cell for cell in cells]
     write_report([hostile], cells, world.store, tmp_path, **RUN)
     document = Document((tmp_path / "report.html").read_text())
     assert not document.all("img", "script", "b", "i", "u")
@@ -212,52 +217,6 @@ def test_a_hostile_title_stays_in_its_element() -> None:
 
 def _css() -> str:
     return resources.files("reports").joinpath("report.css").read_text(encoding="utf-8")
-
-
-def _palettes() -> dict[str, dict[str, str]]:
-    """The variables of each mode."""
-    light, dark = re.findall(r":root \{(.*?)\}", _css(), flags=re.DOTALL)[:2]
-    return {
-        mode: dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})\b", text))
-        for mode, text in (("light", light), ("dark", dark))
-    }
-
-
-def _contrast(one: str, other: str) -> float:
-    """The contrast ratio of WCAG 2.2, from 1 to 21."""
-
-    def luminance(color: str) -> float:
-        parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-    low, high = sorted((luminance(one), luminance(other)))
-    return (high + 0.05) / (low + 0.05)
-
-
-def test_the_contrast_ratio_is_that_of_the_standard() -> None:
-    assert _contrast("#000000", "#ffffff") == pytest.approx(21)
-    assert _contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)
-
-
-@pytest.mark.parametrize("mode", ["light", "dark"])
-def test_text_can_be_read(mode: str) -> None:
-    colors = _palettes()[mode]
-    pairs = [(name, ground) for name in ("ink", "muted", "link") for ground in ("paper", "wash")]
-    pairs += [(name, f"{name}-wash") for name in BADGES.values()]
-    assert {pair: _contrast(*(colors[name] for name in pair)) for pair in pairs if
-            _contrast(*(colors[name] for name in pair)) < 4.5} == {}  # fmt: skip
-
-
-def test_arms_and_marks_can_be_seen_on_dark() -> None:
-    colors = _palettes()["dark"]
-    for name in ("mark", *(f"c{index}" for index in range(len(PALETTE)))):
-        assert _contrast(colors[name], colors["paper"]) > 4.5, name
-
-
-def test_arms_have_the_colours_of_the_png_in_light_mode() -> None:
-    colors = _palettes()["light"]
-    assert tuple(colors[f"c{index}"] for index in range(len(PALETTE))) == tuple(color.lower() for color in PALETTE)
 
 
 def test_the_parser_is_made_once() -> None:

@@ -212,6 +212,16 @@ def test_a_folder_that_cannot_be_made_is_one_line(world: Any, tmp_path: Path) ->
         write_report(world.studies, world.cells, world.store, tmp_path / "file" / "out", **RUN)
 
 
+@pytest.mark.parametrize("name", ["index", "norm-runs"])
+def test_a_study_with_the_name_of_another_file_is_refused(world: Any, tmp_path: Path, name: str) -> None:
+    """It would be written over, or write over it."""
+    study = world.studies[0]
+    studies = [study, study.model_copy(update={"study": name})]
+    with pytest.raises(UserError, match=f"'{name}' already"):
+        write_report(studies, [cell for cell in world.cells if cell.key is None], world.store, tmp_path, **RUN)
+    assert not (tmp_path / "index.md").exists()
+
+
 def test_the_index_comes_last(world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import reports.pages as pages
 
