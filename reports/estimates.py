@@ -12,7 +12,7 @@ import pandas as pd
 from core.config import METRICS
 from reports.claims import Contrast, Study
 from reports.decision import Difference
-from reports.frame import COSTS, SHIFTED
+from reports.frame import COSTS, HEAD_STEP, SHIFTED
 from reports.gates import gate, remarks
 from reports.metrics import LESS_IS_BETTER, readable_metric
 from reports.replicates import Replicates
@@ -118,6 +118,8 @@ def _estimate(
     values = done.pivot(index="seed", columns="arm", values=metric)[list(contrast.arms)].dropna().sort_index()
     if values.empty:
         lacking = f"No run of '{study.study}' records '{metric}'." if done[metric].isna().all() else ""
+        if lacking and metric == HEAD_STEP:
+            lacking = "The step of the class head was not timed: `python -m ablations cost` does."
         named = ("both " if len(contrast.arms) == 2 else "all of ") + " and ".join(f"'{arm}'" for arm in contrast.arms)
         return replace(empty, missing=lacking or f"No seed of '{study.study}' has {named}.")
     if contrast.kind == "cost_ratio" and values.to_numpy().min() <= 0:

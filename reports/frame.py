@@ -19,9 +19,10 @@ from core.store import Store
 from core.support import expected_pairs, fpr_name
 from reports.head_turns import head_turns
 
+HEAD_STEP = "head_step"
 COSTS = (
     "seconds", "samples", "samples_per_second", "peak_memory_mb",
-    "parameters", "size_mb", "flops_g", "classes", "images", "instability", "head_step",
+    "parameters", "size_mb", "flops_g", "classes", "images", "instability", HEAD_STEP,
 )  # fmt: skip
 LOSSES = ("loss_start", "loss_end", "loss_plateau")
 VALIDATION = "validation tpr@1e-3"
@@ -128,7 +129,7 @@ def build_frame(cells: Sequence[Cell], store: Store) -> pd.DataFrame:
         row |= _numbers(read.result or {})
         # A turn stands for no more than one seed: seeds beyond the last turn have none.
         seen = timed.get(row["config"].get("loss.sample_rate"), ())
-        rows.append({**row, "head_step": seen[cell.seed] if cell.seed < len(seen) else math.nan})
+        rows.append({**row, HEAD_STEP: seen[cell.seed] if cell.seed < len(seen) else math.nan})
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 

@@ -18,12 +18,13 @@ def sentence(
     seeds: int,
     looks: Collection[int],
     level: float,
+    part: int = 0,
 ) -> str:
     """Why the verdict is what it is.
 
     Args:
         estimates: those that the verdict rests on.
-        decider: the one that settled it.
+        decider, part: the one that settled it, and which of its tests.
         seeds: that all of them have.
         looks: numbers of seeds at which a verdict may be reached.
         level: the one-sided level of one difference at the last look, the strictest that Holm's procedure asks for.
@@ -31,65 +32,69 @@ def sentence(
     if decision.outcome == "inconclusive" or decider is None:
         return _undecided(estimates, seeds, looks, level)
     told = {
-        "reproduced": _reproduced(decider, len(estimates)),
-        "contradicted": _contradicted(decider),
-        "not reproduced": _not_reproduced(decider),
+        "reproduced": _reproduced(decider, part, len(estimates)),
+        "contradicted": _contradicted(decider, part),
+        "not reproduced": _not_reproduced(decider, part),
     }
     return told[decision.outcome]
 
 
-def _reproduced(decider: Estimate, count: int) -> str:
+def _reproduced(decider: Estimate, part: int, count: int) -> str:
     rest = " It is the weakest of the differences that the claim needs." if count > 1 else ""
     if decider.contrast.kind == "non_inferiority":
         better, than = decider.label
-        return f"'{better}' falls short of '{than}' by less than {decider.contrast.margin:g}: {_seen(decider)}.{rest}"
-    return f"{_comparison(decider)}: {_seen(decider)}, at least the {_worth(decider)} that is worth having.{rest}"
+        margin = f"{decider.contrast.margin:g}"
+        return f"'{better}' falls short of '{than}' by less than {margin}: {_seen(decider, part)}.{rest}"
+    return f"{_comparison(decider)}: {_seen(decider, part)}, at least the {_worth(decider)} that is worth having.{rest}"
 
 
-def _contradicted(decider: Estimate) -> str:
+def _contradicted(decider: Estimate, part: int) -> str:
     if decider.contrast.kind == "non_inferiority":
         better, than = decider.label
-        return f"'{better}' falls short of '{than}' by more than {decider.contrast.margin:g}: {_seen(decider)}."
-    return f"It is the other way round, {_comparison(decider, turned=True)}: {_seen(decider)}."
+        return f"'{better}' falls short of '{than}' by more than {decider.contrast.margin:g}: {_seen(decider, part)}."
+    return f"It is the other way round, {_comparison(decider, turned=True)}: {_seen(decider, part)}."
 
 
-def _not_reproduced(decider: Estimate) -> str:
+def _not_reproduced(decider: Estimate, part: int) -> str:
     if decider.contrast.kind == "non_inferiority":
-        return f"The loss that is allowed ({decider.contrast.margin:g}) is exceeded: {_seen(decider)}."
-    better, than = decider.label
+        return f"The loss that is allowed ({decider.contrast.margin:g}) is exceeded: {_seen(decider, part)}."
+    better, than = (decider.parts[part].first, decider.parts[part].second) if decider.parts else decider.label
     return (
-        f"A difference worth having ({_worth(decider)}) between '{better}' and '{than}' is excluded: {_seen(decider)}."
+        f"A difference worth having ({_worth(decider)}) between '{better}' and '{than}' is excluded: "
+        f"{_seen(decider, part)}."
     )
 
 
 def _undecided(estimates: Sequence[Estimate], seeds: int, looks: Collection[int], level: float) -> str:
     if not looks:
         return "This preset only tries things out: it declares no number of seeds at which a verdict may be reached."
-    first, last = min(looks), max(looks)
-    if seeds < first:
-        return f"{seeds} of the {first} seeds that a verdict takes are there."
-    weakest = max(estimates, key=lambda one: max((test.claim_p for test in one.tests), default=1.0))
-    power = _power(weakest, level)
-    told = f"Neither the claim nor its opposite can be told from chance or excluded: {_seen(weakest)}"
+    if seeds < min(looks):
+        return f"{seeds} of the {min(looks)} seeds that a verdict takes are there."
+    weakest, index = max(
+        ((one, index) for one in estimates for index in range(len(one.tests))),
+        key=lambda pair: pair[0].tests[pair[1]].claim_p,
+    )
+    test = weakest.tests[index]
+    if test.interval.low > test.null:
+        told = f"It looks as claimed, but not surely enough for one claim among many: {_seen(weakest, index)}"
+    else:
+        told = f"Neither the claim nor its opposite can be told from chance or excluded: {_seen(weakest, index)}"
+    power = power_of(test.interval, level, test.null, test.worth)
     if power is None:
         return f"{told}."
-    detectable = _size(weakest, math.exp(power[0]) if weakest.is_ratio else power[0])
-    need = (
-        f"if that is the true size, about {power[1]} seeds would settle it"
-        if power[1] is not None
-        else "more seeds would not settle it: more test documents, or a larger effect, would be needed"
-    )
-    beyond = "" if seeds < last or power[1] is None else " (this preset's last look is past)"
-    return f"{told}; {seeds} seeds can see {detectable} or more, and {need}{beyond}."
+    detectable = _size(weakest, math.exp(power.detectable) if weakest.is_ratio else power.detectable)
+    return f"{told}; {seeds} seeds can see {detectable} or more, and {_need(power.seeds, seeds, looks)}."
 
 
-def _power(estimate: Estimate, level: float) -> tuple[float, int | None] | None:
-    found = [power_of(test.interval, level, test.null, test.worth) for test in estimate.tests]
-    known = [one for one in found if one is not None]
-    if not known:
-        return None
-    seeds = None if any(one.seeds is None for one in known) else max(one.seeds or 0 for one in known)
-    return max(one.detectable for one in known), seeds
+def _need(needed: int | None, seeds: int, looks: Collection[int]) -> str:
+    """What it would take, and when the report looks again."""
+    later = min((look for look in looks if look > seeds), default=None)
+    again = f"the next look is at {later} seeds" if later else "the last look is past"
+    if needed is None:
+        return f"more seeds would hardly settle it, but more test documents or a larger effect would ({again})"
+    if needed <= seeds:
+        return again
+    return f"if that is its true size, about {needed} seeds would settle it ({again})"
 
 
 def _comparison(estimate: Estimate, *, turned: bool = False) -> str:
@@ -104,15 +109,19 @@ def _comparison(estimate: Estimate, *, turned: bool = False) -> str:
     return f"'{better}' beats '{than}'"
 
 
-def _seen(estimate: Estimate) -> str:
+def _seen(estimate: Estimate, index: int = 0) -> str:
+    """The estimate in words; of an interaction, the one of its two differences that matters."""
     interval = estimate.interval
     if interval is None:
         return "nothing"
-    metric = metric_name(estimate.metric)
+    where = f"on {metric_name(estimate.metric)}"
+    if len(estimate.parts) > 1:
+        part = estimate.parts[index]
+        interval, where = part.interval, f"for '{part.first}' over '{part.second}' {where}"
     if math.isnan(interval.low):
-        return f"{_size(estimate, interval.estimate)} on {metric} from one seed, without an interval"
+        return f"{_size(estimate, interval.estimate)} {where} from one seed, without an interval"
     low, high = (_size(estimate, value) for value in (interval.low, interval.high))
-    return f"{_size(estimate, interval.estimate)} on {metric} (95 % interval {low} to {high})"
+    return f"{_size(estimate, interval.estimate)} {where} (95 % interval {low} to {high})"
 
 
 def _size(estimate: Estimate, value: float) -> str:

@@ -115,18 +115,17 @@ def _verdict(
         return Verdict(finding, "not run", missing, estimates)
     if gated := next((one.gate for one in deciders if one.gate), ""):
         return Verdict(finding, "inconclusive", gated, estimates)
-    decider = _owner(deciders, decision.decider, look)
+    decider, part = _owner(deciders, decision.decider, look)
     seeds = min(len(one.seeds) for one in deciders)
     still_open = decision.outcome == "inconclusive" and seeds < max(looks, default=0)
-    reason = sentence(decision, deciders, decider, seeds, looks, level)
+    reason = sentence(decision, deciders, decider, seeds, looks, level, part)
     return Verdict(
         finding, decision.outcome, reason, estimates, look, decision.adjusted_p if look else None, decider, still_open
     )
 
 
-def _owner(estimates: Sequence[Estimate], index: int | None, look: int | None) -> Estimate | None:
-    """The estimate that the deciding test belongs to."""
+def _owner(estimates: Sequence[Estimate], index: int | None, look: int | None) -> tuple[Estimate | None, int]:
+    """The estimate that the deciding test belongs to, and the test's place in it."""
     if index is None or look is None:
-        return None
-    owners = [one for one in estimates for _ in one.looks[look]]
-    return owners[index]
+        return None, 0
+    return [(one, part) for one in estimates for part in range(len(one.looks[look]))][index]

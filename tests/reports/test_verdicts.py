@@ -99,10 +99,15 @@ def test_an_open_finding_says_what_it_could_have_seen() -> None:
     one = found(CLAIM, shifted_by(0.03, noise=0.03))
     assert (one.verdict, one.look, one.open) == ("inconclusive", None, True)
     assert "5 seeds can see +" in one.reason
-    assert "seeds would settle it" in one.reason
+    assert "(the next look is at 10 seeds)" in one.reason
     late = found(CLAIM, shifted_by(0.03, n=10, noise=0.06))
     assert (late.verdict, late.open) == ("inconclusive", False)
-    assert "this preset's last look is past" in late.reason
+    assert "the last look is past" in late.reason
+    almost = found(CLAIM, pairs("tpr@1e-4", [0.56, 0.58, 0.52, 0.6, 0.54], [0.5] * 5))
+    assert almost.verdict == "inconclusive"
+    assert almost.estimates[0].interval is not None
+    assert almost.estimates[0].interval.low > 0
+    assert "It looks as claimed, but not surely enough for one claim among many" in almost.reason
 
 
 def test_fewer_seeds_than_the_first_look_decide_nothing() -> None:
