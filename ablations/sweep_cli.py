@@ -33,8 +33,10 @@ from ablations.options import (
 )
 from ablations.planner import Plan, plan
 from ablations.sequential import sweep_looks
-from ablations.sweep import sweep
+from ablations.sweep import bars, sweep
+from core import head_cost
 from core.errors import UserError
+from reports.head_turns import head_turns
 
 
 def run(
@@ -80,6 +82,8 @@ def run(
             highlight=False, soft_wrap=True, markup=False,
         )  # fmt: skip
         raise typer.Exit(EXIT_INTERRUPTED) from None
+    if budget is None:
+        _time_head(chosen, console)
     if report and chosen.request.studies:
         report_cli.write(chosen, out, console)
     _finish(chosen, planned, limit, console)
@@ -96,6 +100,16 @@ def _train(chosen: Chosen, train: Callable[[Plan], None], console: Console) -> P
     planned = plan(chosen.request, chosen.store)
     train(planned)
     return planned
+
+
+def _time_head(chosen: Chosen, console: Console) -> None:
+    """Time the class head where a study's verdict rests on it and the store has no such measurement yet."""
+    wanted = any(study.head_cost for study in chosen.request.studies) and chosen.request.preset.looks
+    if not wanted or head_turns(chosen.store):
+        return
+    console.print("timing steps of the class head, some minutes (`cost` does it again)", highlight=False)
+    with bars(console) as progress:
+        head_cost.measure(chosen.store.root, device=chosen.request.overrides["runtime.device"], progress=progress)
 
 
 def _announce(chosen: Chosen, planned: Plan, console: Console, jobs: int | None, device: str) -> None:

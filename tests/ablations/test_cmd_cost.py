@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from ablations import sweep_cli
 from core import head_cost
+from core.store import HEAD_COST
 from tests.ablations.conftest import TINY, CommandLine
 
 
@@ -58,3 +60,25 @@ def test_a_damaged_measurement_is_said(cli: CommandLine, tmp_path: Path) -> None
         (tmp_path / "runs/head_cost.json").write_text(text)
         assert cli("report", "partial-fc", *TINY) == 0
         assert "cannot be read" in (tmp_path / "reports/generated/partial-fc.md").read_text()
+
+
+def test_run_times_the_head_once_where_a_verdict_rests_on_it(
+    cli: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def measure(store: Path, *, device: str, progress: object) -> None:
+        asked.append(device)
+        store.mkdir(parents=True, exist_ok=True)
+        (store / HEAD_COST).write_text(json.dumps({"turns": {"0.3": [1.0]}}))
+
+    monkeypatch.setattr(sweep_cli.head_cost, "measure", measure)
+    monkeypatch.setattr(sweep_cli, "sweep", lambda *args, **options: 0)
+    quick = ["--preset", "quick", "--seeds", "1", "--no-report", "--jobs", "1"]
+    cli("run", "neck", *quick)
+    cli("run", "partial-fc", *quick, "--budget", "1s")
+    cli("run", "partial-fc", *TINY, "--no-report", "--jobs", "1")
+    assert asked == []
+    cli("run", "partial-fc", *quick)
+    cli("run", "partial-fc", *quick)
+    assert asked == ["cpu"]
