@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 
 from core.config import METRICS
+from core.support import ENOUGH_PAIRS
 from reports.claims import Contrast, Study
 from reports.decision import Difference
 from reports.frame import COSTS, HEAD_STEP, SHIFTED
-from reports.gates import gate, remarks
+from reports.gates import at_edge, gate, remarks
 from reports.metrics import LESS_IS_BETTER, readable_metric
 from reports.replicates import Replicates
 from reports.stats import Interval, effect_size, mean_interval, page_p, share_above, sign_flip_p
@@ -87,7 +88,11 @@ class Estimate:
 
 
 def study_estimates(
-    study: Study, frame: pd.DataFrame, replicates: Replicates | None = None, looks: Iterable[int] = ()
+    study: Study,
+    frame: pd.DataFrame,
+    replicates: Replicates | None = None,
+    looks: Iterable[int] = (),
+    edges: Mapping[str, Sequence[str]] | None = None,
 ) -> list[Estimate]:
     """The contrasts of one study, each with its estimate or with the reason why there is none.
 
@@ -95,9 +100,11 @@ def study_estimates(
         frame: of `reports.frame.build_frame`.
         replicates: TPRs under resampled identities; without them intervals leave the test identities fixed.
         looks: numbers of seeds at which tests are wanted.
+        edges: by arm, the fields whose tuned value is at the edge of the range that was searched.
     """
     rows = frame[frame["study"] == study.study]
-    return [_estimate(study, contrast, rows, replicates, tuple(looks)) for contrast in study.contrasts]
+    found = [_estimate(study, contrast, rows, replicates, tuple(looks)) for contrast in study.contrasts]
+    return [replace(one, gate=one.gate or at_edge(one.contrast, edges or {})) for one in found]
 
 
 def _estimate(
@@ -134,7 +141,7 @@ def _estimate(
         parts=reader.parts(len(values)),
         tests=reader.tests(len(values)),
         looks={look: reader.tests(look) for look in looks if look <= len(values)},
-        gate=gate(study, contrast, metric, read),
+        gate=gate(study, contrast, metric, read) or reader.few_impostors(),
         notes=tuple(note for note in notes if note),
     )
 
@@ -180,6 +187,16 @@ class _Reader:
         if self._identity_se(self._pairs, len(self._values)) is not None:
             return []
         return ["The interval covers seeds alone: nothing to resample test identities from is kept for this metric."]
+
+    def few_impostors(self) -> str:
+        """Whether the false positives of some run come from too few pairs of identities, whatever was expected."""
+        if self._replicates is None:
+            return ""
+        counts = [self._replicates.impostors(key, self._metric) for arm in self._keys for key in self._keys[arm]]
+        fewest = min((count for count in counts if count is not None), default=ENOUGH_PAIRS)
+        if fewest >= ENOUGH_PAIRS:
+            return ""
+        return f"The false positives of a run come from {fewest} pairs of identities; {ENOUGH_PAIRS} are needed."
 
     def _trend(self, n: int) -> tuple[float, float] | None:
         levels = [self._contrast.than, *self._contrast.through, self._contrast.better]

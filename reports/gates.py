@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import pandas as pd
 
 from core.support import ENOUGH_PAIRS
@@ -43,6 +45,18 @@ def remarks(contrast: Contrast, rows: pd.DataFrame) -> list[str]:
     return [
         f"The margin loss of '{arm}' has not left its slow start: the difference may be one of speed." for arm in stuck
     ]
+
+
+def at_edge(contrast: Contrast, edges: Mapping[str, Sequence[str]]) -> str:
+    """Why tuned arms must not be judged: a search that ends at the edge of its range might have gone on.
+
+    Args:
+        edges: by arm, the fields whose chosen value is at an edge.
+    """
+    for arm in contrast.arms:
+        if fields := edges.get(arm):
+            return f"The tuned {', '.join(fields)} of '{arm}' is at the edge of its range, so its best may lie beyond."
+    return ""
 
 
 def _failed(contrast: Contrast, rows: pd.DataFrame) -> str:

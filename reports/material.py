@@ -52,7 +52,10 @@ class Material:
         again: list[Verdict] = []
         if tuned:
             named = [with_tuned_values(study, tuning) for study in studies]
-            again = judge(named, tuned_frame, looks=looks, replicates=replicates)
+            edges = {
+                name: {arm: record.get("at_edge", ()) for arm, record in arms.items()} for name, arms in tuning.items()
+            }
+            again = judge(named, tuned_frame, looks=looks, replicates=replicates, edges=edges)
         has_control = any(cell.study == CONTROL for cell in plain)
         control = study_estimates(control_study(), frame, replicates, looks)[0] if has_control else None
         return cls(

@@ -55,11 +55,13 @@ def tpr_replicates(
     return _weighted_share(positives, owners, weights, negatives[cut])
 
 
-def distinct_impostors(scores: Mapping[str, np.ndarray], threshold_rank: int, prefix: str = "") -> int | None:
-    """Pairs of identities among the `threshold_rank` hardest negatives: the independent false positives there are."""
-    if prefix + "negative_i" not in scores:
+def distinct_impostors(scores: Mapping[str, np.ndarray], fpr: float, prefix: str = "") -> int | None:
+    """Pairs of identities among the false positives at `fpr`, the independent ones there are; None where unknown."""
+    if any(prefix + name not in scores for name in ("negative_i", "negative_j", "captures")):
         return None
-    left, right = (scores[prefix + name][:threshold_rank].astype(np.int64) for name in ("negative_i", "negative_j"))
+    captures = np.asarray(scores[prefix + "captures"])
+    allowed = int(fpr * _negative_pairs(captures, np.ones((len(captures), 1), np.uint8))[0] + 1e-9)
+    left, right = (scores[prefix + name][:allowed].astype(np.int64) for name in ("negative_i", "negative_j"))
     return len(np.unique((left << 32) | right))
 
 
@@ -104,7 +106,7 @@ def _weighted_share(
 
 
 class Replicates:
-    """TPR replicates of runs by key and metric, each computed once.
+    """What runs' scores say of the identities behind their TPRs, by key and metric, each computed once.
 
     Args:
         load: the scores of a run by its key; an exception that it raises stands for scores that cannot be used.
@@ -112,20 +114,28 @@ class Replicates:
 
     def __init__(self, load: Callable[[str], Mapping[str, np.ndarray]]) -> None:
         self._load = load
-        self._known: dict[tuple[str, str], NDArray[np.float64] | None] = {}
+        self._known: dict[tuple[str, str], tuple[NDArray[np.float64] | None, int | None]] = {}
 
     def of(self, key: str, metric: str) -> NDArray[np.float64] | None:
         """TPR (B,) of the run, or None where its scores do not allow it; `metric` is a column of the frame."""
+        return self._read(key, metric)[0]
+
+    def impostors(self, key: str, metric: str) -> int | None:
+        """Pairs of identities among the run's false positives, or None where its scores do not tell."""
+        return self._read(key, metric)[1]
+
+    def _read(self, key: str, metric: str) -> tuple[NDArray[np.float64] | None, int | None]:
         if (key, metric) not in self._known:
             self._known[key, metric] = self._compute(key, metric)
         return self._known[key, metric]
 
-    def _compute(self, key: str, metric: str) -> NDArray[np.float64] | None:
+    def _compute(self, key: str, metric: str) -> tuple[NDArray[np.float64] | None, int | None]:
         plain = metric.removeprefix("shifted.")
         if not plain.startswith("tpr@"):
-            return None
+            return None, None
         try:
+            scores, fpr = self._load(key), float(plain.removeprefix("tpr@"))
             prefix = "" if plain == metric else "shifted_"
-            return tpr_replicates(self._load(key), float(plain.removeprefix("tpr@")), prefix=prefix)
+            return tpr_replicates(scores, fpr, prefix=prefix), distinct_impostors(scores, fpr, prefix)
         except (UserError, OSError, ValueError, IndexError, TypeError):
-            return None
+            return None, None

@@ -50,10 +50,10 @@ def verdict_rows(verdicts: Sequence[Verdict], tuned: Sequence[Verdict]) -> list[
 
 
 def tuned_cell(verdict: Verdict, tuned: Verdict | None) -> str:
-    """The verdict with tuned values, and whether it is another one."""
+    """The verdict with tuned values, and whether it is another one; one that is not reached contradicts none."""
     if tuned is None or tuned.verdict == "not run":
         return NONE
-    if tuned.verdict == verdict.verdict:
+    if tuned.verdict in (verdict.verdict, "inconclusive"):
         return f"**{tuned.verdict}**"
     return f"**{tuned.verdict}**: not robust to tuning"
 

@@ -50,6 +50,7 @@ def judge(
     looks: Mapping[int, float] | None = None,
     replicates: Replicates | None = None,
     alpha: float = ALPHA,
+    edges: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
 ) -> list[Verdict]:
     """One verdict for every finding of the record, in its order, then for the studies' own claims.
 
@@ -58,9 +59,12 @@ def judge(
         looks: numbers of seeds at which a verdict may be reached, each with its share of `alpha`; without any,
             everything is estimated and nothing decided.
         replicates: TPRs under resampled identities.
+        edges: by study and arm, the fields whose tuned value is at the edge of the range that was searched.
     """
-    looks = looks or {}
-    read = [one for study in studies for one in study_estimates(study, frame, replicates, looks)]
+    looks, edges = looks or {}, edges or {}
+    read = [
+        one for study in studies for one in study_estimates(study, frame, replicates, looks, edges.get(study.study))
+    ]
     named = dict.fromkeys(name for study in studies for name in study.tested)
     own = {name: study.finding(name) for study in studies for name in study.claims}
     shown = {**findings(), **own}

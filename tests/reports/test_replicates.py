@@ -86,10 +86,13 @@ def test_weights_are_the_same_whenever_asked_for_and_draw_each_identity_once_on_
     assert weights.mean(axis=1) == pytest.approx(np.ones(50), abs=0.2)
 
 
-def test_distinct_impostors_counts_pairs_of_identities() -> None:
-    scores = {"negative_i": np.array([0, 0, 1, 0]), "negative_j": np.array([1, 1, 2, 1])}
-    assert [distinct_impostors(scores, rank) for rank in (1, 2, 3, 4)] == [1, 1, 2, 2]
-    assert distinct_impostors({}, 3) is None
+def test_distinct_impostors_counts_pairs_of_identities_among_the_false_positives() -> None:
+    scores = {
+        "negative_i": np.array([0, 0, 1, 0]), "negative_j": np.array([1, 1, 2, 1]),
+        "captures": np.array([2, 2, 2]),  # 12 pairs of captures of different identities
+    }  # fmt: skip
+    assert [distinct_impostors(scores, count / 12) for count in (1, 2, 3, 4)] == [1, 1, 2, 2]
+    assert distinct_impostors({}, 0.1) is None
 
 
 def test_each_run_is_read_once_and_damage_is_no_error() -> None:
@@ -105,6 +108,7 @@ def test_each_run_is_read_once_and_damage_is_no_error() -> None:
     first = replicates.of("a", "tpr@1e-2")
     assert first is not None
     assert replicates.of("a", "tpr@1e-2") is first
+    assert replicates.impostors("a", "tpr@1e-2") == distinct_impostors(scores, 1e-2)
     assert replicates.of("bad", "tpr@1e-2") is None
     assert replicates.of("a", "auroc") is None
     assert np.array_equal(replicates.of("a", "shifted.tpr@1e-2"), first)

@@ -180,6 +180,23 @@ def test_all_arms_at_floor_or_ceiling() -> None:
     assert "at the ceiling" in found(CLAIM, full).reason
 
 
+def test_false_positives_of_few_pairs_of_identities_and_tuning_at_an_edge_are_not_judged() -> None:
+    class Few(Replicates):
+        def of(self, key: str, metric: str) -> None:
+            return None
+
+        def impostors(self, key: str, metric: str) -> int:
+            return 29 if key == "few" else 31
+
+    rows = shifted_by(0.1)
+    assert found(CLAIM, rows, replicates=Few(dict)).verdict == "reproduced"
+    rows[7]["key"] = "few"
+    assert "come from 29 pairs of identities; 30 are needed" in found(CLAIM, rows, replicates=Few(dict)).reason
+    told = found(CLAIM, rows, edges={"s": {"a": [], "b": ["optim.lr"]}}).reason
+    assert told.startswith("The tuned optim.lr of 'b' is at the edge of its range")
+    assert found(CLAIM, rows, edges={"other": {"b": ["optim.lr"]}}).verdict == "reproduced"
+
+
 def test_arms_that_differ_in_what_they_do_not_declare_are_not_compared() -> None:
     rows = shifted_by(0.1)
     for row in rows:
@@ -243,6 +260,9 @@ def test_identities_widen_the_interval_and_are_said_to_be_left_out_where_they_ar
     class Known(Replicates):
         def of(self, key: str, metric: str) -> Any:
             return drawn.get(key) if metric == "tpr@1e-4" else None
+
+        def impostors(self, key: str, metric: str) -> int:
+            return 30
 
     (plain,) = study_estimates(study_of(CLAIM), frame_of(rows))
     (wide,) = study_estimates(study_of(CLAIM), frame_of(rows), Known(dict))
