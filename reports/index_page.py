@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -47,15 +47,25 @@ def index_page(material: Material, run: Mapping[str, str]) -> list[Block]:
 
 def _findings(material: Material) -> list[Block]:
     again = {verdict.finding.id: verdict for verdict in material.tuned_verdicts}
-    rows = [_finding_row(verdict, again) for verdict in material.verdicts]
+    named = {name for study in material.studies for name in study.tested}
+    tested = [verdict for verdict in material.verdicts if verdict.finding.id in named]
     tuned = ["with tuned values"] if again else []
     header = ["#", "claim", "verdict", *tuned, "in one sentence", "ours [95 % interval]", "published TPR@1e-4", "study"]
-    counts = Counter(verdict.verdict for verdict in material.verdicts)
-    told = ", ".join(f"{counts[outcome]} {outcome}" for outcome in OUTCOMES if counts[outcome])
+    counts = Counter(verdict.verdict for verdict in tested)
+    told = ", ".join(f"{counts[outcome]} {outcome}" for outcome in OUTCOMES if counts[outcome]) or "None is tested"
+    rows = [_finding_row(verdict, again) for verdict in tested]
     return [
         Text(f"## Findings\n\n{told}. {PUBLISHED_NOTE}"),
         Table.of("findings", "Findings and verdicts", header, rows, right=(0,)),
+        *_untested([verdict for verdict in material.verdicts if verdict.finding.id not in named]),
     ]
+
+
+def _untested(verdicts: Sequence[Verdict]) -> list[Block]:
+    if not verdicts:
+        return []
+    numbers = ", ".join(escape(verdict.finding.label) for verdict in verdicts)
+    return [Text(f"No study of this report tests findings {numbers}.")]
 
 
 def _finding_row(verdict: Verdict, again: Mapping[str, Verdict]) -> list[str]:

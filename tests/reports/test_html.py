@@ -120,7 +120,7 @@ def test_figures_and_tables_can_be_read_without_seeing_them(document: Document) 
 
 def test_verdicts_have_a_badge(document: Document) -> None:
     badges = [attrs["class"] for attrs in document.all("strong") if "class" in attrs]
-    assert len(badges) == 13 + 3 + 5  # the findings, those of the two studies again, and the words explained
+    assert len(badges) == 3 + 3 + 5  # the findings, on their studies' pages again, and the words explained
     assert set(badges) == {f"badge {name}" for name in BADGES.values()}
 
 
