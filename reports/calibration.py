@@ -21,7 +21,7 @@ from reports.decision import ALPHA, Difference, decide_over_looks
 from reports.estimates import Estimate, study_estimates
 from reports.frame import COSTS
 from reports.replicates import Replicates
-from reports.stats import mean_interval, page_p
+from reports.stats import identity_covariance, mean_interval, page_p
 from reports.verdicts import deciding
 
 Array = np.ndarray
@@ -97,7 +97,9 @@ def _identity(keys: pd.DataFrame, metric: str, replicates: Replicates) -> Array:
     known = [[one for one in of_arm if one is not None] for of_arm in drawn]
     if metric in COSTS or any(len(one) < len(keys) for one in known):
         return np.zeros((keys.shape[1],) * 2)
-    return np.cov(np.array([np.mean(of_arm, axis=0) for of_arm in known]))
+    found = identity_covariance(np.array(known).transpose(1, 0, 2))
+    values, vectors = np.linalg.eigh(found)  # an estimate of a covariance by differences need not be one
+    return np.asarray((vectors * np.maximum(values, 0)) @ vectors.T)
 
 
 def calibrate(

@@ -17,7 +17,7 @@ from reports.frame import COSTS, HEAD_STEP, SHIFTED
 from reports.gates import at_edge, gate, remarks
 from reports.metrics import LESS_IS_BETTER, readable_metric
 from reports.replicates import Replicates
-from reports.stats import Interval, effect_size, mean_interval, page_p, share_above, sign_flip_p
+from reports.stats import Interval, effect_size, identity_error, mean_interval, page_p, share_above, sign_flip_p
 
 Array = np.ndarray
 
@@ -219,15 +219,15 @@ class _Reader:
         """Standard error over identities of the mean, over n seeds, of the summed differences of the pairs."""
         if self._replicates is None or self._metric in COSTS:
             return None
-        total: Array | float = 0.0
+        differences: list[Array | float] = [0.0] * n
         for first, second in pairs:
             for arm, sign in ((first, 1), (second, -1)):
-                for key in self._keys[arm].iloc[:n]:
+                for seed, key in enumerate(self._keys[arm].iloc[:n]):
                     drawn = self._replicates.of(key, self._metric)
                     if drawn is None:
                         return None
-                    total = total + sign * drawn
-        return float(np.std(np.asarray(total) / n, ddof=1))
+                    differences[seed] = differences[seed] + sign * drawn
+        return identity_error(np.array(differences))
 
 
 def _why_absent(study: str, arm: str, rows: pd.DataFrame) -> tuple[str, bool]:

@@ -2,7 +2,8 @@
 
 The model has two components of variance. Every arm is trained with every seed and judged on the same identities, so a
 mean difference varies over the seeds, ``s_d^2 / n``, and over the identities that happen to be in the test set. The
-second is a standard error that the caller has from a bootstrap over identities (`reports.replicates`).
+second is a standard error that the caller has from a bootstrap over identities (`reports.replicates`), by
+`identity_error`.
 """
 
 from __future__ import annotations
@@ -119,6 +120,32 @@ def mean_interval(
         return Interval(estimate, math.nan, math.nan, math.nan, identity_se, 0.0, known, 1)
     seed_se = float(array.std(ddof=1)) / math.sqrt(n)
     return Interval(estimate, math.nan, math.nan, seed_se, identity_se, n - 1.0, known, n).at(confidence)
+
+
+def identity_covariance(drawn: ArrayLike) -> Array:
+    """Covariance (A, A) of arms' values over test identities, without what the seeds' own spread holds already.
+
+    Values vary over identities in two ways: alike in all seeds, and differently from seed to seed. The spread over
+    seeds on one test set, ``s_d^2 / n``, holds the second; so does the variance over resampled identities of the mean
+    over seeds, and adding the two would count it twice (measured: intervals that cover 99.5 % for 95). From the mean
+    variance within seeds, V, and that of the mean over seeds, M, the first is ``M - (V - M) / (n - 1)``: the moment
+    estimator of the two-way random effects model (Searle, Casella and McCulloch 1992, Variance Components, chapter 4).
+
+    Args:
+        drawn: (n, A, B) values of n seeds and A arms in B replicates of the identities.
+    """
+    values = np.asarray(drawn, float)
+    n, arms, _ = values.shape
+    of_mean = np.cov(values.mean(0)).reshape(arms, arms)
+    if n == 1:
+        return of_mean
+    within = np.mean([np.cov(one).reshape(arms, arms) for one in values], axis=0)
+    return np.asarray(of_mean - (within - of_mean) / (n - 1))
+
+
+def identity_error(differences: ArrayLike) -> float:
+    """Standard error over identities of a mean difference, from (n, B) differences by seed and replicate."""
+    return math.sqrt(max(0.0, float(identity_covariance(np.asarray(differences, float)[:, None])[0, 0])))
 
 
 def _values(values: ArrayLike, name: str) -> Array:

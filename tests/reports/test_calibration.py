@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -96,6 +97,10 @@ def test_nothing_to_decide_is_refused() -> None:
 
 def test_intervals_cover_and_those_over_identities_alone_do_not() -> None:
     """Few replications of a small test set: enough to see an interval that leaves out the seeds."""
-    found = coverage(Setting(identities=60, captures=4, fpr=0.01, luck=0.05), 60, seeds=(3, 5))
+    setting = Setting(identities=60, captures=4, fpr=0.01, luck=0.05)
+    found = coverage(setting, 60, seeds=(3, 5))
     assert min(found.both.values()) > 0.85
     assert max(found.identities_alone.values()) < 0.8
+    found = coverage(replace(setting, luck=0.005, taste=0.3), 60, seeds=(5,))
+    assert found.both[5] > 0.85
+    assert found.seeds_alone[5] < 0.8

@@ -12,6 +12,8 @@ from reports.stats import (
     critical,
     effect_size,
     holm,
+    identity_covariance,
+    identity_error,
     mean_interval,
     one_sided_p,
     page_p,
@@ -203,3 +205,22 @@ def test_effect_size_and_share_above() -> None:
     assert effect_size([0.0, 0.0]) == 0
     assert math.isnan(effect_size([0.5]))
     assert share_above([0.1, -0.1, 0.0, 0.2]) == pytest.approx(0.625)
+
+
+@pytest.mark.parametrize("seed_part", [0.0, 0.01, 0.05])
+def test_the_identity_error_leaves_out_what_seeds_hold_already(seed_part: float) -> None:
+    """Differences that vary over identities alike in all seeds, and from seed to seed: only the first is its own."""
+    rng, n, replicates = np.random.default_rng(6), 5, 20_000
+    alike = 0.02 * rng.normal(size=replicates)
+    drawn = 0.3 + alike + seed_part * rng.normal(size=(n, replicates))
+    assert identity_error(drawn) == pytest.approx(0.02, rel=0.05)
+    assert identity_error(drawn - alike) < 0.1 * seed_part + 1e-12
+    assert identity_error(drawn[:1]) == pytest.approx(np.hypot(0.02, seed_part), rel=0.05)  # one seed cannot tell
+
+
+def test_identity_covariances_give_the_errors_of_differences() -> None:
+    rng = np.random.default_rng(7)
+    drawn = rng.normal(size=(4, 3, 500)) + 2 * rng.normal(size=(3, 500))
+    weights = np.array([1.0, -1.0, 0.0])
+    variance = weights @ identity_covariance(drawn) @ weights
+    assert math.sqrt(variance) == pytest.approx(identity_error(drawn[:, 0] - drawn[:, 1]))

@@ -255,7 +255,8 @@ def test_cost_ratios_are_judged_on_their_logarithm() -> None:
 def test_identities_widen_the_interval_and_are_said_to_be_left_out_where_they_are() -> None:
     rows = [row | {"key": f"{row['arm']}{row['seed']}", "identities": 400.0} for row in shifted_by(0.1)]
     rng = np.random.default_rng(1)
-    drawn = {row["key"]: 0.02 * rng.normal(size=400) + row["tpr@1e-4"] for row in rows}
+    alike = {arm: 0.02 * rng.normal(size=400) for arm in ("a", "b")}  # in all seeds
+    drawn = {row["key"]: alike[row["arm"]] + 0.01 * rng.normal(size=400) + row["tpr@1e-4"] for row in rows}
 
     class Known(Replicates):
         def of(self, key: str, metric: str) -> Any:
@@ -268,7 +269,7 @@ def test_identities_widen_the_interval_and_are_said_to_be_left_out_where_they_ar
     (wide,) = study_estimates(study_of(CLAIM), frame_of(rows), Known(dict))
     assert plain.interval is not None
     assert wide.interval is not None
-    assert wide.interval.identity_se == pytest.approx(0.02 * np.sqrt(2 / 5), rel=0.15)
+    assert wide.interval.identity_se == pytest.approx(0.02 * np.sqrt(2), rel=0.15)
     assert wide.interval.identity_df == 399
     assert wide.interval.low < plain.interval.low
     assert wide.notes == ()
