@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # Extra options for the command line, e.g. make ablate-norm ARGS="--preset smoke --seeds 2"
 ARGS ?=
 
-.PHONY: help setup test lint smoke ablate-all report bench clean
+.PHONY: help setup test lint smoke ablate-all report calibration bench clean
 
 help:
 	@echo "make setup            create $(VENV) and install"
@@ -14,6 +14,7 @@ help:
 	@echo "make ablate-all       every study at the quick preset (ARGS=... passes options on)"
 	@echo "make ablate-STUDY     one study, e.g. make ablate-norm"
 	@echo "make report           the report of what is done"
+	@echo "make calibration      how often verdicts would be wrong, with what the runs show"
 	@echo "make test | lint      the project's own checks"
 	@echo "make bench            heads, verification and the training loop against peers, ten minutes"
 	@echo "make clean            remove runs and generated reports"
@@ -44,6 +45,9 @@ ablate-%: $(STAMP)
 
 report: $(STAMP)
 	$(BIN)/python -m ablations report all $(ARGS)
+
+calibration: $(STAMP)
+	$(BIN)/python -m ablations calibrate all --coverage 400 $(ARGS)
 
 bench: $(STAMP)
 	$(BIN)/python tests/bench/run.py $(ARGS)

@@ -40,6 +40,10 @@ def calibrate(
         raise UserError("a calibration needs studies, not a single run")
     if not request.preset.looks:
         raise UserError(f"preset {preset} declares no looks, so it never decides anything: take another")
+    claims = {name: study.finding(name) for study in request.studies for name in study.tested}
+    if not claims:
+        raise UserError("a calibration needs a claim to decide: none of these studies tests a claim")
+    _make_folder(out)  # before the simulation, which would be lost
     planned = plan(request, chosen.store)
     frame = build_frame(planned.cells, chosen.store)
     console = Console(stderr=True)
@@ -49,10 +53,16 @@ def calibrate(
     for setting in (Setting(luck=0.005), Setting(luck=0.02)) if replications else ():
         console.print(f"simulating {replications} comparisons", highlight=False)
         covered.append((setting, coverage(setting, replications)))
-    claims = {name: study.finding(name) for study in request.studies for name in study.tested}
-    command = f"python -m ablations calibrate {chosen.command} --reports {reports}"
+    command = f"python -m ablations calibrate {chosen.again} --reports {reports}"
     command += f" --coverage {replications}" if replications else ""
     page = calibration_page(found, claims, request.preset.looks, covered, command)
-    out.mkdir(parents=True, exist_ok=True)
     write_atomic(out / "calibration.md", page.encode())
     print(page)
+
+
+def _make_folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(f"the page cannot be written to '{out}' ({reason}): choose another folder") from None

@@ -52,6 +52,9 @@ UntilResolved = Annotated[
     bool,
     typer.Option("--until-resolved", help="Seeds as the preset's looks need them: more only where a finding is open."),
 ]
+Html = Annotated[
+    bool, typer.Option("--html/--no-html", help="With report.html: the whole report in one file to send or print.")
+]
 Out = Annotated[Path, typer.Option("--out", help="Folder of the report.")]
 
 

@@ -18,6 +18,7 @@ from ablations.options import (
     Data,
     Device,
     Eval,
+    Html,
     Out,
     PresetName,
     Seeds,
@@ -48,7 +49,7 @@ def report(
     preset: PresetName = "quick", seeds: Seeds = None, data: Data = None, evaluation: Eval = None,
     sets: Sets = None, store: StorePath = Path(options.DEFAULT_STORE), device: Device = "cpu", strict: Strict = False,
     control: Control = True, tuned: options.Tuned = False, until_resolved: UntilResolved = False,
-    out: Out = Path(options.DEFAULT_OUT),
+    out: Out = Path(options.DEFAULT_OUT), html: Html = True,
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing: is the report under --out still true of --store?")
     ] = False,
@@ -63,10 +64,10 @@ def report(
     )  # fmt: skip
     if not chosen.request.studies:
         raise UserError("a report needs studies, not a single run: see `run-info`")
-    write(chosen, out, Console(stderr=True))
+    write(chosen, out, Console(stderr=True), html=html)
 
 
-def write(chosen: options.Chosen, out: Path, console: Console) -> None:
+def write(chosen: options.Chosen, out: Path, console: Console, *, html: bool) -> None:
     """Write the report that a request asks for, of what the store has."""
     from reports.pages import write_report
 
@@ -82,6 +83,7 @@ def write(chosen: options.Chosen, out: Path, console: Console) -> None:
         chosen.request.studies, planned.cells, chosen.store, out,
         preset=preset.preset, command=f"python -m ablations run {chosen.command}",
         data_note=f"{data_note}; {note}" if note else data_note, looks=preset.looks, tuning=planned.tuning,
+        html=html,
     )  # fmt: skip
     console.print(f"report: {page}", highlight=False, soft_wrap=True)
 

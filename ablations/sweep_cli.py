@@ -21,6 +21,7 @@ from ablations.options import (
     Data,
     Device,
     Eval,
+    Html,
     Jobs,
     Out,
     PresetName,
@@ -56,6 +57,7 @@ def run(
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Start no further run after a failure.")] = False,
     out: Out = Path(options.DEFAULT_OUT),
     report: Annotated[bool, typer.Option("--report/--no-report", help="Write the report at the end.")] = True,
+    html: Html = True,
 ) -> None:  # fmt: skip
     """Train what is not done yet, then write the report. Run it again to go on where it stopped."""
     limit = Budget(math.inf if budget is None else parse_duration(budget))
@@ -85,7 +87,7 @@ def run(
     if budget is None:
         _time_head(chosen, console)
     if report and chosen.request.studies:
-        report_cli.write(chosen, out, console)
+        report_cli.write(chosen, out, console, html=html)
     _finish(chosen, planned, limit, console)
 
 

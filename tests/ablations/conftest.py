@@ -15,6 +15,9 @@ TINY = [
     "--set", "eval.captures=3", "--set", "model.embed_dim=32",
 ]  # fmt: skip
 
+# Counts in tests are of this study: one of the package may gain arms at any time.
+TWO_ARMS = "study: mine\ntitle: t\nquestion: q\nbaseline: ln\narms:\n  ln: {}\n  bn: {model.norm: bn}\n"
+
 
 class CommandLine:
     """Runs the real command line in this process and keeps what it said."""

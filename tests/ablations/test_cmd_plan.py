@@ -7,12 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.ablations.conftest import TINY, CommandLine
+from tests.ablations.conftest import TINY, TWO_ARMS, CommandLine
 
 
 def test_plan_counts_before_anything_runs(cli: CommandLine, tmp_path: Path) -> None:
-    assert cli("plan", "norm", "neck", *TINY) == 0
-    assert "10 runs: 10 new, 0 cached, 0 failed" in cli.out
+    Path("mine.yaml").write_text(TWO_ARMS)
+    Path("other.yaml").write_text(
+        TWO_ARMS.replace("study: mine", "study: other").replace("model.norm: bn", "model.neck: gap")
+    )
+    assert cli("plan", "mine.yaml", "other.yaml", *TINY) == 0
+    # Two arms each, one baseline for both, and the control's other half.
+    assert "4 runs: 4 new, 0 cached, 0 failed" in cli.out
     assert not (tmp_path / "runs").exists()
 
 

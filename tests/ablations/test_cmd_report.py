@@ -13,6 +13,18 @@ def test_report_of_an_empty_store_says_not_run(cli: CommandLine) -> None:
     assert "report: report/index.md" in cli.err
 
 
+def test_the_one_file_report_can_be_left_out(cli: CommandLine) -> None:
+    assert cli("report", "neck", *TINY, "--out", "with") == 0
+    assert cli("report", "neck", *TINY, "--out", "without", "--no-html") == 0
+    with_html, without = (
+        {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
+        for folder in (Path("with"), Path("without"))
+    )
+    assert with_html - without == {Path("report.html")}
+    assert without < with_html
+    assert cli("report", "--check", "--out", "without") == 0
+
+
 def test_a_single_run_has_no_report(cli: CommandLine, tmp_path: Path) -> None:
     from core.config import RunConfig
 

@@ -39,7 +39,8 @@ def here(made: Path, cli: CommandLine, tmp_path: Path) -> CommandLine:
 
 def test_a_fresh_report_holds_and_the_claims_of_an_own_study_are_checked(here: CommandLine) -> None:
     assert here("report", "--check", "--out", "report") == 0
-    assert "report: 6 files, 2 studies, 3 runs checked" in here.out
+    written = [path for path in Path("report").rglob("*") if path.is_file() and path.name != "report.json"]
+    assert f"report: {len(written)} files, 2 studies, 3 runs checked" in here.out
     assert "all is as it was when the report was written" in here.out
     assert "not checked" not in here.out
 

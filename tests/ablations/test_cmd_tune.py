@@ -11,20 +11,19 @@ import optuna
 import pytest
 
 from ablations.cli import run_cli
+from ablations.registry import load_preset
 from ablations.tuning import TUNING_SEED
 from ablations.tuning_store import open_storage
 from core.config import RunConfig
 from core.store import Store
-from tests.ablations.conftest import TINY, CommandLine
-
-STUDY = "study: mine\ntitle: t\nquestion: q\nbaseline: ln\narms:\n  ln: {}\n  bn: {model.norm: bn}\n"
+from tests.ablations.conftest import TINY, TWO_ARMS, CommandLine
 
 
 @pytest.fixture(scope="module")
 def tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a study of two arms and the store of its two trials each."""
     folder = tmp_path_factory.mktemp("tuned")
-    (folder / "mine.yaml").write_text(STUDY)
+    (folder / "mine.yaml").write_text(TWO_ARMS)
     words = ["tune", str(folder / "mine.yaml"), *TINY, "--trials", "2", "--store", str(folder / "runs"), "--jobs", "1"]
     assert run_cli(words) == 0
     return folder
@@ -103,7 +102,8 @@ def test_tuned_runs_stand_beside_the_others(here: CommandLine) -> None:
     assert "--tuned" in Path("report/index.md").read_text()
     assert Path("report/tables/mine.csv").read_text().count("done") == 2, "tuned rows are parted from the others"
     made = [run for run in Store("runs").results() if run["seed"] == 0]
-    assert sorted(run["config"]["optim"]["lr"] for run in made) == [0.0003, 0.0003, 0.002, 0.002]
+    own = load_preset("smoke").set.get("optim.lr", RunConfig().optim.lr)
+    assert sorted(run["config"]["optim"]["lr"] for run in made) == [own, own, 0.002, 0.002]
     for run in made:
         assert (run["config"]["optim"]["samples"], run["test"]["identities"]) == (64, 8)
     assert here("plan", "mine.yaml", *TINY, "--tuned", "--json") == 0
@@ -124,7 +124,7 @@ def test_tuned_before_tuning_says_what_to_do(here: CommandLine) -> None:
 
 
 def test_an_arm_whose_trials_all_fail_is_shown_and_has_no_tuned_runs(cli: CommandLine) -> None:
-    failing = STUDY.replace("mine", "failing").replace("  bn: {model.norm: bn}\n", "")
+    failing = TWO_ARMS.replace("mine", "failing").replace("  bn: {model.norm: bn}\n", "")
     Path("failing.yaml").write_text(failing + "  unknown: {model.backbone: lcnet_777, model.pretrained: none}\n")
     url = "sqlite:///trials.db"
     assert cli("tune", "failing.yaml", *TINY, "--trials", "2", "--storage", url, "--jobs", "1") == 1

@@ -9,10 +9,11 @@ import pytest
 
 from ablations.options import choose
 from ablations.planner import Plan, plan
+from ablations.registry import load_study
 from core.config import RunConfig
 from core.errors import UserError
 from reports.frame import Cell
-from tests.ablations.conftest import TINY, CommandLine
+from tests.ablations.conftest import TINY, TWO_ARMS, CommandLine
 
 
 def planned(store: Path, **options: object) -> Plan:
@@ -56,12 +57,13 @@ def test_its_runs_are_planned_counted_and_named(tmp_path: Path) -> None:
 
 
 def test_plan_shows_it_and_can_leave_it_out(cli: CommandLine) -> None:
-    assert cli("plan", "norm", *TINY) == 0
+    Path("mine.yaml").write_text(TWO_ARMS)
+    assert cli("plan", "mine.yaml", *TINY) == 0
     assert "control/again seed 0" in cli.out
-    assert "8 runs: 8 new" in cli.out
-    assert cli("plan", "norm", *TINY, "--no-control", "--json") == 0
+    assert "3 runs: 3 new" in cli.out
+    assert cli("plan", "mine.yaml", *TINY, "--no-control", "--json") == 0
     facts = json.loads(cli.out)
-    assert facts["counts"]["new"] == 7
+    assert facts["counts"]["new"] == 2
     assert "--no-control" in facts["command"]
 
 
@@ -75,7 +77,7 @@ def test_a_single_configuration_has_none(tmp_path: Path) -> None:
 def test_list_counts_a_studys_own_runs(cli: CommandLine) -> None:
     assert cli("list", "--preset", "smoke", "--json") == 0
     rows = {row["study"]: row for row in json.loads(cli.out)["studies"]}
-    assert rows["norm"]["runs"] == len(rows["norm"]["arms"]) == 7
+    assert rows["norm"]["runs"] == len(rows["norm"]["arms"]) == len(load_study("norm").study.arms)
 
 
 def test_its_name_is_taken(tmp_path: Path, cli: CommandLine) -> None:

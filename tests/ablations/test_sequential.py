@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,11 @@ from tests.ablations.conftest import TINY, CommandLine
 
 LOOKS = {1: 0.2, 2: 0.3, 4: 0.5}
 NORM, LN_BN = "4_norm_ln_vs_bn", "9_norm_ln_bn"
+_SMALL = (
+    f"study: small\ntitle: t\nquestion: q\nfindings: [{NORM}, {LN_BN}]\nbaseline: ln\narms:\n  ln: {{}}\n"
+    "  bn: {model.norm: bn}\n  ln_bn: {model.norm: ln_bn}\n  none: {model.norm: none}\ncontrasts:\n"
+    f"  - {{finding: {NORM}, better: ln, than: bn}}\n  - {{finding: {LN_BN}, better: ln_bn, than: none}}\n"
+)
 
 
 def study(**changes: Any) -> Study:
@@ -133,12 +138,14 @@ class Story:
 
 @pytest.fixture
 def requested(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Request]:
-    """A request for a study at smoke size, with looks."""
+    """A request for a study of four arms at smoke size, with looks: four runs, and the control's, at the first."""
     preset = load_preset("smoke").model_copy(update={"looks": LOOKS})
     monkeypatch.setattr(options, "load_preset", lambda name: preset)
+    path = tmp_path / "small.yaml"
+    path.write_text(_SMALL)
 
-    def make(names: Sequence[str] = ("norm",), **more: Any) -> Request:
-        return choose(names, "smoke", tmp_path / "runs", until_resolved=True, **more).request
+    def make() -> Request:
+        return choose([str(path)], "smoke", tmp_path / "runs", until_resolved=True).request
 
     return make
 
@@ -150,14 +157,14 @@ SETTLED = [verdict(NORM, "contradicted"), verdict(LN_BN, "reproduced")]
 def test_seeds_are_added_only_where_a_finding_is_open(requested: Callable[..., Request], tmp_path: Path) -> None:
     story = Story(requested(), Store(tmp_path / "runs"), [OPEN, SETTLED])
     plan = story.tell()
-    assert len(story.trained[0]) == 8
-    assert story.trained[1:] == [["norm/ln seed 1", "norm/bn seed 1", "control/again seed 1"]]
+    assert len(story.trained[0]) == 5
+    assert story.trained[1:] == [["small/ln seed 1", "small/bn seed 1", "control/again seed 1"]]
     assert story.said == [
         "look at 1 seeds: open: 4; resolved: 9 (reproduced)",
         "look at 2 seeds: open: none; resolved: 4 (contradicted), 9 (reproduced)",
         "nothing is open",
     ]
-    assert {(cell.arm, cell.seed) for cell in plan.cells if cell.study == "norm" and cell.seed} == {
+    assert {(cell.arm, cell.seed) for cell in plan.cells if cell.study == "small" and cell.seed} == {
         ("ln", 1),
         ("bn", 1),
     }
@@ -166,20 +173,20 @@ def test_seeds_are_added_only_where_a_finding_is_open(requested: Callable[..., R
 def test_it_ends_with_the_last_look(requested: Callable[..., Request], tmp_path: Path) -> None:
     story = Story(requested(), Store(tmp_path / "runs"), [OPEN, OPEN, OPEN])
     story.tell()
-    assert [len(labels) for labels in story.trained] == [8, 3, 6]
+    assert [len(labels) for labels in story.trained] == [5, 3, 6]
     assert story.said[-1] == "the looks are used up"
 
 
 def test_a_look_that_is_not_whole_is_not_judged(requested: Callable[..., Request], tmp_path: Path) -> None:
-    story = Story(requested(), Store(tmp_path / "runs"), [], stop_after=5)
+    story = Story(requested(), Store(tmp_path / "runs"), [], stop_after=2)
     plan = story.tell()
     assert story.said == ["look at 1 seeds: not judged, as 3 of its runs are not there yet"]
-    assert len(plan.runs) == 8
+    assert len(plan.runs) == 5
 
 
 def test_it_goes_on_where_it_stopped(requested: Callable[..., Request], tmp_path: Path) -> None:
     store = Store(tmp_path / "runs")
-    Story(requested(), store, [OPEN], stop_after=5).tell()
+    Story(requested(), store, [OPEN], stop_after=2).tell()
     story = Story(requested(), store, [OPEN, SETTLED])
     story.tell()
     assert [len(labels) for labels in story.trained] == [3, 3]
@@ -193,7 +200,7 @@ def test_a_report_shows_the_largest_whole_look_of_every_arm(requested: Callable[
         place: [cell.seed for cell in shown.cells if (cell.study, cell.arm) == place] for place in at_look(request, 1)
     }
     assert {place for place, own in seeds.items() if own == [0, 1]} == {
-        ("norm", "ln"), ("norm", "bn"), ("control", "baseline"), ("control", "again"),
+        ("small", "ln"), ("small", "bn"), ("control", "baseline"), ("control", "again"),
     }  # fmt: skip
     assert {len(own) for own in seeds.values()} == {1, 2}
     assert note == ""
@@ -205,7 +212,7 @@ def test_runs_of_a_look_that_is_not_whole_are_counted_not_shown(
     request, store = requested(), Store(tmp_path / "runs")
     Story(request, store, [OPEN, SETTLED]).tell()
     fourth = sequential.plan(with_seeds(request, at_look(request, 4)), store)
-    late = next(run for run in fourth.runs if run.label == "norm/none seed 3")
+    late = next(run for run in fourth.runs if run.label == "small/none seed 3")
     store.fail(late.key, "diverged", "x")
     shown, note = as_run(request, store)
     assert late.key not in {cell.key for cell in shown.cells}

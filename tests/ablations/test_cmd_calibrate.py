@@ -1,0 +1,63 @@
+"""`calibrate`: whole reports simulated, on a store with nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import typer
+
+from ablations.cli import app
+from ablations.registry import load_preset, load_study
+from tests.ablations.conftest import TWO_ARMS, CommandLine
+
+WORDS = ("neck", "--preset", "quick", "--reports", "5")
+
+
+def test_the_page_is_written_and_printed(cli: CommandLine, tmp_path: Path) -> None:
+    assert cli("calibrate", *WORDS, "--out", "report") == 0
+    page = Path("report/calibration.md").read_text()
+    assert page.strip() == cli.out.strip()
+    assert "The store has no two seeds of any contrast, so the variation over seeds and identities is assumed" in page
+    assert "5 whole reports are simulated for each size of effect" in page
+    assert all(f"{look} seeds" in page for look in load_preset("quick").looks)
+    neck = load_study("neck").study
+    assert neck.tested
+    assert all(f"| {neck.finding(name).label} | {neck.finding(name).claim} |" in page for name in neck.tested)
+    assert "Do the intervals cover?" not in page, "nobody asked"
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_command_on_the_page_repeats_it(cli: CommandLine) -> None:
+    assert cli("calibrate", *WORDS, "--coverage", "2", "--store", "elsewhere", "--out", "report") == 0
+    page = cli.out
+    assert "## Do the intervals cover?" in page
+    command = page.split("Made by `python -m ablations ")[1].split("`")[0]
+    assert "--store elsewhere" in command
+    assert cli(*command.split(), "--out", "again") == 0
+    assert cli.out == page
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["neck", "--preset", "smoke"], "preset smoke declares no looks"),
+        (["necks"], "did you mean 'neck'"),
+        (["mine.yaml"], "none of these studies tests a claim"),
+        (["neck", "--reports", "0"], "--reports"),
+        (["neck", "--reports", "1", "--out", "mine.yaml"], "choose another folder"),
+    ],
+)
+def test_mistakes_are_one_line(cli: CommandLine, words: list[str], expected: str) -> None:
+    Path("mine.yaml").write_text(TWO_ARMS)
+    assert expected in cli.refuses("calibrate", *words)
+
+
+def test_help_says_what_it_is_for(cli: CommandLine) -> None:
+    assert cli("calibrate", "--help") == 0
+    text = " ".join(cli.out.split())
+    assert "Simulate whole reports with the store's measured variances: false verdicts, power, coverage" in text
+    assert "Simulated reports for each effect." in text
+    command = typer.main.get_command(app).commands["calibrate"]  # type: ignore[attr-defined]
+    silent = [option.name for option in command.params if option.param_type_name == "option" and not option.help]
+    assert not silent, "an option without a word on what it does"
