@@ -11,6 +11,7 @@ from rich.console import Console
 from ablations import options
 from ablations.options import Data, Eval, Out, PresetName, Seeds, Sets, StorePath, Strict, Studies
 from ablations.planner import plan
+from ablations.registry import load_preset
 from core.errors import UserError
 from core.store import write_atomic
 
@@ -28,12 +29,13 @@ def calibrate(
     from reports.calibration import calibrate as simulate
     from reports.calibration import noises
     from reports.calibration_page import calibration_page
-    from reports.coverage import Coverage, Setting, coverage
+    from reports.coverage import SETTINGS, Coverage, Setting, coverage
     from reports.frame import build_frame
     from reports.replicates import Replicates
 
+    last = max(load_preset(preset).looks, default=1)  # all seeds that may be there
     chosen = options.choose(
-        studies, preset, store, seeds=seeds, data=data, evaluation=evaluation, sets=sets, strict=strict
+        studies, preset, store, seeds=seeds or str(last), data=data, evaluation=evaluation, sets=sets, strict=strict
     )
     request = chosen.request
     if not request.studies:
@@ -50,7 +52,7 @@ def calibrate(
     console.print(f"simulating {reports} reports for each effect", highlight=False)
     found = simulate(noises(request.studies, frame, Replicates(chosen.store.scores)), request.preset.looks, reports)
     covered: list[tuple[Setting, Coverage]] = []
-    for setting in (Setting(luck=0.005), Setting(luck=0.02)) if replications else ():
+    for setting in SETTINGS if replications else ():
         console.print(f"simulating {replications} comparisons", highlight=False)
         covered.append((setting, coverage(setting, replications)))
     command = f"python -m ablations calibrate {chosen.again} --reports {reports}"

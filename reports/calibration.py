@@ -131,7 +131,7 @@ def calibrate(
                 outcomes[effect][name][decision.outcome] += 1
             wrong = any(decision.outcome in ("reproduced", "contradicted") for decision, _look in decided)
             false += effect == 0 and wrong
-    measured = {name: all(noise.measured for noise in findings[name]) for name in names}
+    measured = {name: bool(findings[name]) and all(noise.measured for noise in findings[name]) for name in names}
     return Calibration(reports, false, outcomes, measured)
 
 

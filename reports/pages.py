@@ -69,6 +69,8 @@ def write_report(
         _write_page(page, out)
     if html:
         write_atomic(out / "report.html", to_html([index, *pages]).encode())
+    else:  # one of before would tell of other runs
+        (out / "report.html").unlink(missing_ok=True)
     _write_page(index, out)
     write_record(record, out, before)
     return out / "index.md"

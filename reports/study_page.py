@@ -62,6 +62,7 @@ def study_page(
         *_manipulation(study, frame),
         *_confounds(study),
         *_runs(study, frame, store),
+        *_tuned_runs(study, material.tuned, store),
         Text(f"---\n\n{footer}"),
     ]
 
@@ -170,6 +171,27 @@ def _confounds(study: Study) -> list[Block]:
 def _runs(study: Study, frame: pd.DataFrame, store: Store) -> list[Block]:
     if frame.empty:
         return [Text("## Runs\n\nNo run of this study was asked for.")]
+    intro = (
+        f"{_counts(frame)}. `python -m ablations run CONFIGURATION --store again` repeats one, "
+        "`python -m ablations run-info KEY` shows it whole."
+    )
+    return [Text(f"## Runs\n\n{intro}"), _run_table("runs", "Runs of every arm and seed", study, frame, store)]
+
+
+def _tuned_runs(study: Study, tuned: pd.DataFrame, store: Store) -> list[Block]:
+    rows = tuned[tuned["study"] == study.study]
+    if rows.empty:
+        return []
+    text = f"### Runs with the tuned values\n\n{_counts(rows)}."
+    return [Text(text), _run_table("tuned-runs", "Runs with the tuned values", study, rows, store)]
+
+
+def _counts(frame: pd.DataFrame) -> str:
+    counts = frame["state"].value_counts()
+    return ", ".join(f"{counts[state]} {state}" for state in STATES if state in counts)
+
+
+def _run_table(slug: str, title: str, study: Study, frame: pd.DataFrame, store: Store) -> Table:
     rows = []
     for arm in study.arms:
         for _, row in frame[frame["arm"] == arm].sort_values("seed").iterrows():
@@ -177,11 +199,4 @@ def _runs(study: Study, frame: pd.DataFrame, store: Store) -> list[Block]:
             shown, repeat = (NONE, NONE) if pd.isna(key) else (code(key), code(store.path(key, "config.yaml")))
             state = [code(arm), str(row["seed"]), row["state"], shown]
             rows.append([*state, repeat if row["state"] in ("done", "failed") else NONE, escape(row["reason"]) or NONE])
-    counts = frame["state"].value_counts()
-    told = ", ".join(f"{counts[state]} {state}" for state in STATES if state in counts)
-    intro = (
-        f"{told}. `python -m ablations run CONFIGURATION --store again` repeats one, "
-        "`python -m ablations run-info KEY` shows it whole."
-    )
-    header = ["arm", "seed", "state", "key", "configuration", "reason"]
-    return [Text(f"## Runs\n\n{intro}"), Table.of("runs", "Runs of every arm and seed", header, rows, right=(1,))]
+    return Table.of(slug, title, ["arm", "seed", "state", "key", "configuration", "reason"], rows, right=(1,))

@@ -90,6 +90,12 @@ def test_the_page_says_what_was_simulated(world: Any) -> None:
     assert "| 0.950 | 0.900 | 0.600 |" in page
 
 
+def test_a_finding_without_a_contrast_is_simulated_as_never_decided_and_never_measured() -> None:
+    found = calibrate({"7_neck": [noise()], "8_clip": []}, LOOKS, reports=5)
+    assert found.measured == {"7_neck": True, "8_clip": False}
+    assert found.outcomes[4.0]["8_clip"] == {"inconclusive": 5}
+
+
 def test_nothing_to_decide_is_refused() -> None:
     with pytest.raises(ValueError, match="needs looks and findings"):
         calibrate({"7_neck": [noise()]}, {})

@@ -40,6 +40,7 @@ def test_the_files_of_a_report(report: tuple[Any, Path]) -> None:
 
 
 def test_html_is_left_out_on_request(world: Any, tmp_path: Path) -> None:
+    (tmp_path / "report.html").write_text("of an earlier report")
     write_report(world.studies[:1], world.cells[:1], world.store, tmp_path, **RUN, html=False)
     assert not (tmp_path / "report.html").exists()
     assert (tmp_path / "index.md").exists()
@@ -111,6 +112,9 @@ def test_tuned_runs_are_judged_beside_the_others(world: Any, tmp_path: Path) -> 
     page = (tmp_path / "class-count.md").read_text()
     assert "## Tuning" in page
     assert "`data.expansion=24`" in page
+    listed = page[page.index("### Runs with the tuned values") :]
+    assert "8 done, 1 missing." in listed
+    assert tuned[0].key in listed
     tuning["class-count"]["x1"]["at_edge"] = ["optim.lr"]
     index = write_report(*args, **RUN, looks=looks, tuning=tuning).read_text()
     assert "not robust to tuning" not in index  # what a search that stopped short shows is not judged
