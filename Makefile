@@ -47,7 +47,7 @@ report: $(STAMP)
 	$(BIN)/python -m ablations report all $(ARGS)
 
 calibration: $(STAMP)
-	$(BIN)/python -m ablations calibrate all --coverage 400 $(ARGS)
+	$(BIN)/python -m ablations calibrate all --coverage 100 $(ARGS)
 
 bench: $(STAMP)
 	$(BIN)/python tests/bench/run.py $(ARGS)

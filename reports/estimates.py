@@ -132,7 +132,7 @@ def _estimate(
     if contrast.kind == "cost_ratio" and values.to_numpy().min() <= 0:
         return replace(empty, missing=f"'{contrast.metric}' of '{study.study}' is not positive, so it has no ratio.")
     keys = done.pivot(index="seed", columns="arm", values="key").loc[values.index, list(contrast.arms)]
-    reader = _Reader(empty, values, keys, replicates, int(done["identities"].min() or 0) if len(done) else 0)
+    reader = _Reader(empty, values, keys, replicates, float(done["identities"].min()))
     notes = (fallback, *_unpaired(read), *remarks(contrast, read), *reader.notes())
     return replace(
         empty,
@@ -150,7 +150,12 @@ class _Reader:
     """One contrast over the first n seeds that all of its arms have."""
 
     def __init__(
-        self, empty: Estimate, values: pd.DataFrame, keys: pd.DataFrame, replicates: Replicates | None, identities: int
+        self,
+        empty: Estimate,
+        values: pd.DataFrame,
+        keys: pd.DataFrame,
+        replicates: Replicates | None,
+        identities: float,
     ) -> None:
         self._contrast, self._metric, self._ratio = empty.contrast, empty.metric, empty.is_ratio
         self._values, self._keys, self._identities = values, keys, identities
@@ -212,8 +217,8 @@ class _Reader:
 
     def _interval(self, differences: Array, pairs: Sequence[tuple[str, str]], n: int) -> Interval:
         se = self._identity_se(pairs, n)
-        df = max(1.0, self._identities - 1.0)
-        return mean_interval(differences, identity_se=se or 0.0, identity_df=df if se else None)
+        known = se and self._identities > 1  # how many there are is not told by every result
+        return mean_interval(differences, identity_se=se or 0.0, identity_df=self._identities - 1 if known else None)
 
     def _identity_se(self, pairs: Sequence[tuple[str, str]], n: int) -> float | None:
         """Standard error over identities of the mean, over n seeds, of the summed differences of the pairs."""

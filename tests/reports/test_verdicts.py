@@ -273,6 +273,11 @@ def test_identities_widen_the_interval_and_are_said_to_be_left_out_where_they_ar
     assert wide.interval.identity_df == 399
     assert wide.interval.low < plain.interval.low
     assert wide.notes == ()
+    (uncounted,) = study_estimates(
+        study_of(CLAIM), frame_of([row | {"identities": np.nan} for row in rows]), Known(dict)
+    )
+    assert uncounted.interval is not None
+    assert np.isinf(uncounted.interval.identity_df)
     (unknown,) = study_estimates(study_of(CLAIM), frame_of([row | {"key": "x"} for row in rows]), Known(dict))
     assert unknown.interval == plain.interval
     assert "covers seeds alone" in unknown.notes[-1]
