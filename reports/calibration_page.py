@@ -57,7 +57,8 @@ def _false(calibration: Calibration) -> str:
 def _power(calibration: Calibration, claims: Mapping[str, Finding]) -> str:
     effects = list(calibration.outcomes)
     rows = []
-    for name in calibration.outcomes[effects[0]]:
+    order = [*findings(), *claims]  # the record's order, then the studies' own claims
+    for name in sorted(calibration.outcomes[effects[0]], key=order.index):
         cells = [_shares(calibration, effect, name) for effect in effects]
         rows.append([escape(claims[name].label), escape(claims[name].claim), *cells])
     header = ["#", "claim", *(_effect(effect) for effect in effects)]

@@ -4,7 +4,8 @@ A finding is a conjunction of differences. It is *reproduced* when every one of 
 large as is worth having (an intersection-union test: the largest p counts, without correction; Berger 1982),
 *contradicted* when any one of them lies below it by as much (Bonferroni within the finding), both at a level that
 Holm's procedure grants over all findings and both directions. It is *not reproduced* when the effect worth having is
-excluded for some difference: its upper confidence bound lies below it. Else it is *inconclusive*.
+excluded for some difference: its upper confidence bound lies below it (Bonferroni within the finding). Else it is
+*inconclusive*.
 
 Seeds come in looks. Each look has its share of alpha, and the first that decides, decides for good.
 """
@@ -99,8 +100,9 @@ def _decide_one(tests: Sequence[Difference], claim: float, opposite: float, adju
         against = min(range(len(tests)), key=lambda index: tests[index].opposite_p)
         if opposite < claim and tests[against].opposite_large_enough:
             return Decision("contradicted", adjusted, against)
-    if (excluded := next((i for i, test in enumerate(tests) if test.excludes_worth(alpha)), None)) is not None:
-        return Decision("not reproduced", adjusted, excluded)
+    for index, test in enumerate(tests):
+        if test.excludes_worth(alpha / len(tests)):  # any of them can, so each has its share
+            return Decision("not reproduced", adjusted, index)
     return Decision("inconclusive", adjusted)
 
 

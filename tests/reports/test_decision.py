@@ -67,6 +67,17 @@ def test_a_claim_of_two_differences_needs_both_and_falls_with_either() -> None:
     assert (found.outcome, found.decider) == ("reproduced", 1)
 
 
+def test_an_effect_worth_having_is_wrongly_excluded_as_rarely_for_three_differences_as_for_one() -> None:
+    rng, wrong = np.random.default_rng(1), {1: 0, 3: 0}
+    for count in wrong:
+        for _ in range(1500):
+            tests = [Difference(mean_interval(0.02 + rng.normal(0, 0.01, 5)), 0.0, 0.02) for _ in range(count)]
+            (decision,) = decide([tests], 0.05)
+            wrong[count] += decision.outcome == "not reproduced"
+    assert 0.02 < wrong[1] / 1500 < 0.07
+    assert 0.02 < wrong[3] / 1500 < 0.07
+
+
 def test_many_findings_ask_more_of_each() -> None:
     test = superior(0.05, 0.013)
     assert 0.01 < 2 * test.claim_p < 0.05
