@@ -16,7 +16,7 @@ import shutil
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -172,12 +172,12 @@ class Store:
     def failure(self, key: str) -> dict[str, Any]:
         return self._json(key, "failure.json")
 
-    def scores(self, key: str) -> dict[str, np.ndarray]:
-        """The arrays of scores.npz, loaded."""
+    def scores(self, key: str, names: Collection[str] | None = None) -> dict[str, np.ndarray]:
+        """The arrays of scores.npz, loaded; those of `names` alone where given."""
         path = self.path(key, "scores.npz")
         try:
             with np.load(path, allow_pickle=False) as arrays:
-                return {name: arrays[name] for name in arrays.files}
+                return {name: arrays[name] for name in arrays.files if names is None or name in names}
         except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
             raise UserError(f"{path} cannot be read ({error}): move the folder away and run again") from None
 

@@ -220,7 +220,7 @@ def rocs(cells: Sequence[Cell], store: Store) -> pd.DataFrame:
     for key, read in reads.items():
         if read.state == "done":
             try:
-                kept[key] = _roc(store.scores(key))
+                kept[key] = _roc(store.scores(key, ("roc_fpr", "roc_tpr")))
             except (ValueError, KeyError, OSError, EOFError, BadZipFile, zlib.error) as error:
                 unreadable[key] = f"scores.npz cannot be used ({error})"
     for cell in cells:

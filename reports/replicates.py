@@ -80,18 +80,25 @@ def _nth_negative(
     for start in range(0, len(left), _SLICE):
         part = slice(start, start + _SLICE)
         counts = weights[left[part]] * weights[right[part]]  # uint8: a weight above 15 does not occur
-        edges = np.arange(0, len(counts), _ROWS)
-        upto = before + np.cumsum(np.add.reduceat(counts, edges, axis=0, dtype=np.int64), axis=0)
-        for replicate in np.flatnonzero((found < 0) & (upto[-1] > allowed)):
-            block = int(np.searchsorted(upto[:, replicate], allowed[replicate], side="right"))
-            reached = before[replicate] if block == 0 else upto[block - 1, replicate]
-            rows = counts[edges[block] : edges[block] + _ROWS, replicate]
-            inside = np.searchsorted(np.cumsum(rows, dtype=np.int64) + reached, allowed[replicate], side="right")
-            found[replicate] = start + edges[block] + inside
+        blocks = np.add.reduceat(counts, np.arange(0, len(counts), _ROWS), axis=0, dtype=np.int64)
+        upto = before + np.cumsum(blocks, axis=0)
+        here = np.flatnonzero((found < 0) & (upto[-1] > allowed))
+        found[here] = start + _within(allowed[here], counts[:, here], upto[:, here] - blocks[:, here], upto[:, here])
         if (found >= 0).all():
             return found
         before = upto[-1]
     return None
+
+
+def _within(
+    allowed: NDArray[np.float64], counts: NDArray[np.uint8], before: NDArray[np.int64], upto: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """The row (R,) of `counts` (N, R) at which each replicate first exceeds what is allowed; blocks narrow it down."""
+    replicates = np.arange(len(allowed))
+    block = (upto > allowed).argmax(axis=0)
+    rows = np.minimum(block * _ROWS + np.arange(_ROWS)[:, None], len(counts) - 1)  # beyond the last row: never reached
+    reached = before[block, replicates] + np.cumsum(counts[rows, replicates], axis=0, dtype=np.int64)
+    return np.asarray(block * _ROWS + (reached > allowed).argmax(axis=0))
 
 
 def _weighted_share(
@@ -99,10 +106,16 @@ def _weighted_share(
 ) -> NDArray[np.float64]:
     """Share (B,) of positives above the cut of each replicate, each counted as often as its identity was drawn."""
     order = np.argsort(-positives, kind="stable")
-    counts = np.cumsum(weights[owners[order]], axis=0, dtype=np.int32)
-    above = np.searchsorted(-positives[order], -cut, side="left")  # positives strictly above the cut
-    passed = np.where(above > 0, counts[np.maximum(above, 1) - 1, np.arange(len(cut))], 0)
-    return np.asarray(passed / np.maximum(counts[-1], 1), np.float64)
+    owners, above = owners[order], np.searchsorted(-positives[order], -cut, side="left")  # strictly above the cut
+    low, high = int(above.min()), int(above.max())
+    held = weights.astype(np.float64)
+    # Cuts of replicates are near to one another: what is above all of them is counted by identity at once.
+    passed = np.bincount(owners[:low], minlength=len(weights)) @ held
+    between = np.cumsum(weights[owners[low:high]], axis=0, dtype=np.int64)
+    some = np.flatnonzero(above > low)
+    passed[some] += between[above[some] - low - 1, some]
+    total = np.bincount(owners, minlength=len(weights)) @ held
+    return np.asarray(passed / np.maximum(total, 1), np.float64)
 
 
 class Replicates:

@@ -31,6 +31,7 @@ def test_life_of_a_run(store: Store) -> None:
     assert store.state(KEY) == "done"
     assert store.result(KEY)["metrics"] == {"auroc": 0.9}
     assert np.array_equal(store.scores(KEY)["roc_fpr"], SCORES["roc_fpr"])
+    assert set(store.scores(KEY, ("roc_tpr", "none_such"))) == {"roc_tpr"} & set(SCORES)
     assert [result["metrics"] for result in store.results()] == [{"auroc": 0.9}]
     assert {path.name for path in store.path(KEY).iterdir()} == {
         "config.yaml", "metrics.jsonl", "scores.npz", "result.json",
