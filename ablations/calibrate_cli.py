@@ -14,6 +14,7 @@ from ablations.planner import plan
 from ablations.registry import load_preset
 from core.errors import UserError
 from core.store import write_atomic
+from reports.folders import make_folders
 
 
 def calibrate(
@@ -45,7 +46,7 @@ def calibrate(
     claims = {name: study.finding(name) for study in request.studies for name in study.tested}
     if not claims:
         raise UserError("a calibration needs a claim to decide: none of these studies tests a claim")
-    _make_folder(out)  # before the simulation, which would be lost
+    make_folders(out)  # before the simulation, which would be lost
     planned = plan(request, chosen.store)
     frame = build_frame(planned.cells, chosen.store)
     console = Console(stderr=True)
@@ -60,11 +61,3 @@ def calibrate(
     page = calibration_page(found, claims, request.preset.looks, covered, command)
     write_atomic(out / "calibration.md", page.encode())
     print(page)
-
-
-def _make_folder(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise UserError(f"the page cannot be written to '{out}' ({reason}): choose another folder") from None

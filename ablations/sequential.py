@@ -11,7 +11,8 @@ from dataclasses import replace
 
 from ablations.planner import Place, Plan, Request, plan
 from core.store import Store
-from reports.claims import Contrast, Study
+from reports.claims import Study
+from reports.contrasts import Contrast
 from reports.control import CONTROL, control_study
 from reports.frame import Cell, build_frame
 from reports.replicates import Replicates

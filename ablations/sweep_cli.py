@@ -12,7 +12,7 @@ from rich.console import Console
 
 from ablations import options, report_cli, views
 from ablations.budget import Budget, parse_duration
-from ablations.executors.layout import Layout, measured, worth_measuring
+from ablations.executors.layout import Layout, measure_if_worth
 from ablations.options import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
@@ -115,9 +115,7 @@ def _time_head(chosen: Chosen, console: Console) -> None:
 
 
 def _announce(chosen: Chosen, planned: Plan, console: Console, jobs: int | None, device: str) -> None:
-    if worth_measuring(planned.seconds(), jobs, device):
-        console.print("measuring how many processes are fastest here, once a machine", highlight=False)
-        measured()
+    measure_if_worth(planned.seconds(), jobs, device, console.print)
     layout = Layout.choose(jobs, len(planned.runs), device)
     views.print_plan(console, views.plan_facts(chosen, planned, layout.jobs), every_run=False)
 

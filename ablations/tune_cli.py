@@ -15,7 +15,7 @@ from rich.table import Table
 
 from ablations import options, tuning, tuning_store
 from ablations.estimate import estimate
-from ablations.executors.layout import Layout, measured, worth_measuring
+from ablations.executors.layout import Layout, measure_if_worth
 from ablations.options import AsJson, Chosen, Data, Device, Eval, Jobs, PresetName, Sets, StorePath, Strict, Studies
 from ablations.planner import Plan, Run, plan
 from ablations.sweep import clock, sweep
@@ -127,9 +127,7 @@ def _announce(console: Console, planned: Plan, searches: Sequence[Search], trial
     for note in planned.notes:
         console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
     device = planned.baseline.runtime.device
-    if worth_measuring(planned.seconds(), jobs, device):
-        console.print("measuring how many processes are fastest here, once a machine", highlight=False)
-        measured()
+    measure_if_worth(planned.seconds(), jobs, device, console.print)
     new = sum(run.state == "new" for run in planned.runs)
     line = f"{trials} trials each of {len(searches)} arms: {len(planned.runs)} different runs, {new} new"
     if new:

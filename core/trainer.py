@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import nn
 
+from core.clock import Clock
 from core.config import RunConfig
 from core.data.augment import Augment
 from core.data.expansion import take
@@ -32,23 +32,6 @@ Log = Callable[[dict[str, float]], None]
 
 _CHECK_EVERY = 25  # steps between looks at the loss where looking makes the device wait
 _LOSS_SMOOTHING = 0.05  # of the running mean of the loss that curves show
-
-
-class Clock:
-    """Seconds spent in the parts of the loop; on an accelerator the parts overlap and only totals mean much."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def time(self, part: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        self.seconds[part] = self.seconds.get(part, 0.0) + time.perf_counter() - start
-
-    def shares(self) -> dict[str, float]:
-        total = sum(self.seconds.values()) or 1.0
-        return {part: round(seconds / total, 4) for part, seconds in self.seconds.items()}
 
 
 class Trainer:

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from reports.claims import Contrast, Study
+from reports.claims import Study
+from reports.contrasts import Contrast
 from reports.decision import ALPHA, Difference, decide_over_looks
 from reports.estimates import Estimate, study_estimates
 from reports.frame import COSTS
@@ -41,15 +42,9 @@ class Noise:
     measured: bool
 
     @property
-    def is_ratio(self) -> bool:
-        return self.contrast.kind == "cost_ratio"
-
-    @property
     def unit(self) -> float:
         """The smallest effect worth having, or the margin, on the scale that is tested."""
-        if self.contrast.kind == "non_inferiority":
-            return self.contrast.margin
-        return math.log1p(self.contrast.smallest_effect) if self.is_ratio else self.contrast.smallest_effect
+        return self.contrast.margin if self.contrast.worth is None else self.contrast.worth
 
 
 @dataclass(frozen=True)
@@ -170,24 +165,18 @@ class _Luck:
 
 def _tests(noise: Noise, values: Array, look: int, effect: float) -> Iterator[Difference]:
     contrast = noise.contrast
-    inferior = contrast.kind == "non_inferiority"
     # "No effect" of a claim to keep performance is a loss of exactly the margin: the edge of its null.
-    shift = (effect - 1) * noise.unit if inferior else effect * noise.unit
-    null, worth = (-noise.unit, None) if inferior else (0.0, noise.unit)
-    pairs = [(contrast.better, contrast.than)]
-    if contrast.elsewhere:
-        pairs.append((contrast.elsewhere.better, contrast.elsewhere.than))
-    for first, second in pairs:
+    shift = contrast.null + effect * noise.unit
+    for first, second in contrast.pairs:
         a, b = noise.arms.index(first), noise.arms.index(second)
         differences = values[:look, a] - values[:look, b] + shift
         weights = np.zeros(len(noise.arms))
         weights[a], weights[b] = 1, -1
         se = math.sqrt(max(0.0, float(weights @ noise.identity @ weights)))
         trend = _trend(noise, values[:look], shift) if contrast.through else None
-        yield Difference(mean_interval(differences, identity_se=se), null, worth, trend)
+        yield Difference(mean_interval(differences, identity_se=se), contrast.null, contrast.worth, trend)
 
 
 def _trend(noise: Noise, values: Array, shift: float) -> tuple[float, float]:
-    levels = [noise.contrast.than, *noise.contrast.through, noise.contrast.better]
-    columns = [noise.arms.index(arm) for arm in levels]
-    return page_p(values[:, columns] + shift * np.linspace(0, 1, len(levels)))
+    columns = [noise.arms.index(arm) for arm in noise.contrast.levels]
+    return page_p(values[:, columns] + shift * np.linspace(0, 1, len(columns)))

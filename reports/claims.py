@@ -1,8 +1,6 @@
-"""The language of claims: findings of the record, studies, arms and contrasts, as validated data.
+"""The language of claims: findings of the record, studies and arms, as validated data.
 
-A study is declared in YAML (see `ablations/studies/`); this module is its schema. Every contrast is
-oriented so that the claim is positive and says the smallest effect that is worth having, before any
-result is seen.
+A study is declared in YAML (see `ablations/studies/`); this module and `reports.contrasts` are its schema.
 """
 
 from __future__ import annotations
@@ -19,8 +17,8 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from core.errors import nearest
+from reports.contrasts import Contrast
 
-ContrastKind = Literal["superiority", "non_inferiority", "interaction", "trend", "cost_ratio"]
 RequirementName = Literal["imagenet_weights", "openai_clip"]
 
 
@@ -49,14 +47,6 @@ class Finding(BaseModel):
     @property
     def documented(self) -> bool:
         return self.id in findings()
-
-
-class Pair(BaseModel):
-    """Two arms of which the claim says that the first is better."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    better: str
-    than: str
 
 
 class Scaled(BaseModel):
@@ -128,50 +118,6 @@ class Arm(BaseModel):
             scaled = isinstance(value, dict) and "scale" in value
             resolved[field] = Scaled.model_validate(value).of(baseline[field]) if scaled else value
         return resolved
-
-
-class Contrast(BaseModel):
-    """A difference between arms on a metric, oriented so that the claim is positive.
-
-    `superiority`: `better` exceeds `than`. `non_inferiority`: it falls short by no more than `margin`. `cost_ratio`:
-    the ratio of a cost lies above 1 by `smallest_effect`. `trend`: the metric rises along `than`, `through`,
-    `better`. `interaction`: `better` wins here and `elsewhere.better` wins there, so that the order of the two changes.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    finding: str
-    kind: ContrastKind = "superiority"
-    better: str = Field(description="the arm that the claim says is better")
-    than: str = Field(description="the arm that it is compared with")
-    through: tuple[str, ...] = Field((), description="trend: the levels between `than` and `better`, in order")
-    elsewhere: Pair | None = Field(None, description="interaction: the pair whose order is the other way round")
-    metric: str = "tpr@1e-4"
-    smallest_effect: float = Field(0.02, gt=0, description="smallest effect worth having; of a ratio, its excess")
-    margin: float = Field(0.0, ge=0, description="largest loss that 'keeps performance' allows")
-    decides: bool = Field(True, description="false: shown beside the verdict, which does not depend on it")
-    about: str = ""
-
-    @model_validator(mode="after")
-    def _fits_its_kind(self) -> Self:
-        if (self.elsewhere is not None) != (self.kind == "interaction"):
-            raise ValueError("`elsewhere: {better, than}` belongs to kind interaction, which needs it")
-        if self.through and self.kind != "trend":
-            raise ValueError("`through` belongs to kind trend")
-        if self.kind == "non_inferiority" and not self.margin:
-            raise ValueError("kind non_inferiority needs a `margin`, the largest loss that is allowed")
-        if self.better == self.than:
-            raise ValueError(f"'{self.better}' is compared with itself")
-        return self
-
-    @property
-    def name(self) -> str:
-        return f"{self.better} - {self.than}"
-
-    @property
-    def arms(self) -> tuple[str, ...]:
-        """Every arm that the contrast reads."""
-        other = (self.elsewhere.better, self.elsewhere.than) if self.elsewhere else ()
-        return tuple(dict.fromkeys((self.better, self.than, *self.through, *other)))
 
 
 class Study(BaseModel):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from reports.claims import Arm, Contrast, Study
+from reports.claims import Arm, Study
+from reports.contrasts import Contrast
 
 CONTROL = "control"
 AGAIN = "again"

@@ -11,7 +11,8 @@ import pandas as pd
 
 from core.config import METRICS
 from core.support import ENOUGH_PAIRS
-from reports.claims import Contrast, Study
+from reports.claims import Study
+from reports.contrasts import Contrast
 from reports.decision import Difference
 from reports.frame import COSTS, HEAD_STEP, SHIFTED
 from reports.gates import at_edge, gate, remarks
@@ -73,7 +74,7 @@ class Estimate:
 
     @property
     def is_ratio(self) -> bool:
-        return self.contrast.kind == "cost_ratio"
+        return self.contrast.is_ratio
 
     @property
     def label(self) -> tuple[str, str]:
@@ -129,7 +130,7 @@ def _estimate(
             lacking = "The step of the class head was not timed: `python -m ablations cost` does."
         named = ("both " if len(contrast.arms) == 2 else "all of ") + " and ".join(f"'{arm}'" for arm in contrast.arms)
         return replace(empty, missing=lacking or f"No seed of '{study.study}' has {named}.")
-    if contrast.kind == "cost_ratio" and values.to_numpy().min() <= 0:
+    if contrast.is_ratio and values.to_numpy().min() <= 0:
         return replace(empty, missing=f"'{contrast.metric}' of '{study.study}' is not positive, so it has no ratio.")
     keys = done.pivot(index="seed", columns="arm", values="key").loc[values.index, list(contrast.arms)]
     reader = _Reader(empty, values, keys, replicates, float(done["identities"].min()))
@@ -160,9 +161,7 @@ class _Reader:
         self._contrast, self._metric, self._ratio = empty.contrast, empty.metric, empty.is_ratio
         self._values, self._keys, self._identities = values, keys, identities
         self._replicates = replicates
-        self._pairs = [empty.label]
-        if other := empty.contrast.elsewhere:
-            self._pairs.append((other.better, other.than))
+        self._pairs = [empty.label, *empty.contrast.pairs[1:]]
 
     def parts(self, n: int) -> tuple[Part, ...]:
         return tuple(self._part(first, second, n) for first, second in self._pairs)
@@ -179,11 +178,8 @@ class _Reader:
 
     def tests(self, n: int) -> tuple[Difference, ...]:
         contrast = self._contrast
-        worth = math.log1p(contrast.smallest_effect) if self._ratio else contrast.smallest_effect
-        inferior = contrast.kind == "non_inferiority"
-        null, wanted = (-contrast.margin, None) if inferior else (0.0, worth)
-        trend = self._trend(n) if contrast.kind == "trend" and contrast.through else None
-        return tuple(Difference(part.interval, null, wanted, trend) for part in self.parts(n))
+        trend = self._trend(n) if contrast.through else None
+        return tuple(Difference(part.interval, contrast.null, contrast.worth, trend) for part in self.parts(n))
 
     def notes(self) -> list[str]:
         """What the interval leaves out."""
@@ -204,8 +200,7 @@ class _Reader:
         return f"The false positives of a run come from {fewest} pairs of identities; {ENOUGH_PAIRS} are needed."
 
     def _trend(self, n: int) -> tuple[float, float] | None:
-        levels = [self._contrast.than, *self._contrast.through, self._contrast.better]
-        return page_p(self._values[levels].to_numpy()[:n]) if n > 1 else (1.0, 1.0)
+        return page_p(self._values[list(self._contrast.levels)].to_numpy()[:n]) if n > 1 else (1.0, 1.0)
 
     def _part(self, first: str, second: str, n: int) -> Part:
         differences = self._differences(first, second, n)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
 from core.support import ENOUGH_PAIRS
-from reports.claims import Contrast, Study
+from reports.claims import Study
+from reports.contrasts import Contrast
 from reports.frame import PAIRS, TEACHER
 from reports.markdown import brief
 from reports.metrics import CEILING, FLOOR, SHIFTED_PREFIX
@@ -78,10 +80,14 @@ def _undeclared(study: Study, contrast: Contrast, done: pd.DataFrame) -> str:
             ours, theirs = row["config"], row["config_base"]
             if not isinstance(ours, dict) or not isinstance(theirs, dict):
                 continue
-            found = sorted(name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name))
-            if undeclared := [name for name in found if name not in declared]:
-                return f"'{arm}' and '{contrast.than}' also differ in {', '.join(undeclared)}, which is not declared."
+            if found := undeclared_fields(ours, theirs, declared):
+                return f"'{arm}' and '{contrast.than}' also differ in {', '.join(found)}, which is not declared."
     return ""
+
+
+def undeclared_fields(ours: Mapping[str, Any], theirs: Mapping[str, Any], declared: Collection[str]) -> list[str]:
+    """The dotted fields in which two configurations differ without a declaration, sorted."""
+    return sorted(name for name in {**ours, **theirs} if name not in declared and ours.get(name) != theirs.get(name))
 
 
 def _untrained(contrast: Contrast, done: pd.DataFrame) -> str:

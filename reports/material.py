@@ -64,7 +64,7 @@ class Material:
         )  # fmt: skip
 
     def estimates(self, study: Study) -> list[Estimate]:
-        """The study's contrasts, in its order, as the verdicts read them."""
+        """The study's contrasts as the verdicts read them, finding by finding."""
         return [one for verdict in self.verdicts for one in verdict.estimates if one.study == study.study]
 
 

@@ -12,6 +12,7 @@ from core.store import Store, write_atomic
 from reports import head_cost
 from reports.claims import Study
 from reports.figure_files import png, svg
+from reports.folders import make_folders
 from reports.frame import Cell
 from reports.html import to_html
 from reports.index_page import index_page
@@ -57,7 +58,7 @@ def write_report(
         RunFailure: a file of the report cannot be written.
     """
     out = Path(out)
-    _make_folders(out)
+    make_folders(out, out / "figures", out / "tables")
     material = Material.read(studies, cells, store, looks or {}, tuning or {})
     before = stamps(out)
     record = record_of(studies, cells, store, preset=preset, command=command, looks=looks or {})
@@ -74,15 +75,6 @@ def write_report(
     _write_page(index, out)
     write_record(record, out, before)
     return out / "index.md"
-
-
-def _make_folders(out: Path) -> None:
-    try:
-        for folder in (out, out / "figures", out / "tables"):
-            folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise UserError(f"the report cannot be written to '{out}' ({reason}): choose another folder") from None
 
 
 def _check_names(pages: Sequence[Page]) -> None:

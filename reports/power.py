@@ -28,7 +28,7 @@ def power_of(interval: Interval, alpha: float, null: float, worth: float | None)
 
     Args:
         interval: the difference with its two standard errors.
-        null, worth: as in `reports.decision.Test`.
+        null, worth: as in `reports.decision.Difference`.
     """
     if not math.isfinite(interval.se):
         return None

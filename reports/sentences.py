@@ -31,12 +31,9 @@ def sentence(
     """
     if decision.outcome == "inconclusive" or decider is None:
         return _undecided(estimates, seeds, looks, level)
-    told = {
-        "reproduced": _reproduced(decider, part, len(estimates)),
-        "contradicted": _contradicted(decider, part),
-        "not reproduced": _not_reproduced(decider, part),
-    }
-    return told[decision.outcome]
+    if decision.outcome == "reproduced":
+        return _reproduced(decider, part, len(estimates))
+    return _contradicted(decider, part) if decision.outcome == "contradicted" else _not_reproduced(decider, part)
 
 
 def _reproduced(decider: Estimate, part: int, count: int) -> str:

@@ -13,6 +13,7 @@ from core.config import METRICS
 from core.store import write_atomic
 from reports.claims import Arm, Scaled, Study
 from reports.frame import SHIFTED, STATES
+from reports.gates import undeclared_fields
 from reports.markdown import NONE, code, escape, interval, number, spread
 from reports.metrics import metric_name, primary_metric
 from reports.page import Table
@@ -150,7 +151,7 @@ def _induced(done: pd.DataFrame, base: pd.DataFrame) -> str:
 def _undeclared(config: Mapping[str, Any], base: Mapping[str, Any], declared: Collection[str]) -> str:
     if not config or not base:
         return NONE
-    names = [name for name in {**base, **config} if name not in declared and base.get(name) != config.get(name)]
+    names = undeclared_fields(config, base, declared)
     return ", ".join(code(f"{name}: {base.get(name)} → {config.get(name)}") for name in names) or NONE
 
 

@@ -87,14 +87,14 @@ def statistics_table(study: Study, estimates: Sequence[Estimate]) -> Table:
 
 def _statistics(study: Study, estimate: Estimate, part: Part) -> list[str]:
     of = part.interval
-    null = -estimate.contrast.margin if estimate.contrast.kind == "non_inferiority" else 0.0
     several = len(part.differences) > 1
     label = f"{code(part.first)} {'/' if estimate.is_ratio else '−'} {code(part.second)}"
     return [
         escape(study.finding(estimate.contrast.finding).label), f"{label} on {escape(metric_name(estimate.metric))}",
         number(part.seed_sd, 4), number(of.seed_se, 4), number(of.identity_se, 4) if of.identity_se else NONE,
         _finite(part.effect_size), number(part.share_above, 2),
-        brief(of.p_above(null)) if several else NONE, number(part.sign_flip_p, 3) if several else NONE,
+        brief(of.p_above(estimate.contrast.null)) if several else NONE,
+        number(part.sign_flip_p, 3) if several else NONE,
     ]  # fmt: skip
 
 

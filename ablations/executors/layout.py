@@ -7,7 +7,7 @@ import json
 import multiprocessing
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.synchronize import Barrier
@@ -50,6 +50,13 @@ def worth_measuring(seconds: float, jobs: int | None, device: str) -> bool:
     """Whether a machine that was never measured should be, before so many core-seconds of work."""
     wanted = jobs is None and not device.startswith("cuda") and core_count() > 1
     return wanted and seconds > _WORTH_MEASURING and remembered() is None
+
+
+def measure_if_worth(seconds: float, jobs: int | None, device: str, say: Callable[[str], None]) -> None:
+    """Measure the machine before long work, once, and `say` so."""
+    if worth_measuring(seconds, jobs, device):
+        say("measuring how many processes are fastest here, once a machine")
+        measured()
 
 
 @contextmanager

@@ -16,7 +16,8 @@ from ablations.planner import Plan, Request
 from ablations.registry import load_preset
 from ablations.sequential import as_run, at_look, describe, next_cells, sweep_looks, with_seeds
 from core.store import Store
-from reports.claims import Arm, Contrast, Finding, Study, findings
+from reports.claims import Arm, Finding, Study, findings
+from reports.contrasts import Contrast
 from reports.verdicts import Verdict
 from tests.ablations.conftest import TINY, CommandLine
 

@@ -16,7 +16,8 @@ from scipy.stats import norm
 from core.config import RunConfig
 from core.store import Store
 from reports import provenance_check
-from reports.claims import Arm, Contrast, Published, Study
+from reports.claims import Arm, Published, Study
+from reports.contrasts import Contrast
 from reports.control import control_study
 from reports.frame import Cell
 from reports.pages import write_report

@@ -11,7 +11,8 @@ import pytest
 from reports import calibration as module
 from reports.calibration import calibrate, noises
 from reports.calibration_page import calibration_page
-from reports.claims import Contrast, Pair, Study
+from reports.claims import Study
+from reports.contrasts import Contrast, Pair
 from reports.coverage import Coverage, Setting, coverage
 from reports.frame import build_frame
 from reports.replicates import Replicates

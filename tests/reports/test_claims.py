@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from reports.claims import Arm, Contrast, Published, Scaled, Study, findings, record
+from reports.claims import Arm, Published, Scaled, Study, findings, record
+from reports.contrasts import Contrast
 
 PLAIN: dict[str, Any] = {"study": "s", "title": "t", "question": "q", "baseline": "a", "arms": {"a": {}, "b": {}}}
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from matplotlib.figure import Figure
 
-from reports.claims import Contrast
 from reports.contrast_plots import _limits, _ratio_ticks, contrasts_figure
+from reports.contrasts import Contrast
 from reports.estimates import Estimate, study_estimates
 from reports.figure_files import png, svg
 from reports.figures_style import INK, MARK, MUTED, PAPER

@@ -104,12 +104,17 @@ def test_cost_table(world: Any) -> None:
     assert by_arm["ln_bn_imagenet"]["parameters"] == "–"
 
 
-def test_what_differs_names_changes_what_they_bring_and_what_was_not_declared(world: Any) -> None:
+def frame_of_another_rate(world: Any) -> pd.DataFrame:
+    """The world's frame, where the learning rate of arm `bn` differs without a declaration."""
     key = world.cell("norm", "bn", 0).key
     changed = world.store.result(key)
     changed["config"]["optim"]["lr"] = 0.5
     world.store.path(key, "result.json").write_text(json.dumps(changed))
-    frame = build_frame(world.cells, world.store)
+    return build_frame(world.cells, world.store)
+
+
+def test_what_differs_names_changes_what_they_bring_and_what_was_not_declared(world: Any) -> None:
+    frame = frame_of_another_rate(world)
     rows = {row[0]: row for row in Page(difference_table(world.studies[0], frame).markdown).rows[1:]}
     assert rows["bn"][2] == "model.norm=bn"
     assert rows["bn"][4] == f"optim.lr: {RunConfig().optim.lr} → 0.5"
@@ -119,11 +124,7 @@ def test_what_differs_names_changes_what_they_bring_and_what_was_not_declared(wo
 
 
 def test_tuned_fields_count_as_declared(world: Any) -> None:
-    key = world.cell("norm", "bn", 0).key
-    changed = world.store.result(key)
-    changed["config"]["optim"]["lr"] = 0.5
-    world.store.path(key, "result.json").write_text(json.dumps(changed))
-    frame = build_frame(world.cells, world.store)
+    frame = frame_of_another_rate(world)
     tuning = {"norm": {"bn": {"values": {"optim.lr": 0.5}}, "ln": {"values": None}}}
     study = with_tuned_values(world.studies[0], tuning)
     rows = {row[0]: row for row in Page(difference_table(study, frame).markdown).rows[1:]}

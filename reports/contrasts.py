@@ -1,0 +1,92 @@
+"""Contrasts: differences between arms that test a claim, declared before any result is seen.
+
+Every contrast is oriented so that the claim is positive, and says the smallest effect that is worth having.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+ContrastKind = Literal["superiority", "non_inferiority", "interaction", "trend", "cost_ratio"]
+
+
+class Pair(BaseModel):
+    """Two arms of which the claim says that the first is better."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    better: str
+    than: str
+
+
+class Contrast(BaseModel):
+    """A difference between arms on a metric, oriented so that the claim is positive.
+
+    `superiority`: `better` exceeds `than`. `non_inferiority`: it falls short by no more than `margin`. `cost_ratio`:
+    the ratio of a cost lies above 1 by `smallest_effect`. `trend`: the metric rises along `than`, `through`,
+    `better`. `interaction`: `better` wins here and `elsewhere.better` wins there, so that the order of the two changes.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    finding: str
+    kind: ContrastKind = "superiority"
+    better: str = Field(description="the arm that the claim says is better")
+    than: str = Field(description="the arm that it is compared with")
+    through: tuple[str, ...] = Field((), description="trend: the levels between `than` and `better`, in order")
+    elsewhere: Pair | None = Field(None, description="interaction: the pair whose order is the other way round")
+    metric: str = "tpr@1e-4"
+    smallest_effect: float = Field(0.02, gt=0, description="smallest effect worth having; of a ratio, its excess")
+    margin: float = Field(0.0, ge=0, description="largest loss that 'keeps performance' allows")
+    decides: bool = Field(True, description="false: shown beside the verdict, which does not depend on it")
+    about: str = ""
+
+    @model_validator(mode="after")
+    def _fits_its_kind(self) -> Self:
+        if (self.elsewhere is not None) != (self.kind == "interaction"):
+            raise ValueError("`elsewhere: {better, than}` belongs to kind interaction, which needs it")
+        if self.through and self.kind != "trend":
+            raise ValueError("`through` belongs to kind trend")
+        if self.kind == "non_inferiority" and not self.margin:
+            raise ValueError("kind non_inferiority needs a `margin`, the largest loss that is allowed")
+        if self.better == self.than:
+            raise ValueError(f"'{self.better}' is compared with itself")
+        return self
+
+    @property
+    def name(self) -> str:
+        return f"{self.better} - {self.than}"
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """Every arm that the contrast reads."""
+        other = (self.elsewhere.better, self.elsewhere.than) if self.elsewhere else ()
+        return tuple(dict.fromkeys((self.better, self.than, *self.through, *other)))
+
+    @property
+    def is_ratio(self) -> bool:
+        return self.kind == "cost_ratio"
+
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """The differences that are tested, each as the arm that is better and the one that it is compared with."""
+        other = ((self.elsewhere.better, self.elsewhere.than),) if self.elsewhere else ()
+        return ((self.better, self.than), *other)
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """The arms of a trend, in the order that the claim says rises."""
+        return (self.than, *self.through, self.better)
+
+    @property
+    def null(self) -> float:
+        """What the claim lies above, on the scale that is tested (ratios: logarithms): 0, or minus the margin."""
+        return -self.margin if self.kind == "non_inferiority" else 0.0
+
+    @property
+    def worth(self) -> float | None:
+        """The smallest effect worth having on that scale; None for non-inferiority, where being above `null` is all."""
+        if self.kind == "non_inferiority":
+            return None
+        return math.log1p(self.smallest_effect) if self.is_ratio else self.smallest_effect

@@ -1,0 +1,106 @@
+"""What keeps a contrast from being judged."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from reports.claims import Arm
+from reports.contrasts import Contrast
+from reports.estimates import study_estimates
+from reports.frame import TEACHER
+from reports.replicates import Replicates
+from reports.verdicts import judge
+from tests.reports.judging import CLAIM, LOOKS, found, frame_of, pairs, shifted_by, study_of
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"loss_end": 60.0}, "did not fall: it was not trained"),
+        ({"auroc": 0.55}, "was not trained: its AUROC is at most 0.6"),
+        ({"loss_end": 34.0, "loss_plateau": 33.0}, "'a' has not left its slow start"),
+        ({"pairs@1e-4": 3.0, "pairs@1e-3": 3.0, "pairs@1e-2": 3.0}, "The test set is too small"),
+    ],
+)
+def test_gates_keep_a_verdict_from_being_reached(change: dict[str, float], told: str) -> None:
+    one = found(CLAIM, [row | change for row in shifted_by(0.1)])
+    assert (one.verdict, one.open) == ("inconclusive", False)
+    assert told in one.reason
+
+
+def test_all_arms_at_floor_or_ceiling() -> None:
+    low = [row | {"tpr@1e-4": row["tpr@1e-4"] / 100, "tpr@1e-3": row["tpr@1e-4"]} for row in shifted_by(0.1)]
+    one = found(CLAIM, low)
+    assert (one.verdict, one.estimates[0].metric) == ("reproduced", "tpr@1e-3")
+    assert "All arms are at the floor (under 0.03) at FPR 1e-4" in one.estimates[0].notes[0]
+    nothing = [row | dict.fromkeys(("tpr@1e-4", "tpr@1e-3", "tpr@1e-2"), 0.01) for row in shifted_by(0.1)]
+    assert "at the floor" in found(CLAIM, nothing).reason
+    full = [row | {"tpr@1e-4": 0.99 + 0.005 * (row["arm"] == "a")} for row in shifted_by(0.1)]
+    assert "at the ceiling" in found(CLAIM, full).reason
+
+
+def test_false_positives_of_few_pairs_of_identities_and_tuning_at_an_edge_are_not_judged() -> None:
+    class Few(Replicates):
+        def of(self, key: str, metric: str) -> None:
+            return None
+
+        def impostors(self, key: str, metric: str) -> int:
+            return 29 if key == "few" else 31
+
+    rows = shifted_by(0.1)
+    assert found(CLAIM, rows, replicates=Few(dict)).verdict == "reproduced"
+    rows[7]["key"] = "few"
+    assert "come from 29 pairs of identities; 30 are needed" in found(CLAIM, rows, replicates=Few(dict)).reason
+    told = found(CLAIM, rows, edges={"s": {"a": [], "b": ["optim.lr"]}}).reason
+    assert told.startswith("The tuned optim.lr of 'b' is at the edge of its range")
+    assert found(CLAIM, rows, edges={"other": {"b": ["optim.lr"]}}).verdict == "reproduced"
+
+
+def test_arms_that_differ_in_what_they_do_not_declare_are_not_compared() -> None:
+    rows = shifted_by(0.1)
+    for row in rows:
+        row["config"] = {"optim.lr": 1e-3 if row["arm"] == "a" else 2e-3, "model.norm": "ln"}
+    assert "also differ in optim.lr, which is not declared" in found(CLAIM, rows).reason
+    study = study_of(CLAIM)
+    declared = study.model_copy(update={"arms": {**study.arms, "b": Arm(set={"optim.lr": 2e-3})}})
+    verdicts = judge([declared], frame_of(rows), looks=LOOKS)
+    assert next(one for one in verdicts if one.finding.label == "4").verdict == "reproduced"
+
+
+def test_many_failed_runs_leave_a_selection() -> None:
+    rows = shifted_by(0.1, n=8)
+    for row in rows:
+        if row["arm"] == "b" and row["seed"] in (1, 6):
+            row |= {"state": "failed", "reason": "diverged"}
+    assert "2 of 8 runs of 'b' failed" in found(CLAIM, rows).reason
+
+
+@pytest.mark.parametrize(("error", "idle"), [(3e-7, True), (9e-4, False)])
+def test_a_precision_that_changed_nothing_is_said(error: float, idle: bool) -> None:
+    rows = pairs("tpr@1e-4", [0.5, 0.6], [0.4, 0.45])
+    for row in rows:
+        is_a = row["arm"] == "a"
+        row |= {"precision": "medium" if is_a else "highest", "precision_error": error if is_a else 3e-7}
+    found = next(one for one in judge([study_of(CLAIM)], frame_of(rows)) if one.finding.id == CLAIM.finding)
+    assert found.verdict == "inconclusive"
+    assert ("does not differ on this hardware" in found.reason) is idle
+
+
+def distilled(teacher: float) -> pd.DataFrame:
+    rows = pairs("tpr@1e-4", [0.5, 0.6], [0.4, 0.5])
+    return frame_of([row | ({TEACHER["tpr@1e-4"]: teacher} if row["arm"] == "a" else {}) for row in rows])
+
+
+@pytest.mark.parametrize(("teacher", "weak"), [(0.3, True), (0.45, True), (0.46, False), (0.9, False)])
+def test_a_teacher_no_better_than_the_undistilled_student_is_told(teacher: float, weak: bool) -> None:
+    claim = Contrast(finding="8_clip", better="a", than="b")
+    (one,) = study_estimates(study_of(claim), distilled(teacher))
+    assert ("The teacher alone is no better than 'b'" in one.gate) == weak
+
+
+def test_two_distilled_arms_are_not_held_against_their_teacher() -> None:
+    rows = pairs("tpr@1e-4", [0.5, 0.6], [0.4, 0.5], **{TEACHER["tpr@1e-4"]: 0.1})
+    (one,) = study_estimates(study_of(Contrast(finding="8_clip", better="a", than="b")), frame_of(rows))
+    assert one.notes == ()
+    assert one.gate == ""
