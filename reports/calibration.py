@@ -33,13 +33,18 @@ ASSUMED_SEED_SD, ASSUMED_IDENTITY_SE = 0.02, 0.005
 
 @dataclass(frozen=True)
 class Noise:
-    """Variation of a contrast's arms on its metric: `seed_sd` (A,), and covariance over identities (A, A)."""
+    """Variation of a contrast's arms on its metric: `seed_sd` (A,), and covariance over identities (A, A).
+
+    `runs` tells arms apart by what they train: those of one name in two studies may differ, and a baseline that studies
+    share has another name in each.
+    """
 
     contrast: Contrast
     arms: tuple[str, ...]
     seed_sd: Array
     identity: Array
     measured: bool
+    runs: tuple[str, ...]
 
     @property
     def unit(self) -> float:
@@ -72,10 +77,11 @@ def noises(studies: Sequence[Study], frame: pd.DataFrame, replicates: Replicates
 
 def _noise(estimate: Estimate, frame: pd.DataFrame, replicates: Replicates) -> Noise:
     contrast, arms = estimate.contrast, estimate.contrast.arms
+    runs = tuple(_run_of(frame, estimate.study, arm) for arm in arms)
     if len(estimate.seeds) < 2:
         seed_sd = np.full(len(arms), ASSUMED_SEED_SD / math.sqrt(2))
         identity = np.eye(len(arms)) * ASSUMED_IDENTITY_SE**2 / 2
-        return Noise(contrast, arms, seed_sd, identity if estimate.metric not in COSTS else identity * 0, False)
+        return Noise(contrast, arms, seed_sd, identity if estimate.metric not in COSTS else identity * 0, False, runs)
     rows = frame[(frame["study"] == estimate.study) & frame["arm"].isin(arms) & frame["seed"].isin(estimate.seeds)]
     values = rows.pivot(index="seed", columns="arm", values=estimate.metric)[list(arms)].to_numpy(float)
     if estimate.is_ratio:
@@ -83,7 +89,14 @@ def _noise(estimate: Estimate, frame: pd.DataFrame, replicates: Replicates) -> N
     within = values - values.mean(1, keepdims=True)  # what a seed does to all arms alike cancels in every difference
     scale = math.sqrt(len(arms) / (len(arms) - 1))
     keys = rows.pivot(index="seed", columns="arm", values="key")[list(arms)]
-    return Noise(contrast, arms, within.std(0, ddof=1) * scale, _identity(keys, estimate.metric, replicates), True)
+    identity = _identity(keys, estimate.metric, replicates)
+    return Noise(contrast, arms, within.std(0, ddof=1) * scale, identity, True, runs)
+
+
+def _run_of(frame: pd.DataFrame, study: str, arm: str) -> str:
+    """What the arm trains: the key of its first seed, or its place where it cannot be run."""
+    keys = frame.loc[(frame["study"] == study) & (frame["arm"] == arm), "key"].dropna()
+    return str(keys.iloc[0]) if len(keys) else f"{study}/{arm}"
 
 
 def _identity(keys: pd.DataFrame, metric: str, replicates: Replicates) -> Array:
@@ -153,14 +166,14 @@ class _Luck:
 
     def values(self, noise: Noise) -> Array:
         """(n, A) values of the contrast's arms, of mean zero: seeds, and identities that move all seeds alike."""
-        units = [self._unit(arm, noise.contrast.metric) for arm in noise.arms]
+        units = [self._unit(run, noise.contrast.metric) for run in noise.runs]
         identities = self._rng.multivariate_normal(np.zeros(len(noise.arms)), noise.identity, method="eigh")
         return np.stack(units, axis=1) * noise.seed_sd + identities
 
-    def _unit(self, arm: str, metric: str) -> Array:
-        if (arm, metric) not in self._units:
-            self._units[arm, metric] = self._rng.normal(size=self._seeds)
-        return self._units[arm, metric]
+    def _unit(self, run: str, metric: str) -> Array:
+        if (run, metric) not in self._units:
+            self._units[run, metric] = self._rng.normal(size=self._seeds)
+        return self._units[run, metric]
 
 
 def _tests(noise: Noise, values: Array, look: int, effect: float) -> Iterator[Difference]:

@@ -25,7 +25,7 @@ def noise(seed_sd: float = 0.01, kind: str = "superiority", identity: float = 0.
         {"finding": "7_neck", "better": "a", "than": "b", "kind": kind, "smallest_effect": 0.02, **rest}
     )
     count = len(contrast.arms)
-    return module.Noise(contrast, contrast.arms, np.full(count, seed_sd), np.eye(count) * identity, True)
+    return module.Noise(contrast, contrast.arms, np.full(count, seed_sd), np.eye(count) * identity, True, contrast.arms)
 
 
 def test_no_effect_is_hardly_ever_called_one_and_large_effects_are_found() -> None:
@@ -36,6 +36,14 @@ def test_no_effect_is_hardly_ever_called_one_and_large_effects_are_found() -> No
         assert found.outcomes[4.0][name]["reproduced"] > 140
         assert found.outcomes[0.0][name]["reproduced"] < 10
     assert 20 < found.outcomes[1.0]["7_neck"]["reproduced"] < 90  # at most half: the estimate must reach the effect
+
+
+def test_arms_share_their_luck_where_they_are_one_run_whatever_their_names() -> None:
+    luck = module._Luck(6, np.random.default_rng(0))
+    first = luck.values(replace(noise(), runs=("shared", "x")))
+    second = luck.values(replace(noise(), runs=("y", "shared")))
+    assert np.array_equal(first[:, 0], second[:, 1])
+    assert not np.isclose(first[:, 0], second[:, 0]).any()
 
 
 def test_a_rule_that_forgets_a_part_of_the_variance_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
