@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from core.config import METRICS
 from core.support import ENOUGH_PAIRS
 from reports.claims import Study
 from reports.contrasts import Contrast
@@ -33,6 +34,7 @@ def gate(study: Study, contrast: Contrast, metric: str, rows: pd.DataFrame) -> s
         _undeclared(study, contrast, done),
         _untrained(contrast, done),
         _no_room(metric, done),
+        _same_outcome(contrast, done),
         _too_few_impostors(metric, done),
         _same_arithmetic(contrast, done),
         _weak_teacher(contrast, metric, done),
@@ -102,6 +104,22 @@ def _untrained(contrast: Contrast, done: pd.DataFrame) -> str:
             f"The margin loss of '{contrast.better}' has not left its slow start: what is seen is how fast it trains, "
             "not how well it ends."
         )
+    return ""
+
+
+def _same_outcome(contrast: Contrast, done: pd.DataFrame) -> str:
+    """Arms that train to equal bits: what they differ in has not begun to matter, whatever it does later.
+
+    So end, for one, margins that differ little, while the target's probability is below the precision of a float.
+    """
+    for first, second in () if contrast.is_ratio else contrast.pairs:
+        ours, theirs = (done[done["arm"] == arm].set_index("seed")[list(METRICS)] for arm in (first, second))
+        seeds = ours.index.intersection(theirs.index)
+        if len(seeds) and ours.loc[seeds].equals(theirs.loc[seeds]):
+            return (
+                f"'{first}' and '{second}' ended the same to the bit in all {len(seeds)} seeds: what they differ in "
+                "has not begun to matter."
+            )
     return ""
 
 

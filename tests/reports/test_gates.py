@@ -104,3 +104,16 @@ def test_two_distilled_arms_are_not_held_against_their_teacher() -> None:
     (one,) = study_estimates(study_of(Contrast(finding="8_clip", better="a", than="b")), frame_of(rows))
     assert one.notes == ()
     assert one.gate == ""
+
+
+def test_arms_that_end_the_same_to_the_bit_show_nothing_but_may_differ_in_cost() -> None:
+    same = shifted_by(0.0, noise=0.0)
+    one = found(CLAIM, same)
+    assert one.verdict == "inconclusive"
+    assert "ended the same to the bit in all 5 seeds" in one.reason
+    other = [dict(row) for row in same]
+    other[0]["auroc"] = 0.99  # the metric ties, the arms do not
+    assert found(CLAIM, other).verdict == "not reproduced"
+    named = {"finding": "1_partial_fc", "kind": "cost_ratio", "metric": "seconds", "smallest_effect": 0.1}
+    cheaper = [row | {"seconds": (10.0 if row["arm"] == "a" else 20.0) + 0.1 * row["seed"]} for row in same]
+    assert found(Contrast.model_validate({**named, "better": "a", "than": "b"}), cheaper).verdict == "reproduced"
