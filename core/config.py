@@ -52,7 +52,7 @@ class DataConfig(Section):
     images: int = Field(48, ge=1, description="source images trained on, drawn from the pool by the seed")
     expansion: Literal[1, 8, 24] = Field(24, description="classes per image: rotations, flips, halves")
     image_size: int = Field(64, ge=32, le=512, multiple_of=2, description="pixels; images are squashed to squares")
-    augment: Literal["documented", "geometric", "none"] = "documented"
+    augment: Literal["documented", "geometric", "photographed", "none"] = "documented"
     strict: bool = _runtime(False, description="refuse unreadable files instead of skipping them")
 
     @property

@@ -11,8 +11,9 @@ from functools import cache
 import torch
 
 from core.data.blur import BLURS, between, blur, choice, constant, sample, sampling_grid
+from core.data.views import photographed
 
-POLICIES = ("documented", "geometric", "none")
+POLICIES = ("documented", "geometric", "photographed", "none")
 NOISES = ("iso", "gauss", "multiplicative")
 COLOURS = ("jitter", "gray", "sepia", "channel_shuffle", "channel_dropout", "rgb_shift", "invert")
 
@@ -159,8 +160,9 @@ class Augment:
     """Callable augmentation of a batch by one of POLICIES.
 
     `documented`: one option of each group for every sample. `geometric`: random resized crop, then shift, scale
-    and rotation, composed into one resampling (the record's ImageNet policy). `none`: division by 255 only.
-    As in the record there is no normalisation by mean and deviation. Raises ValueError for an unknown policy.
+    and rotation, composed into one resampling (the record's ImageNet policy). `photographed`: as if photographed by
+    hand (`core.data.views`), this project's own. `none`: division by 255 only. As in the record there is no
+    normalisation by mean and deviation. Raises ValueError for an unknown policy.
     """
 
     def __init__(self, policy: str) -> None:
@@ -182,6 +184,8 @@ class Augment:
             raise ValueError(f"images are on {images.device}, the generator on {generator.device}: use one device")
         if self.policy == "none" or not len(images):
             return images.to(torch.float32).div_(255)
+        if self.policy == "photographed":
+            return photographed(images, generator)
         u = torch.rand(len(images), _PARAMETERS, generator=generator, device=images.device)
         if self.policy == "geometric":
             maps = crop_maps(u[:, _CROP]) @ shift_scale_rotate_maps(u[:, _SHIFT])

@@ -1,7 +1,8 @@
-"""Views for pretraining: each image as if photographed by hand, batched, every sample with its own parameters.
+"""Views: each image as if photographed by hand, batched, every sample with its own parameters.
 
-The record's augmentation (inversion, channel shuffles, heavy noise) is left to fine-tuning: from scratch it hides
-what there is to learn, and features end below those of an untrained network.
+They serve pretraining, and training as the policy `photographed`. The record's augmentation inverts images and
+shuffles their channels: from scratch, and in short trainings, that hides what there is to learn (siblings differ in
+colour, too), and features end below those of an untrained network.
 """
 
 from __future__ import annotations
@@ -22,15 +23,16 @@ def photographed(images: torch.Tensor, generator: torch.Generator, *, varied: bo
     """(B, 3, S, S) uint8 -> float32 in [0, 1]: perspective, softness, light, shadow, glare, colour and noise.
 
     Corners move by up to 12 % of a side, or with `varied` by up to a share of that which is each image's own, so that
-    careful photographs are among them; every number is drawn from `generator`.
+    careful photographs are among them; every number is drawn from `generator`, on the images' device.
     """
     batch, channels, size, _ = images.shape
-    shift = (torch.rand(batch, 4, 2, generator=generator) * 2 - 1) * (2 * _CORNER_SHIFT)
+    device, square = images.device, _SQUARE.to(images.device)
+    shift = (torch.rand(batch, 4, 2, generator=generator, device=device) * 2 - 1) * (2 * _CORNER_SHIFT)
     if varied:
-        shift = shift * torch.rand(batch, 1, 1, generator=generator)
-    grid = _perspective_grid(homography(_SQUARE.expand(batch, 4, 2), _SQUARE + shift), size)
+        shift = shift * torch.rand(batch, 1, 1, generator=generator, device=device)
+    grid = _perspective_grid(homography(square.expand(batch, 4, 2), square + shift), size)
     moved = functional.grid_sample(images.float(), grid, "bilinear", "border", align_corners=False)
-    u = torch.rand(batch, 16, 1, 1, generator=generator)
+    u = torch.rand(batch, 16, 1, 1, generator=generator, device=device)
     inner = moved[..., 1:, 1:]
     mean = (inner + moved[..., :-1, :-1]).add_(moved[..., 1:, :-1]).add_(moved[..., :-1, 1:]).mul_(0.25)
     inner.lerp_(mean, u[:, :1])
@@ -41,7 +43,7 @@ def photographed(images: torch.Tensor, generator: torch.Generator, *, varied: bo
     moved.mul_(fields[:, :1])
     moved.addcmul_(fields[:, 1:], 1 - moved)
     # One 64-bit draw is eight bytes of noise: eight times as fast as drawing bytes.
-    words = torch.randint(-(2**62), 2**62, (math.ceil(moved.numel() / 8),), generator=generator)
+    words = torch.randint(-(2**62), 2**62, (math.ceil(moved.numel() / 8),), generator=generator, device=device)
     noise = words.view(torch.int8)[: moved.numel()].view(batch, channels, size, size)
     return moved.addcmul_(noise.float(), u[:, 15:16] * (0.08 / 128)).clamp_(0, 1)
 
