@@ -25,7 +25,7 @@ def test_life_of_a_run(store: Store) -> None:
     assert store.state(KEY) == "new"
     assert store.run_keys() == []
     store.begin(KEY, "seed: 0\n")
-    store.log(KEY, {"loss": 1.0})
+    store.log(KEY, [{"loss": 1.0}])
     assert store.state(KEY) == "new"
     store.finish(KEY, {"metrics": {"auroc": 0.9}}, SCORES)
     assert store.state(KEY) == "done"
