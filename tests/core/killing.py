@@ -22,8 +22,8 @@ from core.training_state import Trainer
 
 TINY: dict[str, Any] = {
     "model.pretrained": "none", "data.pool": 12, "data.images": 8, "data.image_size": 32, "model.embed_dim": 16,
-    "optim.batch_size": 8, "optim.samples": 96, "eval.identities": 6, "eval.validation_identities": 4,
-    "eval.captures": 2, "eval.points": 3, "runtime.threads": 1,
+    "optim.batch_size": 8, "optim.samples": 48, "eval.identities": 6, "eval.validation_identities": 4,
+    "eval.captures": 2, "eval.points": 2, "runtime.threads": 1,
 }  # fmt: skip
 
 
