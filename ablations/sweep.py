@@ -18,6 +18,7 @@ from ablations.executors.worker import Event, Task
 from ablations.planner import Plan, Run
 from core.store import Store
 
+STOPPED = "stopped; what is done is kept, and an unfinished run goes on from its last checkpoint if it has one"
 _LINE_EVERY = 30.0  # seconds between lines where no bar can be drawn
 
 
@@ -119,7 +120,8 @@ def sweep(
     """Train what the plan still needs and the budget allows; returns the number of failed runs.
 
     Raises:
-        KeyboardInterrupt: on Ctrl-C or a termination signal, after workers are stopped and unfinished runs removed.
+        KeyboardInterrupt: on Ctrl-C or a termination signal, after workers are stopped and unfinished runs without a
+            checkpoint removed.
     """
     budget = budget or Budget()
     budget.expect({run.key: run.estimate.seconds for run in plan.runs})

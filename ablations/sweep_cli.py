@@ -34,7 +34,7 @@ from ablations.options import (
 )
 from ablations.planner import Plan, plan
 from ablations.sequential import sweep_looks
-from ablations.sweep import bars, sweep
+from ablations.sweep import STOPPED, bars, sweep
 from core import head_cost
 from core.errors import UserError
 from reports.head_turns import head_turns
@@ -80,7 +80,7 @@ def run(
         planned = _train(chosen, train, console)
     except KeyboardInterrupt:
         console.print(
-            f"\nstopped; nothing half done is kept. To go on: python -m ablations run {chosen.again}",
+            f"\n{STOPPED}. To go on: python -m ablations run {chosen.again}",
             highlight=False, soft_wrap=True, markup=False,
         )  # fmt: skip
         raise typer.Exit(EXIT_INTERRUPTED) from None

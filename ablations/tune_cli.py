@@ -18,7 +18,7 @@ from ablations.estimate import estimate
 from ablations.executors.layout import Layout, measure_if_worth
 from ablations.options import AsJson, Chosen, Data, Device, Eval, Jobs, PresetName, Sets, StorePath, Strict, Studies
 from ablations.planner import Plan, Run, plan
-from ablations.sweep import clock, sweep
+from ablations.sweep import STOPPED, clock, sweep
 from ablations.views import print_json
 from core import inputs
 from core.config import RunConfig
@@ -78,7 +78,7 @@ def tune(
         sweep(planned, chosen.store, console, jobs=jobs, retry_failed=retry_failed, fail_fast=False)
     except KeyboardInterrupt:
         again = f"{chosen.command} --trials {trials}" + (f" --storage {shlex.quote(storage)}" if storage else "")
-        text = f"\nstopped; nothing half done is kept. To go on: python -m ablations tune {again}"
+        text = f"\n{STOPPED}. To go on: python -m ablations tune {again}"
         console.print(text, highlight=False, markup=False, soft_wrap=True)
         raise
     searches = [_judged(search, chosen.store) for search in searches]

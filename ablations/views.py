@@ -14,9 +14,10 @@ from ablations.options import Chosen
 from ablations.planner import Plan
 from ablations.registry import LoadedStudy, load_preset, load_study, preset_names, study_names
 from ablations.sweep import clock
+from core import checkpoint
 from core.errors import UserError
 from core.inputs import corpus_of
-from core.store import Store
+from core.store import CHECKPOINT, Store
 from reports.claims import Study, findings
 
 
@@ -183,6 +184,12 @@ def status_facts(store: Store) -> dict[str, Any]:
                 row |= {"kind": failure.get("kind"), "message": failure.get("message")}
             elif state == "done":
                 row["tpr@1e-3"] = store.result(key)["metrics"]["tpr@1e-3"]
+            elif (kept := checkpoint.progress(store.path(key, CHECKPOINT))) is not None:
+                row |= {
+                    "samples": kept[0],
+                    "of": kept[1],
+                    "message": "{:,} of {:,} samples when last saved".format(*kept),
+                }
         except (UserError, KeyError, TypeError) as error:
             row |= {"state": "unreadable", "message": str(error)}
         runs.append(row)
@@ -210,4 +217,6 @@ def run_info_facts(store: Store, prefix: str) -> dict[str, Any]:
         facts["result"] = store.result(key)
     elif state == "failed":
         facts["failure"] = store.failure(key)
+    if state != "done" and (kept := checkpoint.progress(store.path(key, CHECKPOINT))) is not None:
+        facts["checkpoint"] = {"samples": kept[0], "of": kept[1]}
     return facts

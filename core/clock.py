@@ -22,3 +22,16 @@ class Clock:
     def shares(self) -> dict[str, float]:
         total = sum(self.seconds.values()) or 1.0
         return {part: round(seconds / total, 4) for part, seconds in self.seconds.items()}
+
+
+class Stopwatch:
+    """Seconds since it was made, on top of those of `before`."""
+
+    def __init__(self, before: float = 0.0) -> None:
+        self._before, self._start = before, time.perf_counter()
+
+    def add(self, seconds: float) -> None:
+        self._before += seconds
+
+    def seconds(self) -> float:
+        return self._before + time.perf_counter() - self._start

@@ -6,9 +6,7 @@ same bytes as one that was never stopped (on one machine and thread count).
 
 from __future__ import annotations
 
-import io
 import math
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +15,12 @@ from typing import Any
 import torch
 from torch import nn
 
+from core.checkpoint import Saver
+from core.checkpoint import identity as identity_of
+from core.clock import Stopwatch
 from core.data.rendering import Progress
 from core.errors import RunFailure
 from core.schedule import ClassOrder, learning_rate_factor
-from core.store import write_atomic
 
 _SMOOTHING = 0.01  # of the running mean of the loss
 _SAVE_EVERY = 60.0  # seconds
@@ -32,7 +32,8 @@ class Training:
     """What is trained, with every random stream that its steps draw from.
 
     Args:
-        identity: decides whether a checkpoint is of this training; anything that changes the result belongs in it.
+        identity: decides, with the code and the machine, whether a checkpoint is of this training; all else that
+            changes the result belongs in it.
         modules: by name; all their parameters are trained.
     """
 
@@ -50,20 +51,21 @@ class Training:
 
     def state(self) -> dict[str, Any]:
         return {
-            "identity": self.identity, "step": self.step, "loss": self.loss, "seconds": self.seconds,
+            "step": self.step, "loss": self.loss, "seconds": self.seconds,
             "modules": {name: module.state_dict() for name, module in self.modules.items()},
             "optimizer": self.optimizer.state_dict(),
             "order": self.order.state(),
             "streams": {name: stream.get_state() for name, stream in self.streams.items()},
         }  # fmt: skip
 
+    def saver(self, path: Path, every: float | None = None) -> Saver:
+        """Writes and reads the checkpoints of this training."""
+        return Saver(path, identity_of(self.identity, "cpu"), every)
+
     def resume(self, path: Path) -> bool:
         """Take up the checkpoint at `path`; a missing or damaged one, or one of another training, is left aside."""
-        try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            if state["identity"] != self.identity:
-                return False
-        except Exception:  # a damaged file fails in many ways, and all of them mean: start anew
+        state = self.saver(path).read()
+        if state is None:
             return False
         for name, module in self.modules.items():
             module.load_state_dict(state["modules"][name])
@@ -100,10 +102,10 @@ def run(
     """
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
     training.resume(checkpoint)
+    saver = training.saver(checkpoint, save_every)
     parameters = training.parameters()
     batch = training.order.batch_size
-    before, started = training.seconds, time.perf_counter()
-    saved = started
+    spent = Stopwatch(training.seconds)
     while training.step < steps:
         loss = loss_of(training.order.next())
         training.optimizer.zero_grad(set_to_none=True)
@@ -117,12 +119,8 @@ def run(
             raise RunFailure("diverged", f"{what}: the loss is {value} at step {training.step + 1} of {steps}")
         training.loss = value if math.isnan(training.loss) else training.loss + _SMOOTHING * (value - training.loss)
         training.step += 1
-        now = time.perf_counter()
-        training.seconds = before + now - started
-        if now - saved > save_every or training.step == steps:
-            buffer = io.BytesIO()
-            torch.save(training.state(), buffer)
-            write_atomic(checkpoint, buffer.getvalue())
-            saved = now
+        training.seconds = spent.seconds()
+        if saver.due() or training.step == steps:
+            saver.save(training.state(), training.step * batch, steps * batch)
         if progress and (training.step % _REPORT_EVERY == 0 or training.step == steps):
             progress(f"{what}, loss {training.loss:.2f}", training.step * batch, steps * batch)

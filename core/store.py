@@ -1,7 +1,8 @@
 """Where runs live: `<root>/<key>/` with config.yaml, metrics.jsonl, scores.npz and result.json.
 
 `result.json` is written last and by rename: its presence is what *done* means. `failure.json` holds a
-typed reason. Nothing here imports torch, so that planning and reporting stay quick.
+typed reason, `checkpoint.pt` what an unfinished run goes on from. Nothing here imports torch, so that
+planning and reporting stay quick.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ import shutil
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 import numpy as np
 
@@ -26,10 +28,12 @@ from core.errors import RunFailure, UserError
 
 RESULT_SCHEMA = 1
 HEAD_COST = "head_cost.json"  # measurements of the class head, beside the runs
+CHECKPOINT = "checkpoint.pt"  # of a run that is not done (`core.checkpoint`)
 State = Literal["done", "failed", "new"]
 _UMASK = os.umask(0)
 os.umask(_UMASK)
 _KEY = re.compile(r"[0-9a-f]{16,64}")
+_FILES = ("config.yaml", "metrics.jsonl", CHECKPOINT, "scores.npz", "result.json", "failure.json")
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -38,25 +42,49 @@ def write_atomic(path: Path, data: bytes) -> None:
     Raises:
         RunFailure: `no_space` or `store_not_writable`; the temporary file is removed.
     """
+    with atomic_file(path) as handle:
+        handle.write(data)
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write to that takes the place of `path` at the end, as `write_atomic` has it; raises the same."""
     temporary: Path | None = None
     try:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as handle:
             temporary = Path(handle.name)
-            handle.write(data)
+            yield handle
         publish(temporary, path)
-    except OSError as error:
+    except BaseException as error:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
-        raise storage_failure(path, error) from error
+        if isinstance(error, OSError):
+            raise storage_failure(path, error) from error
+        raise
 
 
 def publish(temporary: Path, path: Path) -> None:
-    """Sync a finished temporary file and rename it to `path`; raises `OSError`."""
+    """Sync a finished temporary file, rename it to `path` and sync the folder; raises `OSError`."""
     with temporary.open("rb") as handle:
         os.fsync(handle.fileno())
     # Temporary files are private; results and reports are for whoever may read the folder.
     temporary.chmod(0o666 & ~_UMASK)
     temporary.replace(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Let what was renamed or made in a folder survive a power cut, where the platform can."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:  # Windows, and folders that may be written but not read
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError:  # some network file systems
+        pass
+    finally:
+        os.close(descriptor)
 
 
 def file_digest(path: Path, name: str = "sha256") -> str:
@@ -116,32 +144,32 @@ class Store:
         return "failed" if self.path(key, "failure.json").exists() else "new"
 
     def begin(self, key: str, config_yaml: str) -> None:
-        """Open the run's folder: what a failed or interrupted attempt left is cleared first."""
+        """Open the run's folder: what a failed or interrupted attempt left is cleared first, but its checkpoint."""
         folder = self.path(key)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             for name in ("failure.json", "metrics.jsonl", "scores.npz"):
                 (folder / name).unlink(missing_ok=True)
+            for torn in (path for name in _FILES for path in folder.glob(f".{name}.*")):
+                torn.unlink(missing_ok=True)
         except OSError as error:
             raise storage_failure(folder, error) from error
+        sync_folder(self.root)
         write_atomic(folder / "config.yaml", config_yaml.encode())
 
-    def log(self, key: str, row: Mapping[str, Any]) -> None:
-        """Append one line to metrics.jsonl."""
-        path = self.path(key, "metrics.jsonl")
-        try:
-            with path.open("a", encoding="utf-8") as handle:
-                handle.write(json.dumps(row) + "\n")
-        except OSError as error:
-            raise storage_failure(path, error) from error
+    def log(self, key: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write metrics.jsonl anew, a line a row: so it has neither torn lines nor, of a resumed run, a line twice."""
+        write_atomic(self.path(key, "metrics.jsonl"), "".join(json.dumps(row) + "\n" for row in rows).encode())
 
     def finish(self, key: str, result: Mapping[str, Any], scores: Mapping[str, np.ndarray]) -> None:
-        """Write scores.npz, then result.json: from then on the run is done."""
+        """Write scores.npz, then result.json: from then on the run is done, and its checkpoint is removed."""
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **dict(scores))  # type: ignore[arg-type]
         write_atomic(self.path(key, "scores.npz"), buffer.getvalue())
         text = json.dumps({"schema": RESULT_SCHEMA, **result}, indent=1, allow_nan=False)
         write_atomic(self.path(key, "result.json"), text.encode())
+        with suppress(OSError):  # the run is done, whatever is left over
+            self.path(key, CHECKPOINT).unlink(missing_ok=True)
 
     def fail(self, key: str, kind: str, message: str, config_yaml: str = "") -> None:
         """Record a typed failure; a store that cannot take even that is left as it is."""
@@ -155,8 +183,8 @@ class Store:
             return
 
     def discard_unfinished(self, key: str) -> None:
-        """Remove what an interrupted run left; a done or failed run stays."""
-        if self.state(key) == "new" and self.path(key).is_dir():
+        """Remove what an interrupted run left, unless it can go on from a checkpoint; a done or failed run stays."""
+        if self.state(key) == "new" and self.path(key).is_dir() and not self.path(key, CHECKPOINT).exists():
             shutil.rmtree(self.path(key), ignore_errors=True)
 
     def result(self, key: str) -> dict[str, Any]:

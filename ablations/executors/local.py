@@ -111,7 +111,7 @@ class LocalExecutor:
         return _Worker(process, ours)
 
     def stop(self) -> None:
-        """End all workers now; unfinished runs leave no folder behind."""
+        """End all workers now; an unfinished run leaves a folder behind only with a checkpoint in it."""
         for worker in self._workers:
             worker.process.terminate()
         for worker in self._workers:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from core.config import RunConfig
 from core.errors import RunFailure, UserError
-from core.store import Store
+from core.store import CHECKPOINT, Store
 
 _REPORT_EVERY = 0.25  # seconds between progress messages
 
@@ -105,7 +105,10 @@ def _run(task: Task, store: Store, report: _Reporter) -> Event:
     from core.trainer import train
 
     store.begin(task.key, task.config.to_yaml())
-    result = train(task.config, progress=report, log=lambda row: store.log(task.key, row))
+    result = train(
+        task.config, progress=report, log=lambda curve: store.log(task.key, curve),
+        checkpoint=store.path(task.key, CHECKPOINT),
+    )  # fmt: skip
     store.finish(task.key, result.to_json(), result.scores)
     return Event("done", task.key, payload={**result.metrics, "seconds": result.cost["seconds"]})
 

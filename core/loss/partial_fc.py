@@ -117,6 +117,19 @@ class PartialFC(nn.Module):
         priority[labels.to(device)] = 2.0  # above any draw
         return priority.topk(self.num_sampled, sorted=False).indices.sort().values
 
+    def sampling_state(self) -> torch.Tensor:
+        """(N,) uint8: what draws go on from and `overflow_steps`, which `state_dict`, the centres alone, leaves out."""
+        draws = self._generator.get_state() if self._windows is None else self._windows.state()
+        return torch.cat([torch.tensor([self.overflow_steps]).view(torch.uint8), draws])
+
+    def load_sampling(self, state: torch.Tensor) -> None:
+        """Go on from `sampling_state`."""
+        self.overflow_steps = int(state[:8].clone().view(torch.int64))
+        if self._windows is None:
+            self._generator.set_state(state[8:].clone())
+        else:
+            self._windows.load(state[8:])
+
     def _cosine(self, embeddings: torch.Tensor, centres: torch.Tensor) -> torch.Tensor:
         """(B, S) cosines; only the product is left to an active autocast."""
         dtype = torch.float64 if self.weight.dtype == torch.float64 else torch.float32

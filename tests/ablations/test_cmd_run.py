@@ -1,13 +1,8 @@
-"""`run`: every study through the real command line, resumption, failures, interruption."""
+"""`run`: every study through the real command line, resumption, failures."""
 
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pandas as pd
@@ -129,27 +124,6 @@ def test_mistakes_are_one_line(cli: CommandLine, words: list[str], expected: str
 def test_a_store_that_cannot_be_written_is_refused(cli: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "blocked").write_text("a file")
     assert "--store" in cli.refuses("run", "norm", *TINY, "--store", tmp_path / "blocked")
-
-
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-def test_interruption_leaves_the_store_clean_and_says_how_to_go_on(tmp_path: Path, sent: signal.Signals) -> None:
-    words = ["run", "neck", *TINY, "--set", "optim.samples=100000", "--store", str(tmp_path / "runs"), "--no-report"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "ablations", *words], stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2],
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        # A shell's background job, as this test may be, starts with Ctrl-C ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )  # fmt: skip
-    deadline = time.monotonic() + 90
-    while not list((tmp_path / "runs").glob("*/config.yaml")) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert list((tmp_path / "runs").glob("*/config.yaml")), "no run started"
-    process.send_signal(sent)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "To go on: python -m ablations run neck" in err
-    assert "Traceback" not in err
-    assert Store(tmp_path / "runs").run_keys() == []
 
 
 def test_report_of_what_is_done(everything: Path, cli: CommandLine) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from core.store import Store
+from core.checkpoint import Saver
+from core.store import CHECKPOINT, Store
 from tests.ablations.conftest import CommandLine
 
 KEY = "a" * 16
@@ -18,6 +19,14 @@ def test_failed_run_with_its_reason(cli: CommandLine) -> None:
     assert facts["repeat"] == f"python -m ablations run runs/{KEY}/config.yaml --store again"
     assert cli("run-info", KEY) == 0
     assert "kind: diverged" in cli.out
+
+
+def test_unfinished_run_says_how_far_it_is(cli: CommandLine) -> None:
+    store = Store("runs")
+    store.begin(KEY, "seed: 0\n")
+    Saver(store.path(KEY, CHECKPOINT), "me").save({}, 12_800, 25_600)
+    assert cli("run-info", KEY, "--json") == 0
+    assert json.loads(cli.out)["checkpoint"] == {"samples": 12_800, "of": 25_600}
 
 
 def test_unknown_key(cli: CommandLine) -> None:

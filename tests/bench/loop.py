@@ -17,7 +17,7 @@ from core.config import RunConfig
 from core.materials import load_materials
 from core.model.embedder import Embedder
 from core.precision import matmul_precision
-from core.trainer import Trainer
+from core.training_state import Trainer
 
 
 def bare_step(config: RunConfig, stock: bool) -> tuple[nn.Module, torch.optim.Optimizer, torch.Tensor]:

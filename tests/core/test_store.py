@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from core.errors import RunFailure, UserError
-from core.store import Store, write_atomic
+from core.store import CHECKPOINT, Store, sync_folder, write_atomic
 
 KEY = "0123456789abcdef"
 SCORES = {"roc_fpr": np.arange(3, dtype=np.float32)}
@@ -25,7 +25,7 @@ def test_life_of_a_run(store: Store) -> None:
     assert store.state(KEY) == "new"
     assert store.run_keys() == []
     store.begin(KEY, "seed: 0\n")
-    store.log(KEY, {"loss": 1.0})
+    store.log(KEY, [{"loss": 1.0}])
     assert store.state(KEY) == "new"
     store.finish(KEY, {"metrics": {"auroc": 0.9}}, SCORES)
     assert store.state(KEY) == "done"
@@ -44,6 +44,30 @@ def test_failure_is_cleared_by_the_next_attempt(store: Store) -> None:
     assert store.failure(KEY)["kind"] == "diverged"
     store.begin(KEY, "seed: 0\n")
     assert store.state(KEY) == "new"
+
+
+def test_an_attempt_clears_what_the_last_one_left_but_its_checkpoint(store: Store) -> None:
+    store.begin(KEY, "seed: 0\n")
+    for name in ("metrics.jsonl", "scores.npz", CHECKPOINT, f".{CHECKPOINT}.x1y2", ".result.json.abc", ".lease"):
+        store.path(KEY, name).write_bytes(b"left")
+    store.begin(KEY, "seed: 0\n")
+    assert {path.name for path in store.path(KEY).iterdir()} == {"config.yaml", CHECKPOINT, ".lease"}
+    store.finish(KEY, {}, SCORES)
+    assert not store.path(KEY, CHECKPOINT).exists()
+
+
+def test_metrics_are_written_whole(store: Store) -> None:
+    store.begin(KEY, "seed: 0\n")
+    store.log(KEY, [{"loss": 3.0}])
+    store.log(KEY, [{"loss": 3.0}, {"loss": 2.0}])
+    assert store.path(KEY, "metrics.jsonl").read_text() == '{"loss": 3.0}\n{"loss": 2.0}\n'
+
+
+def test_discard_keeps_a_checkpoint(store: Store) -> None:
+    store.begin(KEY, "seed: 0\n")
+    store.path(KEY, CHECKPOINT).write_bytes(b"kept")
+    store.discard_unfinished(KEY)
+    assert store.path(KEY, CHECKPOINT).read_bytes() == b"kept"
 
 
 def test_discard_keeps_what_is_done(store: Store) -> None:
@@ -108,6 +132,21 @@ def test_full_disk_is_typed_and_leaves_nothing(tmp_path: Path, monkeypatch: pyte
     assert caught.value.kind == "no_space"
     assert path.read_bytes() == b"old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["result.json"]
+
+
+def test_a_rename_is_synced_with_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+    original = os.fsync
+
+    def watched(fd: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{fd}").resolve().name if Path("/proc/self/fd").exists() else "")
+        original(fd)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    write_atomic(tmp_path / "result.json", b"new")
+    assert len(synced) == 2
+    assert synced[1] in (tmp_path.name, "")
+    sync_folder(tmp_path / "missing")  # a platform that cannot is no failure
 
 
 def test_unwritable_store_says_what_to_do(tmp_path: Path) -> None:

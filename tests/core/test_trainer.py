@@ -17,7 +17,8 @@ from core.evaluation import evaluate
 from core.materials import drawn_images, load_materials
 from core.result import RunResult
 from core.schedule import ClassOrder, learning_rate_factor
-from core.trainer import Trainer, train
+from core.trainer import train
+from core.training_state import Trainer
 
 TINY: dict[str, Any] = {
     "model.pretrained": "none", "data.pool": 12, "data.images": 8, "data.image_size": 32, "model.embed_dim": 16,

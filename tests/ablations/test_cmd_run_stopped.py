@@ -1,0 +1,121 @@
+"""`run`, stopped: by Ctrl-C, by a termination signal, by kill -9; and run again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from core.checkpoint import progress
+from core.config import RunConfig
+from core.store import CHECKPOINT, Store
+from tests.ablations.conftest import CommandLine
+from tests.core.killing import TINY
+
+# The command line with a checkpoint after every step; worker processes import it, too.
+EAGER = """
+import core.checkpoint
+core.checkpoint.SAVE_EVERY = 0.0
+if __name__ == "__main__":
+    from ablations.__main__ import main
+    main()
+"""
+ROOT = Path(__file__).parents[2]
+
+
+class Command:
+    """A command line in a process group of its own."""
+
+    def __init__(self, folder: Path, *words: str) -> None:
+        script = folder / "eager.py"
+        script.write_text(EAGER)
+        path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        self.process = subprocess.Popen(
+            [sys.executable, str(script), *words], stderr=subprocess.PIPE, text=True, cwd=folder,
+            env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": path}, start_new_session=True,
+            # A shell's background job, as this test may be, starts with Ctrl-C ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )  # fmt: skip
+
+    def __enter__(self) -> Command:
+        return self
+
+    def __exit__(self, *of_error: object) -> None:
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.communicate()
+
+    def wait_for(self, reached: Callable[[], Any]) -> None:
+        deadline = time.monotonic() + 90
+        while not reached() and time.monotonic() < deadline:
+            assert self.process.poll() is None, self.process.communicate()[1]
+            time.sleep(0.02)
+        assert reached()
+
+    def end(self) -> str:
+        return self.process.communicate(timeout=60)[1]
+
+
+def one_run(folder: Path, samples: int) -> str:
+    """A configuration file: the command line trains that run alone."""
+    config = RunConfig().with_overrides({**TINY, "model.backbone": "test_efficientnet", "optim.samples": samples})
+    (folder / "mine.yaml").write_text(config.to_yaml())
+    return str(folder / "mine.yaml")
+
+
+def saved(store: Path) -> int:
+    """Samples trained, as the checkpoints of a store say."""
+    return sum((progress(path) or (0, 0))[0] for path in store.glob(f"*/{CHECKPOINT}"))
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_interruption_keeps_checkpoints_alone_and_says_how_to_go_on(tmp_path: Path, sent: signal.Signals) -> None:
+    store = tmp_path / "runs"
+    later = sent == signal.SIGTERM
+    with Command(tmp_path, "run", one_run(tmp_path, 1_000_000), "--jobs", "1", "--store", str(store)) as command:
+        command.wait_for((lambda: saved(store)) if later else lambda: list(store.glob("*/config.yaml")))
+        command.process.send_signal(sent)
+        err = command.end()
+    assert command.process.returncode == 130
+    assert "stopped; what is done is kept, and an unfinished run goes on from its last checkpoint" in err
+    assert "To go on: python -m ablations run " in err
+    assert "Traceback" not in err
+    left = [path for key in Store(store).run_keys() for path in Store(store).path(key).iterdir()]
+    assert not left or CHECKPOINT in {path.name for path in left}
+    assert bool(left) == bool(saved(store))
+    assert left or not later
+
+
+def test_killed_and_run_again_ends_as_if_it_had_not_been(tmp_path: Path, cli: CommandLine) -> None:
+    words = ["run", one_run(tmp_path, 480)]
+    assert cli(*words, "--store", tmp_path / "whole") == 0
+    whole, parts = Store(tmp_path / "whole"), Store(tmp_path / "runs")
+
+    with Command(tmp_path, *words) as command:
+        command.wait_for(lambda: saved(parts.root) > 80)
+        os.killpg(command.process.pid, signal.SIGKILL)  # the command and its workers
+        command.end()
+    (key,) = whole.run_keys()
+    assert parts.run_keys() == [key]
+    assert parts.state(key) == "new"
+    assert cli(*words) == 0
+    assert parts.result(key)["cost"]["resumed"] == 1
+    assert _bits(parts, key) == _bits(whole, key)
+    assert all(np.array_equal(parts.scores(key)[name], values) for name, values in whole.scores(key).items())
+    assert {path.name for path in parts.path(key).iterdir()} == {path.name for path in whole.path(key).iterdir()}
+
+
+def _bits(store: Store, key: str) -> Any:
+    result = store.result(key)
+    lines = [json.loads(line) for line in store.path(key, "metrics.jsonl").read_text().splitlines()]
+    curves = [[point | {"seconds": 0} for point in curve] for curve in (result["curve"], lines)]
+    return [result[name] for name in ("metrics", "validation", "untrained", "shifted", "test", "manipulation")] + curves

@@ -1,0 +1,155 @@
+"""kill -9 at any moment: a rerun goes on from the last checkpoint and ends with the same bits."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from core.store import CHECKPOINT, Store
+from tests.core.killing import Trap, attempt
+
+SMALL = {"model.backbone": "test_efficientnet"}
+# Everything whose state has to survive: both heads with their samplers and updates, scaler, projection, statistics.
+RUNS: dict[str, dict[str, Any]] = {
+    "windows, row_scalar, fp16": {
+        "loss.sampler": "windows", "loss.centre_update": "row_scalar", "precision.mode": "fp16",
+    },
+    "rows, bf16, overflowing": {
+        "loss.centre_update": "rows", "precision.mode": "bf16", "loss.sample_rate": 0.03, "model.norm": "bn",
+    },
+    "dense windows, highest, clipped": {
+        "loss.sampler": "windows", "precision.mode": "highest", "optim.clip": 0.05,
+    },
+    "distilled with a clean view, overflowing, fp16": {
+        "distill.kind": "kld", "distill.clean_view": True, "distill.teacher": "random", "distill.weight": 5,
+        "loss.sample_rate": 0.03, "precision.mode": "fp16",
+    },
+}  # fmt: skip
+
+# One kill after another, each in the attempt that follows the last: from before the first step until all is written.
+# A run has six steps and is validated after the third and the sixth; behind each kill, the steps that it leaves saved.
+LIFE = (
+    Trap("begin"),  # 0
+    Trap("step", 3, after=True),  # 2
+    Trap("write", 8),  # 2
+    Trap("publish", file=CHECKPOINT),  # 2
+    Trap("rename", file=CHECKPOINT),  # 2
+    Trap("rename", after=True, file="metrics.jsonl"),  # 2
+    Trap("rename", 2, after=True, file=CHECKPOINT),  # 4
+    Trap("save"),  # 4
+    Trap("judge", 2),  # 6
+    Trap("rename", file="scores.npz"),
+    Trap("rename", after=True, file="scores.npz"),
+    Trap("rename", file="result.json"),
+)
+SHORT_LIFE = (Trap("step", 3, after=True), Trap("write", 8), Trap("rename", 2, after=True, file=CHECKPOINT), LIFE[8])
+PIECES_GONE_ON_FROM = 3  # the checkpoints of 2, 4 and 6 steps
+
+_forkserver = multiprocessing.get_context("forkserver")
+_forkserver.set_forkserver_preload(["tests.core.killing", "timm"])
+
+
+def start(root: Path, overrides: dict[str, Any], *rest: Any) -> Any:
+    process = _forkserver.Process(target=attempt, args=(str(root), overrides, *rest))
+    process.start()
+    return process
+
+
+def carry_out(root: Path, overrides: dict[str, Any], *rest: Any) -> int:
+    """The exit code of an attempt: 0, or -9 for one that was killed."""
+    process = start(root, overrides, *rest)
+    process.join(60)
+    return int(process.exitcode)
+
+
+def facts(root: Path) -> dict[str, Any]:
+    """What must be equal to the bit: all of a result but its timings."""
+    store = Store(root)
+    (key,) = store.run_keys()
+    result = store.result(key)
+    for name in ("seconds", "train_seconds", "samples_per_second", "peak_memory_mb", "time_share", "resumed"):
+        del result["cost"][name]
+    for point in result["curve"]:
+        del point["seconds"]
+    rows = [json.loads(line) for line in store.path(key, "metrics.jsonl").read_text().splitlines()]
+    result["metrics.jsonl"] = [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
+    return result
+
+
+def assert_equal(root: Path, whole: Path) -> None:
+    assert facts(root) == facts(whole)
+    (key,) = Store(whole).run_keys()
+    scores, expected = Store(root).scores(key), Store(whole).scores(key)
+    assert scores.keys() == expected.keys()
+    for name, values in expected.items():
+        assert np.array_equal(scores[name], values), name
+
+
+def killed(root: Path, overrides: dict[str, Any], traps: tuple[Trap, ...]) -> None:
+    """Attempts that each end in their trap; the run is not done after any of them."""
+    for trap in traps:
+        assert carry_out(root, overrides, trap) == -9, trap
+        (key,) = Store(root).run_keys()
+        assert Store(root).state(key) == "new", trap
+        assert torn(root) <= 1, trap
+
+
+def torn(root: Path) -> int:
+    """Temporary files left in the store."""
+    return len(list(root.glob("*/.*")))
+
+
+def test_a_run_killed_at_every_place_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
+    assert carry_out(tmp_path / "whole", {}, None, None) == 0
+    store = Store(tmp_path / "parts")
+    killed(store.root, {}, LIFE)
+    # Once the result is there the run is done, whatever is left over.
+    assert carry_out(store.root, {}, Trap("unlink", file=CHECKPOINT)) == -9
+    (key,) = store.run_keys()
+    assert store.state(key) == "done"
+    assert store.result(key)["cost"]["resumed"] == PIECES_GONE_ON_FROM
+    assert torn(store.root) == 0
+    assert_equal(store.root, tmp_path / "whole")
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_every_kind_of_state_survives(name: str, tmp_path: Path) -> None:
+    overrides = SMALL | RUNS[name]
+    assert carry_out(tmp_path / "whole", overrides, None, None) == 0
+    store = Store(tmp_path / "parts")
+    killed(store.root, overrides, SHORT_LIFE)
+    assert carry_out(store.root, overrides) == 0
+    (key,) = store.run_keys()
+    assert store.result(key)["cost"]["resumed"] == PIECES_GONE_ON_FROM
+    assert {path.name for path in store.path(key).iterdir()} == {
+        "config.yaml", "metrics.jsonl", "scores.npz", "result.json",
+    }  # fmt: skip
+    assert_equal(store.root, tmp_path / "whole")
+    cost = store.result(key)["cost"]
+    assert ("overflowing" in name) == (cost["overflow_steps"] == 6)
+    assert "clipped" not in name or cost["clipped_share"] == 1
+
+
+def test_kills_at_random_moments(tmp_path: Path) -> None:
+    moments, kills = random.Random(0), 0
+    began = time.monotonic()
+    assert carry_out(tmp_path / "whole", SMALL, None, None) == 0
+    longest = time.monotonic() - began
+    while kills < 8:
+        process = start(tmp_path / "parts", SMALL)
+        process.join(moments.uniform(0, longest))
+        process.kill()
+        process.join()
+        kills += process.exitcode == -9
+        if process.exitcode == 0:
+            break
+    assert kills
+    assert carry_out(tmp_path / "parts", SMALL) == 0
+    assert_equal(tmp_path / "parts", tmp_path / "whole")
