@@ -26,6 +26,7 @@ from core.errors import RunFailure, UserError
 
 RESULT_SCHEMA = 1
 HEAD_COST = "head_cost.json"  # measurements of the class head, beside the runs
+MORE_FILES = "raise the limit (ulimit -n), or use fewer --jobs"
 State = Literal["done", "failed", "new"]
 _UMASK = os.umask(0)
 os.umask(_UMASK)
@@ -69,6 +70,8 @@ def storage_failure(path: Path, error: OSError) -> RunFailure:
     """The typed failure of an `OSError` met while writing `path`."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return RunFailure("no_space", f"no space left to write {path}: free some, then run again")
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return RunFailure("too_many_files", f"cannot open {path}, too many files are open: {MORE_FILES}")
     return RunFailure("store_not_writable", f"cannot write {path}: {error.strerror or error}")
 
 

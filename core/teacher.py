@@ -77,7 +77,7 @@ def _features(
     digest = hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()
     description = f"teacher {teacher_fingerprint(config)} {digest} {expansion}"
     folder = cache.cache_dir(config.runtime.cache_dir)
-    return torch.from_numpy(cache.cached_array(folder, "teacher", description, build))
+    return torch.from_numpy(cache.cached_array(folder, "teacher", description, build, progress))
 
 
 def load_encoder(name: str) -> Encoder:
