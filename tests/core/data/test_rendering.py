@@ -16,6 +16,7 @@ import pytest
 from core.data import cache, rendering
 from core.data.sources import ProceduralDocuments
 from core.errors import RunFailure, UserError
+from core.lease import Lease, Leases
 from core.process import Process
 
 
@@ -210,6 +211,29 @@ def test_a_maker_that_lost_its_lease_leaves_the_array_to_the_other(tmp_path: Pat
 
     assert cache.cached_array(tmp_path, "rows", "some", build).sum() == 4950
     assert made == [0, 4950]
+
+
+def test_a_maker_that_lost_its_lease_writes_nothing(tmp_path: Path) -> None:
+    others: list[Lease] = []
+    made: list[int] = []
+
+    def build() -> np.ndarray:
+        made.append(len(others))
+        if not others:
+            (own,) = tmp_path.glob(".lease-*")
+            name = own.stem
+            own.unlink()
+            held = Leases(tmp_path).acquire(name)
+            assert held is not None
+            others.append(held)
+        return np.arange(7)
+
+    def waiting(what: str, done: int, total: int) -> None:
+        assert list(tmp_path.glob("rows-*")) == []
+        others[0].release()
+
+    assert cache.cached_array(tmp_path, "rows", "some", build, waiting).sum() == 21
+    assert made == [0, 1]
 
 
 PARENT = """
