@@ -17,6 +17,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -58,6 +59,16 @@ def publish(temporary: Path, path: Path) -> None:
     # Temporary files are private; results and reports are for whoever may read the folder.
     temporary.chmod(0o666 & ~_UMASK)
     temporary.replace(path)
+
+
+def is_key(name: str) -> bool:
+    """Whether a name is a run's key: 16 to 64 hexadecimal digits."""
+    return _KEY.fullmatch(name) is not None
+
+
+def leases_folder(root: Path) -> Path:
+    """Where it says which process has which run of a store in work (`core.lease`)."""
+    return root / ".leases"
 
 
 def file_digest(path: Path, name: str = "sha256") -> str:
@@ -119,11 +130,14 @@ class Store:
         return "failed" if self.path(key, "failure.json").exists() else "new"
 
     def begin(self, key: str, config_yaml: str) -> None:
-        """Open the run's folder: what a failed or interrupted attempt left is cleared first."""
+        """Open the run's folder: what a failed or interrupted attempt left is cleared first, but for its failure.
+
+        That goes only when the run is done: an attempt that is killed must not hide why the one before it failed.
+        """
         folder = self.path(key)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            for name in ("failure.json", "metrics.jsonl", "scores.npz"):
+            for name in ("metrics.jsonl", "scores.npz"):
                 (folder / name).unlink(missing_ok=True)
         except OSError as error:
             raise storage_failure(folder, error) from error
@@ -139,23 +153,41 @@ class Store:
             raise storage_failure(path, error) from error
 
     def finish(self, key: str, result: Mapping[str, Any], scores: Mapping[str, np.ndarray]) -> None:
-        """Write scores.npz, then result.json: from then on the run is done."""
+        """Write scores.npz, then result.json: from then on the run is done, and earlier failures are forgotten."""
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **dict(scores))  # type: ignore[arg-type]
         write_atomic(self.path(key, "scores.npz"), buffer.getvalue())
         text = json.dumps({"schema": RESULT_SCHEMA, **result}, indent=1, allow_nan=False)
         write_atomic(self.path(key, "result.json"), text.encode())
+        with suppress(OSError):  # the run is done, whatever is left over
+            self.path(key, "failure.json").unlink(missing_ok=True)
 
-    def fail(self, key: str, kind: str, message: str, config_yaml: str = "") -> None:
-        """Record a typed failure; a store that cannot take even that is left as it is."""
+    def fail(
+        self, key: str, kind: str, message: str, config_yaml: str = "", code: Mapping[str, str] | None = None
+    ) -> bool:
+        """Record a typed failure; False from a store that cannot take even that, and is left as it is.
+
+        Args:
+            code: what ran, as `core.result.code_versions` says: the same would fail again, of some kinds.
+        """
         record = {"schema": RESULT_SCHEMA, "key": key, "kind": kind, "message": message}
+        record |= {"attempts": self.attempts(key) + 1, "code": dict(code or {})}
         try:
             self.path(key).mkdir(parents=True, exist_ok=True)
             if config_yaml and not self.path(key, "config.yaml").exists():
                 write_atomic(self.path(key, "config.yaml"), config_yaml.encode())
             write_atomic(self.path(key, "failure.json"), json.dumps(record, indent=1).encode())
         except (OSError, RunFailure):
-            return
+            return False
+        return True
+
+    def attempts(self, key: str) -> int:
+        """How many attempts at a run failed; 0 for one that is done or was never tried."""
+        try:
+            counted = self.failure(key).get("attempts", 1)
+        except UserError:
+            return 1 if self.state(key) == "failed" else 0
+        return counted if isinstance(counted, int) else 1
 
     def discard_unfinished(self, key: str) -> None:
         """Remove what an interrupted run left; a done or failed run stays."""
