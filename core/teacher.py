@@ -51,7 +51,7 @@ def teacher_metrics(config: RunConfig, captures: Captures, progress: Progress | 
         return None
     images = torch.from_numpy(captures.images).permute(0, 3, 1, 2)
     features = _features(config, captures.images, 1, len(images), lambda ids: images[ids], progress)
-    return judge(features, captures).metrics
+    return judge(features, captures, progress).metrics
 
 
 def _features(

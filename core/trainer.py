@@ -76,7 +76,7 @@ class Trainer:
         )
 
     def step(self, index: int) -> None:
-        """One optimiser step; raises `RunFailure` of kind `diverged` when the loss is no longer finite."""
+        """One optimiser step; raises `RunFailure` of kind `diverged` when loss or gradient is no longer finite."""
         optim = self.config.optim
         with self.clock.time("data"):
             classes = self.order.next()
@@ -137,6 +137,11 @@ class Trainer:
     def _watch(self, index: int, loss: float, norm: float) -> None:
         if not math.isfinite(loss):
             raise RunFailure("diverged", f"the loss is {loss} at step {index + 1} of {self.config.optim.steps}")
+        # The scaler of fp16 skips such steps, as it is meant to; without it the weights are lost by now.
+        if not math.isfinite(norm) and not self.scaler.is_enabled():
+            raise RunFailure(
+                "diverged", f"the gradient norm is {norm} at step {index + 1} of {self.config.optim.steps}"
+            )
         self.loss_mean = (
             loss if math.isnan(self.loss_mean) else self.loss_mean + _LOSS_SMOOTHING * (loss - self.loss_mean)
         )
@@ -189,12 +194,12 @@ def train(config: RunConfig, *, progress: Progress | None = None, log: Log | Non
             trainer = Trainer(config, materials)
             untrained = evaluate(trainer.embedder, materials.validation, trainer.device).metrics
             curve = _loop(trainer, progress, log)
-        test = evaluate(trainer.embedder, materials.test, trainer.device)
-        scores, shifted = test.scores(), None
+        test = evaluate(trainer.embedder, materials.test, trainer.device, progress)
+        scores, shifted = test.scores(progress), None
         if materials.shifted:
-            judged = evaluate(trainer.embedder, materials.shifted, trainer.device)
+            judged = evaluate(trainer.embedder, materials.shifted, trainer.device, progress)
             shifted = judged.metrics
-            scores |= {f"shifted_{name}": values for name, values in judged.scores().items()}
+            scores |= {f"shifted_{name}": values for name, values in judged.scores(progress).items()}
         manipulation = {"precision": probe(config.precision.mode, trainer.device).to_dict()}
         if (teacher := teacher_metrics(config, materials.test, progress)) is not None:
             manipulation["teacher"] = teacher
