@@ -12,11 +12,11 @@ from core.errors import UserError
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")
 
 
-def parse_duration(text: str) -> float:
+def parse_duration(text: str, option: str = "--budget") -> float:
     """Seconds of ``2h``, ``90m``, ``45s`` or ``1h30m``; `UserError` for anything else."""
     found = _DURATION.fullmatch(text.strip())
     if found is None or not any(found.groups()):
-        raise UserError(f"--budget: expected a time such as 2h, 90m, 45s or 1h30m, got '{text}'")
+        raise UserError(f"{option}: expected a time such as 2h, 90m, 45s or 1h30m, got '{text}'")
     hours, minutes, seconds = (float(part or 0) for part in found.groups())
     return 3600 * hours + 60 * minutes + seconds
 
@@ -59,6 +59,10 @@ class Budget:
     def start(self, key: str) -> None:
         self._refused.discard(key)
         self._began[key] = self._clock()
+
+    def drop(self, key: str) -> None:
+        """The run needs no time of this process any more."""
+        self._refused.discard(key)
 
     def end(self, key: str, done: bool) -> None:
         """A run ended; one that failed may have ended early, so that it says nothing of how long others take."""

@@ -12,11 +12,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from ablations.budget import Budget
+from ablations.executors.gate import RunGate
 from ablations.executors.layout import Layout
-from ablations.executors.local import LocalExecutor
+from ablations.executors.local import STALL, LocalExecutor
 from ablations.executors.worker import Event, Task
 from ablations.planner import Plan, Run
-from core.store import Store
+from ablations.retry import worth_trying
+from core.store import State, Store
 
 STOPPED = "stopped; what is done is kept, and an unfinished run goes on from its last checkpoint if it has one"
 _LINE_EVERY = 30.0  # seconds between lines where no bar can be drawn
@@ -43,6 +45,15 @@ class Display:
             self._bars[index] = self.progress.add_task("", total=1, left="")
         self.progress.update(self._bars[index], description=task.label, completed=0, total=1)
 
+    def say(self, text: str) -> None:
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def elsewhere(self, task: Task, state: State) -> None:
+        """Another process finished a run, or failed at it."""
+        self._finished += 1
+        self._done_weight += self._weights.get(task.key, 0.0)
+        self.say(f"{state} elsewhere [{self._finished}/{self._total}] {task.label}")
+
     def event(self, index: int, task: Task, event: Event) -> None:
         if event.kind == "progress":
             self.progress.update(
@@ -52,7 +63,9 @@ class Display:
                 self._partial[index] = self._weights.get(task.key, 0.0) * event.done / event.total
         else:
             self._partial.pop(index, None)
-            if task.kind == "run":
+            if event.kind == "lost":
+                self.say(f"lost    {task.label}: {event.message}")
+            elif task.kind == "run":
                 self._finish(task, event)
             elif event.kind == "failed":
                 self._console.print(f"[yellow]data[/]    {event.message}", highlight=False)
@@ -115,9 +128,14 @@ def clock(seconds: float) -> str:
 
 def sweep(
     plan: Plan, store: Store, console: Console, *, jobs: int | None, retry_failed: bool, fail_fast: bool,
-    budget: Budget | None = None,
+    budget: Budget | None = None, stall: float = STALL,
 ) -> int:  # fmt: skip
     """Train what the plan still needs and the budget allows; returns the number of failed runs.
+
+    What another process has in work is waited for, and taken over if that process dies.
+
+    Args:
+        stall: seconds without any progress after which a worker is taken to hang.
 
     Raises:
         KeyboardInterrupt: on Ctrl-C or a termination signal, after workers are stopped and unfinished runs without a
@@ -125,15 +143,20 @@ def sweep(
     """
     budget = budget or Budget()
     budget.expect({run.key: run.estimate.seconds for run in plan.runs})
-    runs = plan.pending(retry_failed)
+    runs, left = worth_trying(plan.pending(retry_failed), store)
+    display = Display(console, runs)
+    if left:
+        display.say(left)
     affordable = [run for run in runs if budget.allows(run.key)]
     if not affordable:
         return 0
-    layout = Layout.choose(jobs, len(runs), plan.baseline.runtime.device)
-    console.print(f"{len(runs)} runs on {layout.jobs} x {layout.threads} (processes x threads)", highlight=False)
-    executor = LocalExecutor(store, layout)
-    display = Display(console, runs)
+    device = plan.baseline.runtime.device
+    layout = Layout.choose(jobs, len(runs), device)
+    faster = "; more threads than one were measured to be faster here" if layout.threads > 1 and device == "cpu" else ""
+    display.say(f"{len(runs)} runs on {layout.jobs} x {layout.threads} (processes x threads{faster})")
+    executor = LocalExecutor(store, layout, stall)
     tasks = [Task("run", run.key, run.label, run.config) for run in runs]
+    gate = RunGate(store, budget, [run.key for run in runs], display.elsewhere, display.say)
 
     def start(index: int, task: Task) -> None:
         budget.start(task.key)
@@ -145,10 +168,13 @@ def sweep(
         display.event(index, task, said)
 
     with _terminable(), display.progress:
-        # Arrays that many runs share are made first, once, instead of by every worker at the same time.
-        executor.run(_preparations(affordable), display.start, display.event)
-        failures = executor.run(tasks, start, event, fail_fast, lambda task: budget.allows(task.key))
-        executor.close()
+        try:
+            # Arrays that many runs share are made first, once, instead of by every worker at the same time.
+            executor.run(_preparations(affordable), display.start, display.event)
+            failures = executor.run(tasks, start, event, fail_fast, gate)
+            executor.close()
+        finally:
+            gate.close()
     return failures
 
 

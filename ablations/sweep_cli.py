@@ -33,10 +33,13 @@ from ablations.options import (
     UntilResolved,
 )
 from ablations.planner import Plan, plan
+from ablations.retry import would_repeat
 from ablations.sequential import sweep_looks
 from ablations.sweep import STOPPED, bars, sweep
 from core import head_cost
 from core.errors import UserError
+from core.lease import Leases
+from core.store import leases_folder
 from reports.head_turns import head_turns
 
 
@@ -53,14 +56,23 @@ def run(
     ] = None,
     jobs: Jobs = None,
     executor: Annotated[str, typer.Option("--executor", help="Where runs happen: local.")] = "local",
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Train failed runs again.")] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Train failed runs again, but those bound to fail in the same way.")
+    ] = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Start no further run after a failure.")] = False,
+    stall_timeout: Annotated[
+        str,
+        typer.Option("--stall-timeout", metavar="TIME", help="Without any progress for so long, a run has failed."),
+    ] = "30m",
     out: Out = Path(options.DEFAULT_OUT),
     report: Annotated[bool, typer.Option("--report/--no-report", help="Write the report at the end.")] = True,
     html: Html = True,
 ) -> None:  # fmt: skip
     """Train what is not done yet, then write the report. Run it again to go on where it stopped."""
     limit = Budget(math.inf if budget is None else parse_duration(budget))
+    stall = parse_duration(stall_timeout, "--stall-timeout")
+    if not stall:
+        raise UserError("--stall-timeout: no run makes progress in no time; give some minutes")
     if executor != "local":
         raise UserError(f"--executor: unknown executor '{executor}' (known: local)")
     chosen = options.choose(
@@ -73,7 +85,8 @@ def run(
     def train(planned: Plan) -> None:
         _announce(chosen, planned, console, jobs, device)
         sweep(
-            planned, chosen.store, console, jobs=jobs, retry_failed=retry_failed, fail_fast=fail_fast, budget=limit
+            planned, chosen.store, console, jobs=jobs, retry_failed=retry_failed, fail_fast=fail_fast, budget=limit,
+            stall=stall,
         )  # fmt: skip
 
     try:
@@ -109,8 +122,10 @@ def _time_head(chosen: Chosen, console: Console) -> None:
     wanted = any(study.head_cost for study in chosen.request.studies) and chosen.request.preset.looks
     if not wanted or head_turns(chosen.store):
         return
-    console.print("timing steps of the class head, some minutes (`cost` does it again)", highlight=False)
-    with bars(console) as progress:
+    with bars(console) as progress, Leases(leases_folder(chosen.store.root)).hold("head-cost"):
+        if head_turns(chosen.store):  # another process timed it meanwhile
+            return
+        console.print("timing steps of the class head, some minutes (`cost` does it again)", highlight=False)
         head_cost.measure(chosen.store.root, device=chosen.request.overrides["runtime.device"], progress=progress)
 
 
@@ -131,7 +146,9 @@ def _finish(chosen: Chosen, planned: Plan, budget: Budget, console: Console) -> 
         )  # fmt: skip
     if missing:
         failed = states.count("failed")
-        again = "; `run --retry-failed` tries them again" if failed else ""
+        hopeless = sum(bool(would_repeat(one.key, chosen.store)) for one in planned.runs)
+        again = "; `run --retry-failed` tries them again" if failed > hopeless else ""
+        again += f"; {hopeless} would fail in the same way" if hopeless else ""
         console.print(
             f"{missing} of {len(states)} runs are not done ({failed} failed): see `status`{again}",
             highlight=False, soft_wrap=True,

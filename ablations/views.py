@@ -17,7 +17,8 @@ from ablations.sweep import clock
 from core import checkpoint
 from core.errors import UserError
 from core.inputs import corpus_of
-from core.store import CHECKPOINT, Store
+from core.lease import Leases
+from core.store import CHECKPOINT, Store, is_key, leases_folder
 from reports.claims import Study, findings
 
 
@@ -173,11 +174,18 @@ def print_plan(console: Console, facts: dict[str, Any], *, every_run: bool) -> N
 
 
 def status_facts(store: Store) -> dict[str, Any]:
-    """All run folders of the store by state, with reasons of failures."""
+    """All runs of the store by state, with reasons of failures, and with the process that has one in work."""
     runs = []
-    for key in store.run_keys():
+    held = {one.name: one for one in Leases(leases_folder(store.root)).holders() if is_key(one.name) and not one.gone}
+    for key in sorted({*store.run_keys(), *held}):
         state: str = store.state(key)
         row: dict[str, Any] = {"key": key, "state": "unfinished" if state == "new" else state}
+        if key in held and state != "done":
+            process = held[key].process
+            row |= {"state": "running", "message": f"in the hands of {held[key]}"}
+            row |= {"host": process.host, "pid": process.pid} if process else {}
+            runs.append(row)
+            continue
         try:
             if state == "failed":
                 failure = store.failure(key)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,15 +12,18 @@ from torch import nn
 
 from core.config import FPRS
 from core.data.corpus import Captures
+from core.data.rendering import Progress
 from core.support import fpr_name
-from core.verification import MOST_POSITIVES, Verification, hardest_pairs, one_shot_top1, positive_pairs, verify
+from core.verification import MOST_POSITIVES, Tick, Verification, hardest_pairs, one_shot_top1, positive_pairs, verify
 
 _BATCH = 128
 _KEPT_NEGATIVES = 2 * FPRS[-1]  # share of all negative pairs kept, enough to resample identities at every FPR
 
 
 @torch.no_grad()
-def embed(embedder: nn.Module, images: np.ndarray, device: torch.device) -> torch.Tensor:
+def embed(
+    embedder: nn.Module, images: np.ndarray, device: torch.device, progress: Progress | None = None
+) -> torch.Tensor:
     """Embeddings (M, D) float32 of images (M, S, S, 3) uint8, in eval mode; the mode is put back after."""
     was_training = embedder.training
     embedder.eval()
@@ -28,6 +32,8 @@ def embed(embedder: nn.Module, images: np.ndarray, device: torch.device) -> torc
         batch = torch.from_numpy(images[start : start + _BATCH]).to(device)
         # NHWC memory seen as NCHW is channels_last already.
         rows.append(embedder(batch.permute(0, 3, 1, 2).float().div_(255)).float().cpu())
+        if progress:
+            progress("embedding captures", min(start + _BATCH, len(images)), len(images))
     embedder.train(was_training)
     return torch.cat(rows)
 
@@ -53,7 +59,7 @@ class Evaluation:
             "allowed": {fpr_name(fpr): verification.allowed[fpr] for fpr in FPRS},
         }
 
-    def scores(self) -> dict[str, np.ndarray]:
+    def scores(self, progress: Progress | None = None) -> dict[str, np.ndarray]:
         """ROC, positive scores, hardest negatives and captures (K,) by identity, for intervals over identities.
 
         Identities are numbered 0 to K - 1 in the order of their ids.
@@ -66,7 +72,9 @@ class Evaluation:
             return roc  # a few identities with very many captures: their pairs would fill the disk
         keep = max(1, int(self.verification.negatives * _KEPT_NEGATIVES))
         positives, positive_ids = positive_pairs(self.embeddings, self.captures.identities)
-        negatives, left, right = hardest_pairs(self.embeddings, self.captures.identities, keep)
+        negatives, left, right = hardest_pairs(
+            self.embeddings, self.captures.identities, keep, _tick("ranking pairs", progress)
+        )
         return {
             **roc,
             "positive_scores": np.asarray(positives, np.float32),
@@ -78,17 +86,23 @@ class Evaluation:
         }
 
 
-def evaluate(embedder: nn.Module, captures: Captures, device: torch.device) -> Evaluation:
-    """Verification over all pairs, and top-1 of one-shot registration."""
-    return judge(embed(embedder, captures.images, device), captures)
+def _tick(what: str, progress: Progress | None) -> Tick | None:
+    return partial(progress, what) if progress else None
 
 
-def judge(embeddings: torch.Tensor, captures: Captures) -> Evaluation:
+def evaluate(
+    embedder: nn.Module, captures: Captures, device: torch.device, progress: Progress | None = None
+) -> Evaluation:
+    """Verification over all pairs, and top-1 of one-shot registration; `progress` is told how far it is."""
+    return judge(embed(embedder, captures.images, device, progress), captures, progress)
+
+
+def judge(embeddings: torch.Tensor, captures: Captures, progress: Progress | None = None) -> Evaluation:
     """The evaluation of embeddings (M, D) of the captures, whoever made them.
 
     One-shot registration: the first capture of each identity is registered, all others are looked up.
     """
-    verification = verify(embeddings, captures.identities, FPRS)
+    verification = verify(embeddings, captures.identities, FPRS, _tick("comparing pairs", progress))
     ids = captures.identities
     registered = np.zeros(len(ids), bool)
     registered[np.unique(ids, return_index=True)[1]] = True

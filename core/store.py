@@ -29,6 +29,7 @@ from core.errors import RunFailure, UserError
 RESULT_SCHEMA = 1
 HEAD_COST = "head_cost.json"  # measurements of the class head, beside the runs
 CHECKPOINT = "checkpoint.pt"  # of a run that is not done (`core.checkpoint`)
+MORE_FILES = "raise the limit (ulimit -n), or use fewer --jobs"
 State = Literal["done", "failed", "new"]
 _UMASK = os.umask(0)
 os.umask(_UMASK)
@@ -87,6 +88,16 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def is_key(name: str) -> bool:
+    """Whether a name is a run's key: 16 to 64 hexadecimal digits."""
+    return _KEY.fullmatch(name) is not None
+
+
+def leases_folder(root: Path) -> Path:
+    """Where it says which process has which run of a store in work (`core.lease`)."""
+    return root / ".leases"
+
+
 def file_digest(path: Path, name: str = "sha256") -> str:
     """The hexadecimal digest of a file's bytes, read in pieces."""
     with path.open("rb") as handle:
@@ -97,6 +108,8 @@ def storage_failure(path: Path, error: OSError) -> RunFailure:
     """The typed failure of an `OSError` met while writing `path`."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return RunFailure("no_space", f"no space left to write {path}: free some, then run again")
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return RunFailure("too_many_files", f"cannot open {path}, too many files are open: {MORE_FILES}")
     return RunFailure("store_not_writable", f"cannot write {path}: {error.strerror or error}")
 
 
@@ -144,11 +157,14 @@ class Store:
         return "failed" if self.path(key, "failure.json").exists() else "new"
 
     def begin(self, key: str, config_yaml: str) -> None:
-        """Open the run's folder: what a failed or interrupted attempt left is cleared first, but its checkpoint."""
+        """Open the run's folder: what an attempt left is cleared first, but for its checkpoint and its failure.
+
+        The failure goes only when the run is done: an attempt that is killed must not hide why the one before failed.
+        """
         folder = self.path(key)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            for name in ("failure.json", "metrics.jsonl", "scores.npz"):
+            for name in ("metrics.jsonl", "scores.npz"):
                 (folder / name).unlink(missing_ok=True)
             for torn in (path for name in _FILES for path in folder.glob(f".{name}.*")):
                 torn.unlink(missing_ok=True)
@@ -162,25 +178,42 @@ class Store:
         write_atomic(self.path(key, "metrics.jsonl"), "".join(json.dumps(row) + "\n" for row in rows).encode())
 
     def finish(self, key: str, result: Mapping[str, Any], scores: Mapping[str, np.ndarray]) -> None:
-        """Write scores.npz, then result.json: from then on the run is done, and its checkpoint is removed."""
+        """Write scores.npz, then result.json: from then on the run is done; its checkpoint and failures are removed."""
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **dict(scores))  # type: ignore[arg-type]
         write_atomic(self.path(key, "scores.npz"), buffer.getvalue())
         text = json.dumps({"schema": RESULT_SCHEMA, **result}, indent=1, allow_nan=False)
         write_atomic(self.path(key, "result.json"), text.encode())
         with suppress(OSError):  # the run is done, whatever is left over
-            self.path(key, CHECKPOINT).unlink(missing_ok=True)
+            for name in (CHECKPOINT, "failure.json"):
+                self.path(key, name).unlink(missing_ok=True)
 
-    def fail(self, key: str, kind: str, message: str, config_yaml: str = "") -> None:
-        """Record a typed failure; a store that cannot take even that is left as it is."""
+    def fail(
+        self, key: str, kind: str, message: str, config_yaml: str = "", code: Mapping[str, str] | None = None
+    ) -> bool:
+        """Record a typed failure; False from a store that cannot take even that, and is left as it is.
+
+        Args:
+            code: what ran, as `core.result.code_versions` says: the same would fail again, of some kinds.
+        """
         record = {"schema": RESULT_SCHEMA, "key": key, "kind": kind, "message": message}
+        record |= {"attempts": self.attempts(key) + 1, "code": dict(code or {})}
         try:
             self.path(key).mkdir(parents=True, exist_ok=True)
             if config_yaml and not self.path(key, "config.yaml").exists():
                 write_atomic(self.path(key, "config.yaml"), config_yaml.encode())
             write_atomic(self.path(key, "failure.json"), json.dumps(record, indent=1).encode())
         except (OSError, RunFailure):
-            return
+            return False
+        return True
+
+    def attempts(self, key: str) -> int:
+        """How many attempts at a run failed; 0 for one that is done or was never tried."""
+        try:
+            counted = self.failure(key).get("attempts", 1)
+        except UserError:
+            return 1 if self.state(key) == "failed" else 0
+        return counted if isinstance(counted, int) else 1
 
     def discard_unfinished(self, key: str) -> None:
         """Remove what an interrupted run left, unless it can go on from a checkpoint; a done or failed run stays."""

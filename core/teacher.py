@@ -51,7 +51,7 @@ def teacher_metrics(config: RunConfig, captures: Captures, progress: Progress | 
         return None
     images = torch.from_numpy(captures.images).permute(0, 3, 1, 2)
     features = _features(config, captures.images, 1, len(images), lambda ids: images[ids], progress)
-    return judge(features, captures).metrics
+    return judge(features, captures, progress).metrics
 
 
 def _features(
@@ -77,7 +77,7 @@ def _features(
     digest = hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()
     description = f"teacher {teacher_fingerprint(config)} {digest} {expansion}"
     folder = cache.cache_dir(config.runtime.cache_dir)
-    return torch.from_numpy(cache.cached_array(folder, "teacher", description, build))
+    return torch.from_numpy(cache.cached_array(folder, "teacher", description, build, progress))
 
 
 def load_encoder(name: str) -> Encoder:

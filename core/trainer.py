@@ -52,12 +52,12 @@ def train(
             whole.add(course.run_seconds)
             del kept  # a second copy of all weights
             run_steps(trainer, course, whole, saver, progress, log)
-        test = evaluate(trainer.embedder, materials.test, trainer.device)
-        scores, shifted = test.scores(), None
+        test = evaluate(trainer.embedder, materials.test, trainer.device, progress)
+        scores, shifted = test.scores(progress), None
         if materials.shifted:
-            judged = evaluate(trainer.embedder, materials.shifted, trainer.device)
+            judged = evaluate(trainer.embedder, materials.shifted, trainer.device, progress)
             shifted = judged.metrics
-            scores |= {f"shifted_{name}": values for name, values in judged.scores().items()}
+            scores |= {f"shifted_{name}": values for name, values in judged.scores(progress).items()}
         manipulation = {"precision": probe(config.precision.mode, trainer.device).to_dict()}
         if (teacher := teacher_metrics(config, materials.test, progress)) is not None:
             manipulation["teacher"] = teacher

@@ -71,7 +71,7 @@ class Trainer:
         )
 
     def step(self, index: int) -> None:
-        """One optimiser step; raises `RunFailure` of kind `diverged` when the loss is no longer finite."""
+        """One optimiser step; raises `RunFailure` of kind `diverged` when loss or gradient is no longer finite."""
         optim = self.config.optim
         with self.clock.time("data"):
             classes = self.order.next()
@@ -132,6 +132,11 @@ class Trainer:
     def _watch(self, index: int, loss: float, norm: float) -> None:
         if not math.isfinite(loss):
             raise RunFailure("diverged", f"the loss is {loss} at step {index + 1} of {self.config.optim.steps}")
+        # The scaler of fp16 skips such steps, as it is meant to; without it the weights are lost by now.
+        if not math.isfinite(norm) and not self.scaler.is_enabled():
+            raise RunFailure(
+                "diverged", f"the gradient norm is {norm} at step {index + 1} of {self.config.optim.steps}"
+            )
         self.loss_mean = (
             loss if math.isnan(self.loss_mean) else self.loss_mean + _LOSS_SMOOTHING * (loss - self.loss_mean)
         )

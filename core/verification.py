@@ -6,7 +6,7 @@ of threads; counts per distance bin give every rate at once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,8 @@ from core import pair_scores as scoring
 from core.pair_scores import Ids, Rows
 
 MOST_POSITIVES = 50_000_000
+
+Tick = Callable[[int, int], None]  # rows of pairs done, of how many
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,25 +60,28 @@ class Verification:
     roc_tpr: np.ndarray
 
 
-def verify(embeddings: Rows, identities: Ids, fprs: Sequence[float] = (1e-4, 1e-3, 1e-2)) -> Verification:
+def verify(
+    embeddings: Rows, identities: Ids, fprs: Sequence[float] = (1e-4, 1e-3, 1e-2), tick: Tick | None = None
+) -> Verification:
     """Judge all N (N - 1) / 2 pairs of embeddings by cosine.
 
     Args:
         embeddings: (N, D), of any norm but zero.
         identities: (N,) integers, equal for captures of one identity.
         fprs: false positive rates in (0, 1).
+        tick: told how far it is.
 
     Raises:
         ValueError: shapes that do not fit, NaN, infinite or zero rows, fewer than two identities, no identity
             with two captures, a FPR outside (0, 1).
     """
     check_fprs(fprs)
-    counts = histogram(embeddings, identities)
+    counts = histogram(embeddings, identities, tick=tick)
     count = len(np.unique(scoring.identity_array(identities, len(embeddings))))
     return summarise(counts, count * (count - 1) // 2, fprs)
 
 
-def histogram(embeddings: Rows, identities: Ids, rows: range | None = None) -> Histogram:
+def histogram(embeddings: Rows, identities: Ids, rows: range | None = None, tick: Tick | None = None) -> Histogram:
     """Counts of the pairs (i, j), i < j, in order of identity; `rows` limits i, for work in parts.
 
     Histograms over ranges that partition `range(N)` add up to the whole. Same arguments and errors as `verify`.
@@ -88,6 +93,8 @@ def histogram(embeddings: Rows, identities: Ids, rows: range | None = None) -> H
         scoring.add_counts(near[same], torch.from_numpy(positives))
         near.masked_fill_(same, scoring.LEFT_OUT)
         scoring.add_counts(strip.flatten(), torch.from_numpy(negatives))
+        if tick:
+            tick(start + len(strip), len(unit))
     return Histogram(positives[:-1], negatives[:-1])
 
 
@@ -120,8 +127,10 @@ def summarise(counts: Histogram, identity_pairs: int, fprs: Sequence[float]) -> 
     )
 
 
-def hardest_pairs(embeddings: Rows, identities: Ids, keep: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The `keep` most similar pairs of different identities, or all if there are fewer.
+def hardest_pairs(
+    embeddings: Rows, identities: Ids, keep: int, tick: Tick | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The `keep` most similar pairs of different identities, or all if there are fewer; `tick` is told how far it is.
 
     Returns:
         scores (P,) float32 in falling order, the fixed-point cosines that `verify` counts; id_i and id_j (P,) int32,
@@ -149,6 +158,8 @@ def hardest_pairs(embeddings: Rows, identities: Ids, keep: int) -> tuple[np.ndar
             if held > 2 * keep + scoring.TILE:
                 found = [np.partition(np.concatenate(found), keep - 1)[:keep]]
                 held, cut = keep, int(found[0][-1]) // count**2
+        if tick:
+            tick(start + len(strip), len(unit))
     key = np.sort(np.concatenate(found))[:keep]
     bins, pairs = np.divmod(key, count**2)
     return scoring.cosines(bins), (pairs // count).astype(np.int32), (pairs % count).astype(np.int32)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from core.data import cache
+from core.lease import Leases
 from core.store import write_atomic
 
 # glibc gives freed blocks back to the system and faults them in again, page by page, at every step; keeping them
@@ -28,7 +29,10 @@ _PATIENCE = 120.0  # seconds until all processes of a measurement have started
 
 @dataclass(frozen=True)
 class Layout:
-    """Processes and threads of each."""
+    """Processes and threads of each.
+
+    The number of threads may change the last bits of a result, the number of processes never does.
+    """
 
     jobs: int
     threads: int
@@ -37,13 +41,14 @@ class Layout:
     def choose(cls, jobs: int | None, runs: int, device: str) -> Layout:
         """The layout for `runs` runs: `jobs` where asked for, else the machine's fastest, never more than runs.
 
-        Where nothing was measured, a core gets a process of one thread; a GPU gets one process.
+        Threads belong to the machine, so that neither `jobs` nor the number of runs changes a result: one, unless more
+        were measured to be faster. On a GPU, where most is done elsewhere, one process has all cores.
         """
         cores = core_count()
-        if jobs is None:
-            fastest = remembered() if runs > 1 else None
-            jobs = 1 if device.startswith("cuda") else fastest.jobs if fastest else cores
-        return cls(max(1, min(jobs, runs)), max(1, cores // jobs))
+        if device.startswith("cuda"):
+            return cls(max(1, min(jobs or 1, runs)), cores)
+        fastest = remembered() or cls(cores, 1)
+        return cls(max(1, min(jobs or fastest.jobs, runs)), fastest.threads)
 
 
 def worth_measuring(seconds: float, jobs: int | None, device: str) -> bool:
@@ -53,10 +58,13 @@ def worth_measuring(seconds: float, jobs: int | None, device: str) -> bool:
 
 
 def measure_if_worth(seconds: float, jobs: int | None, device: str, say: Callable[[str], None]) -> None:
-    """Measure the machine before long work, once, and `say` so."""
-    if worth_measuring(seconds, jobs, device):
-        say("measuring how many processes are fastest here, once a machine")
-        measured()
+    """Measure the machine before long work, once, and `say` so; if another process does it now, wait for it."""
+    if not worth_measuring(seconds, jobs, device):
+        return
+    with Leases(cache.cache_dir(None)).hold(".lease-layout"):
+        if remembered() is None:
+            say("measuring how many processes are fastest here, once a machine")
+            measured()
 
 
 @contextmanager

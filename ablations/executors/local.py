@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import multiprocessing
+import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
+from ablations.executors.gate import Gate
 from ablations.executors.layout import ALLOCATOR, Layout, environment_of
 from ablations.executors.worker import Event, Task, main
+from core.errors import RunFailure
+from core.result import code_versions
 from core.store import Store
 
 OnStart = Callable[[int, Task], None]
 OnEvent = Callable[[int, Task, Event], None]
-Admit = Callable[[Task], bool]
+
+STALL = 1800.0  # seconds without a word after which a worker is taken to hang
+_TICK = 1.0  # seconds between looks at workers, and at runs in other hands
+_MOST_GAP = 5.0  # seconds of a look that count: this process may have been stopped together with its workers
+_NOBODY = -1  # the worker of a task that never got one
+# A worker that ran out of these may hold on to what is left: the next run gets a new process.
+_USED_UP = ("out_of_memory", "too_many_files")
 
 
 @dataclass
@@ -22,85 +33,167 @@ class _Worker:
     process: BaseProcess
     pipe: Connection
     task: Task | None = None
+    silent: float = 0.0  # seconds since it last said something
+    last: Event | None = None
 
 
 class LocalExecutor:
     """Hands tasks to worker processes and passes on what they say.
 
-    A worker that dies fails its own task with the type `worker_died` and is replaced; the others go on.
+    A worker that dies fails its own task with the type `worker_died` and is replaced, one that says nothing for `stall`
+    seconds is killed and fails it with the type `hung`; the others go on.
     """
 
-    def __init__(self, store: Store, layout: Layout) -> None:
-        self._store, self._layout = store, layout
+    def __init__(self, store: Store, layout: Layout, stall: float = STALL) -> None:
+        self._store, self._layout, self._stall = store, layout, stall
         self._context = multiprocessing.get_context("spawn")
         self._workers: list[_Worker] = []
+        self._queue: list[Task] = []
+        self._gate = Gate()
 
     def run(
         self, tasks: Sequence[Task], on_start: OnStart, on_event: OnEvent, fail_fast: bool = False,
-        admit: Admit = lambda task: True,
+        gate: Gate | None = None,
     ) -> int:  # fmt: skip
         """Run all tasks; returns how many failed. `KeyboardInterrupt` passes through with all workers stopped.
 
-        A task starts only once `admit` says so. Those that it still refuses when all others have ended stay undone.
+        A task starts only once the gate lets it. Those that it refuses when all others have ended stay undone; for
+        those that other processes have this one waits.
         """
-        queue, failures = list(tasks), 0
+        self._queue, self._gate = list(tasks), gate or Gate()
+        self._on_start, self._on_event, self._fail_fast, self._failures = on_start, on_event, fail_fast, 0
+        looked = time.monotonic()
         try:
-            while queue or any(worker.task for worker in self._workers):
-                self._hand_out(queue, on_start, admit)
-                if not any(worker.task for worker in self._workers):
+            while self._queue or self._busy():
+                waits = self._hand_out()
+                if self._busy():
+                    for worker, event in self._events():
+                        self._hear(worker, event)
+                elif waits:
+                    self._gate.idle()
+                    time.sleep(_TICK)
+                else:
                     break
-                for worker, event in self._events():
-                    task = worker.task
-                    if task is None:
-                        continue
-                    if event.kind != "progress":
-                        worker.task = None
-                        failures += event.kind == "failed"
-                        if fail_fast and event.kind == "failed":
-                            queue.clear()
-                    on_event(self._workers.index(worker), task, event)
+                now = time.monotonic()
+                self._look_after(min(now - looked, _MOST_GAP))
+                looked = now
         except BaseException:
             self.stop()
             raise
-        return failures
+        return self._failures
 
-    def _hand_out(self, queue: list[Task], on_start: OnStart, admit: Admit) -> None:
+    def _busy(self) -> list[_Worker]:
+        return [worker for worker in self._workers if worker.task is not None]
+
+    def _hand_out(self) -> bool:
+        """Give idle workers what may start; whether other processes have something that this one would start."""
         for index in range(self._layout.jobs):
             if index < len(self._workers) and self._workers[index].task is not None:
                 continue
-            position = next((place for place, task in enumerate(queue) if admit(task)), None)
-            if position is None:
-                return
-            task = queue.pop(position)
-            if index == len(self._workers):
-                self._workers.append(self._spawn())
-            elif not self._workers[index].process.is_alive():
-                self._workers[index] = self._spawn()
-            runtime = task.config.runtime.model_copy(update={"threads": self._layout.threads})
-            task = replace(task, config=task.config.model_copy(update={"runtime": runtime}))
-            self._workers[index].task = task
-            self._workers[index].pipe.send(task)
-            on_start(index, task)
+            task, waits = self._next()
+            if task is None:
+                return waits
+            self._start(index, task)
+        return False
+
+    def _next(self) -> tuple[Task | None, bool]:
+        """The first task that may start, taken from the queue; else None, and whether another process has any."""
+        place, waits = 0, False
+        while place < len(self._queue):
+            task = self._queue[place]
+            try:
+                answer = self._gate.admit(task)
+            except RunFailure as failure:
+                self._queue.pop(place)
+                self._end(_NOBODY, task, Event("failed", task.key, failure=failure.kind, message=failure.message))
+                continue
+            if answer == "go":
+                return self._queue.pop(place), waits
+            if answer == "over":
+                self._queue.pop(place)
+                continue
+            waits = waits or answer == "wait"
+            place += 1
+        return None, waits
+
+    def _start(self, index: int, task: Task) -> None:
+        if index == len(self._workers):
+            self._workers.append(self._spawn())
+        elif not self._workers[index].process.is_alive():
+            self._workers[index] = self._spawn()
+        runtime = task.config.runtime.model_copy(update={"threads": self._layout.threads})
+        config = task.config.model_copy(update={"runtime": runtime})
+        worker = self._workers[index]
+        worker.task, worker.silent, worker.last = (
+            replace(task, config=config, ticket=self._gate.ticket(task)),
+            0.0,
+            None,
+        )
+        with suppress(OSError):  # it died just now, which the end of its pipe will say
+            worker.pipe.send(worker.task)
+        self._on_start(index, task)
 
     def _events(self) -> Iterator[tuple[_Worker, Event]]:
-        busy = {worker.pipe: worker for worker in self._workers if worker.task}
-        for ready in wait(list(busy)):
+        busy = {worker.pipe: worker for worker in self._busy()}
+        for ready in wait(list(busy), _TICK):
             worker = busy[ready]  # type: ignore[index]
             try:
                 yield worker, worker.pipe.recv()
             except (EOFError, OSError):
                 yield worker, self._died(worker)
 
+    def _hear(self, worker: _Worker, event: Event) -> None:
+        task = worker.task
+        if task is None:
+            return
+        index = self._workers.index(worker)
+        worker.silent, worker.last = 0.0, event
+        if event.kind == "progress":
+            self._on_event(index, task, event)
+            return
+        if event.failure in _USED_UP:
+            _kill(worker)
+        worker.task = None
+        self._end(index, task, event)
+
+    def _end(self, index: int, task: Task, event: Event) -> None:
+        """A task is no longer worked on: done, failed, or taken over by another process."""
+        if event.kind == "failed":
+            self._failures += 1
+            if task.kind == "run" and not event.recorded and self._gate.holds(task):
+                self._store.fail(task.key, event.failure, event.message, task.config.to_yaml(), code_versions())
+            if self._fail_fast:
+                self._queue.clear()
+        self._on_event(index, task, event)
+        self._gate.leave(task)
+        if event.kind == "lost":
+            self._queue.append(task)
+
     def _died(self, worker: _Worker) -> Event:
         worker.process.join(5)
         code = worker.process.exitcode
         reason = "killed, perhaps for memory" if code == -9 else f"exit code {code}"
-        message = f"the worker process died ({reason}): run again with --retry-failed, or with fewer --jobs"
-        task = worker.task
-        assert task is not None
-        if task.kind == "run":
-            self._store.fail(task.key, "worker_died", message, task.config.to_yaml())
-        return Event("failed", task.key, failure="worker_died", message=message)
+        return self._failed(
+            worker,
+            "worker_died",
+            f"the worker process died ({reason}): run again with --retry-failed, or with fewer --jobs",
+        )
+
+    def _failed(self, worker: _Worker, kind: str, message: str) -> Event:
+        """The failure of a worker's task; lost, where the run is another process's by now."""
+        assert worker.task is not None
+        if not self._gate.holds(worker.task):
+            return Event("lost", worker.task.key, message="taken over by another process")
+        return Event("failed", worker.task.key, failure=kind, message=message)
+
+    def _look_after(self, gap: float) -> None:
+        """End work that was taken over by another process, and workers that hang; `gap` seconds went by."""
+        for worker in self._busy():
+            worker.silent += gap
+            hangs = worker.silent >= self._stall
+            if hangs or (worker.task is not None and not self._gate.holds(worker.task)):
+                _kill(worker)
+                self._hear(worker, self._failed(worker, "hung", _stalled(worker)))
 
     def _spawn(self) -> _Worker:
         ours, theirs = self._context.Pipe()
@@ -116,10 +209,8 @@ class LocalExecutor:
             worker.process.terminate()
         for worker in self._workers:
             worker.process.join(5)
-            if worker.process.is_alive():
-                worker.process.kill()
-                worker.process.join()
-            if worker.task is not None and worker.task.kind == "run":
+            _kill(worker)
+            if worker.task is not None and worker.task.kind == "run" and self._gate.holds(worker.task):
                 self._store.discard_unfinished(worker.task.key)
         self._workers.clear()
 
@@ -133,3 +224,19 @@ class LocalExecutor:
         for worker in self._workers:
             worker.process.join(5)
         self.stop()
+
+
+def _kill(worker: _Worker) -> None:
+    """End a worker at once, and see it ended."""
+    if worker.process.is_alive():
+        worker.process.kill()
+    worker.process.join()
+
+
+def _stalled(worker: _Worker) -> str:
+    last = worker.last
+    where = f" after '{last.what}' {last.done} of {last.total}" if last else ""
+    return (
+        f"no progress for {worker.silent:.0f} s{where}, so the worker was killed: run again with --retry-failed, "
+        "or with a longer --stall-timeout"
+    )

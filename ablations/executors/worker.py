@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import multiprocessing
 import signal
 import time
 import traceback
@@ -10,28 +11,40 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, Literal
 
+from ablations.executors.fenced import FencedStore
 from core.config import RunConfig
 from core.errors import RunFailure, UserError
-from core.store import CHECKPOINT, Store
+from core.lease_file import LeaseLost, Ticket
+from core.process import end_with_parent
+from core.result import code_versions
+from core.store import CHECKPOINT, MORE_FILES, Store
 
 _REPORT_EVERY = 0.25  # seconds between progress messages
+_NO_MEMORY = (
+    "can't allocate memory", "Cannot allocate memory", "not enough memory", "out of memory", "bad_alloc",
+    "STATUS_ALLOC_FAILED",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Task:
-    """`prepare` makes the cached arrays of a configuration, `run` trains it."""
+    """`prepare` makes the cached arrays of a configuration, `run` trains it while its lease is held."""
 
     kind: Literal["prepare", "run"]
     key: str
     label: str
     config: RunConfig
+    ticket: Ticket | None = None
 
 
 @dataclass(frozen=True)
 class Event:
-    """What a worker says: `progress` with (what, done, total), `done` with metrics, or `failed`."""
+    """What a worker says: `progress` with (what, done, total), `done` with metrics, or `failed`.
 
-    kind: Literal["progress", "done", "failed"]
+    `lost` is a run that another process took over. `recorded` says that the store has the failure.
+    """
+
+    kind: Literal["progress", "done", "failed", "lost"]
     key: str
     what: str = ""
     done: int = 0
@@ -39,6 +52,7 @@ class Event:
     payload: dict[str, Any] | None = None
     failure: str = ""
     message: str = ""
+    recorded: bool = False
 
 
 class _ParentGone(Exception):
@@ -64,7 +78,9 @@ def main(pipe: Connection, store_root: str) -> None:
     """Serve tasks until the pipe closes."""
     # Ctrl-C goes to the whole group; the parent decides what happens then.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    store = Store(store_root)
+    parent = multiprocessing.parent_process()
+    if parent is not None and parent.pid is not None:
+        end_with_parent(parent.pid)
     while True:
         try:
             task: Task | None = pipe.recv()
@@ -73,7 +89,7 @@ def main(pipe: Connection, store_root: str) -> None:
         if task is None:
             return
         try:
-            event = _execute(task, store, _Reporter(pipe, task.key))
+            event = _execute(task, FencedStore(store_root, task.ticket), _Reporter(pipe, task.key))
             pipe.send(event)
         except (_ParentGone, BrokenPipeError):
             return
@@ -86,11 +102,16 @@ def _execute(task: Task, store: Store, report: _Reporter) -> Event:
         return _run(task, store, report)
     except _ParentGone:
         raise
+    except LeaseLost as lost:
+        return Event("lost", task.key, message=str(lost))
     except BaseException as error:
         kind, message = classify(error)
-        if task.kind == "run":
-            store.fail(task.key, kind, message, task.config.to_yaml())
-        return Event("failed", task.key, failure=kind, message=message)
+        error.__traceback__ = None  # it holds on to the run's arrays and open files
+    try:
+        recorded = task.kind == "run" and store.fail(task.key, kind, message, task.config.to_yaml(), code_versions())
+    except LeaseLost as lost:
+        return Event("lost", task.key, message=str(lost))
+    return Event("failed", task.key, failure=kind, message=message, recorded=recorded)
 
 
 def _prepare(task: Task, report: _Reporter) -> Event:
@@ -115,19 +136,30 @@ def _run(task: Task, store: Store, report: _Reporter) -> Event:
 
 def classify(error: BaseException) -> tuple[str, str]:
     """(typed reason, one line) of whatever ended a run."""
+    # What ran out may have been taken for damaged weights or the like by who met it.
+    for met in (error, error.__cause__):
+        reason = _ran_out(met) if met is not None else None
+        if reason is not None and not (isinstance(error, RunFailure) and error.kind == reason[0]):
+            return reason
     if isinstance(error, RunFailure):
         return error.kind, error.message
     if isinstance(error, UserError):
         return "bad_input", str(error)
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "no_space", f"no space left on the device: {error.filename or error}"
-    if (
-        isinstance(error, MemoryError)
-        or type(error).__name__ == "OutOfMemoryError"
-        or "can't allocate memory" in str(error)
-    ):
-        return "out_of_memory", "out of memory: lower optim.batch_size or --jobs"
     last = traceback.extract_tb(error.__traceback__)[-1:]
     where = f" ({last[0].filename.rsplit('/', 1)[-1]}:{last[0].lineno})" if last else ""
     first = str(error).splitlines()[0] if str(error) else ""
     return "error", f"{type(error).__name__}: {first}{where}"
+
+
+def _ran_out(error: BaseException) -> tuple[str, str] | None:
+    """(typed reason, one line) where a resource ran out."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "no_space", f"no space left on the device: {error.filename or error}"
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return "too_many_files", f"too many files are open: {error.filename or error}: {MORE_FILES}"
+    no_memory = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+    # PyTorch's by its name, as nothing here imports it; of its allocators and CUDA's libraries only the words tell.
+    no_memory = no_memory or type(error).__name__ == "OutOfMemoryError"
+    if no_memory or (isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)):
+        return "out_of_memory", "out of memory: lower optim.batch_size or --jobs"
+    return None

@@ -1,4 +1,7 @@
-"""Arrays made once and kept on disk: rendered pools, captures, teacher features."""
+"""Arrays made once and kept on disk: rendered pools, captures, teacher features.
+
+Of several processes that need the same array at the same time one makes it, and the others wait for it.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,8 @@ import numpy as np
 
 from core.data.rendering import Draw, Progress, draw_rows, processes_for
 from core.errors import UserError
+from core.lease import Lease, Leases
+from core.lease_file import Holder
 from core.store import file_digest, publish, storage_failure, write_atomic
 
 
@@ -34,12 +39,15 @@ def cache_dir(configured: str | None) -> Path:
     return folder
 
 
-def cached_array(folder: Path, name: str, description: str, build: Callable[[], np.ndarray]) -> np.ndarray:
+def cached_array(
+    folder: Path, name: str, description: str, build: Callable[[], np.ndarray], progress: Progress | None = None
+) -> np.ndarray:
     """The array that `build` makes, from the cache where it is there.
 
     Args:
         name: a short readable prefix of the file's name.
         description: everything that decides the content; its digest is the rest of the name.
+        progress: told while another process makes it.
 
     Returns:
         The array, mapped from its file: writing to it changes this process's copy only. A file that cannot
@@ -53,7 +61,7 @@ def cached_array(folder: Path, name: str, description: str, build: Callable[[], 
         with temporary.open("wb") as handle:
             np.save(handle, np.ascontiguousarray(build()), allow_pickle=False)
 
-    return _entry(folder, name, description, write)
+    return _entry(folder, name, description, write, progress)
 
 
 def cached_images(
@@ -74,38 +82,65 @@ def cached_images(
                 os.posix_fallocate(handle.fileno(), 0, size)
         draw_rows(temporary, draw, shape[0], name, progress, processes_for(shape[0]))
 
-    return _entry(folder, name, description, write)
+    return _entry(folder, name, description, write, progress)
 
 
-def _entry(folder: Path, name: str, description: str, write: Callable[[Path], None]) -> np.ndarray:
+def _entry(
+    folder: Path, name: str, description: str, write: Callable[[Path], None], progress: Progress | None
+) -> np.ndarray:
     digest = hashlib.sha256(description.encode()).hexdigest()[:16]
     path = folder / f"{name.replace(' ', '-')}-{digest}.npy"
-    checksum = path.with_suffix(".sha256")
-    if (array := _load(path, checksum)) is not None:
-        return array
+
+    def waiting(maker: Holder) -> None:
+        if progress:
+            progress(f"{name}, which {maker} makes", 0, 1)
+
+    while True:
+        if (array := _load(path)) is not None:
+            return array
+        with Leases(folder).hold(f".lease-{path.stem}", waiting) as lease:
+            if (array := _load(path)) is not None:  # another process made it meanwhile
+                return array
+            if _make(path, write, lease):
+                made: np.ndarray = np.load(path, mmap_mode="c", allow_pickle=False)
+                return made
+
+
+def _make(path: Path, write: Callable[[Path], None], lease: Lease) -> bool:
+    """Make the array and put it in its place; False where another process took that over, as this one stood still."""
     temporary: Path | None = None
+    checksum = _checksum(path)
     try:
-        descriptor, made = tempfile.mkstemp(dir=folder, prefix=f".{path.stem}.", suffix=".npy")
+        for left in path.parent.glob(f".{path.stem}.*.npy"):  # by a maker that was killed
+            left.unlink(missing_ok=True)
+        descriptor, made = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=".npy")
         os.close(descriptor)
         temporary = Path(made)
         write(temporary)
         digest = file_digest(temporary)
+        if not lease.ticket.valid():
+            return False
         # The checksum goes last: an array without one is not trusted.
         checksum.unlink(missing_ok=True)
         publish(temporary, path)
         write_atomic(checksum, digest.encode())
     except OSError as error:
+        if isinstance(error, FileNotFoundError) and not lease.ticket.valid():
+            return False  # who took over removed what was half made
         raise storage_failure(path, error) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
-    made_now: np.ndarray = np.load(path, mmap_mode="c", allow_pickle=False)
-    return made_now
+    return True
 
 
-def _load(path: Path, checksum: Path) -> np.ndarray | None:
+def _checksum(path: Path) -> Path:
+    return path.with_suffix(".sha256")
+
+
+def _load(path: Path) -> np.ndarray | None:
     try:
-        if checksum.read_text().strip() != file_digest(path):
+        if _checksum(path).read_text().strip() != file_digest(path):
             return None
         loaded: np.ndarray = np.load(path, mmap_mode="c", allow_pickle=False)
         return loaded

@@ -21,6 +21,7 @@ from typing import IO
 import numpy as np
 
 from core.errors import RunFailure
+from core.process import end_with_parent
 
 Draw = Callable[[int], np.ndarray]  # index -> (S, S, 3) uint8; picklable
 Progress = Callable[[str, int, int], None]  # what, done, total
@@ -64,8 +65,9 @@ def draw_rows(path: Path, draw: Draw, count: int, what: str, progress: Progress 
 def _start(job: tuple[Path, Draw, int, int]) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(entry or os.getcwd() for entry in sys.path)}
     child = subprocess.Popen(
-        [sys.executable, "-m", "core.data.rendering"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
-    )
+        [sys.executable, "-m", "core.data.rendering", str(os.getpid())],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment,
+    )  # fmt: skip
     assert child.stdin is not None
     try:
         child.stdin.write(pickle.dumps(job))
@@ -113,6 +115,7 @@ def _fill(path: Path, draw: Draw, start: int, stop: int, report: Callable[[int],
 
 def _serve() -> None:
     """One job from standard input; lines of progress, or one that holds the error, to standard output."""
+    end_with_parent(int(sys.argv[1]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the parent decides
     path, draw, start, stop = pickle.loads(sys.stdin.buffer.read())
     try:

@@ -8,6 +8,7 @@ import pytest
 
 from ablations.executors import layout
 from ablations.executors.layout import Layout, candidates, measured, remembered, worth_measuring
+from core.lease import Leases
 
 
 @pytest.fixture(autouse=True)
@@ -21,9 +22,21 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def test_without_a_measurement_a_core_gets_a_process() -> None:
     assert Layout.choose(None, 100, "cpu") == Layout(8, 1)
     assert Layout.choose(None, 3, "cpu") == Layout(3, 1)
-    assert Layout.choose(2, 100, "cpu") == Layout(2, 4)
     assert Layout.choose(None, 100, "cuda") == Layout(1, 8)
     assert Layout.choose(None, 0, "cpu").jobs == 1
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+@pytest.mark.parametrize("fastest", [Layout(8, 1), Layout(4, 2), Layout(1, 8), None])
+def test_jobs_and_runs_change_how_many_processes_there_are_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, fastest: Layout | None, device: str
+) -> None:
+    """The number of threads may change a result's last bits."""
+    monkeypatch.setattr(layout, "remembered", lambda: fastest)
+    chosen = {(jobs, runs): Layout.choose(jobs, runs, device) for jobs in (None, 1, 2, 8) for runs in (1, 2, 100)}
+    assert len({one.threads for one in chosen.values()}) == 1
+    assert chosen[8, 100].jobs == 8
+    assert chosen[1, 100].jobs == chosen[8, 1].jobs == chosen[None, 1].jobs == 1
 
 
 def test_candidates_use_all_cores() -> None:
@@ -38,7 +51,7 @@ def test_the_fastest_is_remembered_and_used(monkeypatch: pytest.MonkeyPatch) -> 
     assert measured() == Layout(4, 2)
     assert remembered() == Layout(4, 2)
     assert Layout.choose(None, 100, "cpu") == Layout(4, 2)
-    assert Layout.choose(2, 100, "cpu") == Layout(2, 4)
+    assert Layout.choose(2, 100, "cpu") == Layout(2, 2)
     assert Layout.choose(None, 100, "cuda:0").jobs == 1
     assert not worth_measuring(10_000, None, "cpu")
 
@@ -65,3 +78,19 @@ def test_a_measurement_that_failed_is_not_remembered(monkeypatch: pytest.MonkeyP
 
 def test_training_steps_are_counted_for_real() -> None:
     assert layout.rate(Layout(1, 1)) > 1
+
+
+def test_two_processes_do_not_measure_at_the_same_time(monkeypatch: pytest.MonkeyPatch, machine: Path) -> None:
+    def measure(one: Layout) -> float:
+        assert Leases(machine).acquire(".lease-layout") is None
+        return 1.0
+
+    said: list[str] = []
+    monkeypatch.setattr(layout, "rate", measure)
+    layout.measure_if_worth(10_000, None, "cpu", said.append)
+    assert len(said) == 1
+    assert remembered() is not None
+    # One that waited for the other finds it measured.
+    monkeypatch.setattr(layout, "worth_measuring", lambda *_: True)
+    layout.measure_if_worth(10_000, None, "cpu", said.append)
+    assert len(said) == 1

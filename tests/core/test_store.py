@@ -38,12 +38,38 @@ def test_life_of_a_run(store: Store) -> None:
     }  # fmt: skip
 
 
-def test_failure_is_cleared_by_the_next_attempt(store: Store) -> None:
-    store.fail(KEY, "diverged", "the loss is nan", "seed: 0\n")
+def test_a_failure_is_kept_until_an_attempt_succeeds(store: Store) -> None:
+    assert store.attempts(KEY) == 0
+    assert store.fail(KEY, "worker_died", "killed", "seed: 0\n", {"core": "abc"})
     assert store.state(KEY) == "failed"
-    assert store.failure(KEY)["kind"] == "diverged"
+    assert (store.attempts(KEY), store.failure(KEY)["kind"]) == (1, "worker_died")
+    assert store.failure(KEY)["code"] == {"core": "abc"}
     store.begin(KEY, "seed: 0\n")
-    assert store.state(KEY) == "new"
+    store.discard_unfinished(KEY)  # an attempt that was interrupted, or killed
+    assert (store.state(KEY), store.failure(KEY)["kind"]) == ("failed", "worker_died")
+    assert store.fail(KEY, "hung", "no progress")
+    assert (store.attempts(KEY), store.failure(KEY)["kind"]) == (2, "hung")
+    store.begin(KEY, "seed: 0\n")
+    store.finish(KEY, {}, SCORES)
+    assert (store.state(KEY), store.attempts(KEY)) == ("done", 0)
+    assert not store.path(KEY, "failure.json").exists()
+
+
+def test_attempts_of_a_damaged_or_old_record_are_one(store: Store) -> None:
+    store.fail(KEY, "hung", "no progress")
+    for text in ("{", '{"kind": "hung"}', '{"attempts": "many"}'):
+        store.path(KEY, "failure.json").write_text(text)
+        assert store.attempts(KEY) == 1
+    assert store.fail(KEY, "hung", "no progress")
+    assert store.attempts(KEY) == 2
+
+
+def test_a_failure_that_cannot_be_written_is_said(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(fd: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert not store.fail(KEY, "no_space", "no space left")
 
 
 def test_an_attempt_clears_what_the_last_one_left_but_its_checkpoint(store: Store) -> None:

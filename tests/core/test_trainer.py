@@ -217,6 +217,37 @@ def test_divergence_is_typed_with_its_step() -> None:
     assert caught.value.kind == "diverged"
 
 
+@pytest.mark.parametrize(("mode", "fails"), [("medium", True), ("fp16", False)])
+def test_a_gradient_that_is_not_finite_is_divergence_but_where_the_scaler_skips_it(
+    monkeypatch: pytest.MonkeyPatch, mode: str, fails: bool
+) -> None:
+    loss_of, steps = Trainer._loss, itertools.count(1)
+
+    def steep(self: Trainer, *batch: torch.Tensor) -> torch.Tensor:
+        """At the third step: as large as ever, with a gradient that is not a number."""
+        loss = loss_of(self, *batch)
+        weight = next(self.embedder.parameters()).flatten()[0]
+        return loss + (weight * 0).abs().sqrt() if next(steps) == 3 else loss
+
+    monkeypatch.setattr(Trainer, "_loss", steep)
+    config = tiny(precision__mode=mode, loss__centre_update="dense")
+    if not fails:
+        assert math.isfinite(train(config).curve[-1]["loss"])
+        return
+    with pytest.raises(RunFailure, match="the gradient norm is nan at step 3 of 4") as caught:
+        train(config)
+    assert caught.value.kind == "diverged"
+
+
+def test_a_large_evaluation_says_how_far_it_is() -> None:
+    told: list[tuple[str, int, int]] = []
+    train(tiny(eval__identities=200), progress=lambda *event: told.append(event))
+    after = told[max(place for place, event in enumerate(told) if event[0] == "training") :]
+    assert {what for what, _, _ in after} >= {"embedding captures", "comparing pairs", "ranking pairs"}
+    assert [done for what, done, _ in after if what == "embedding captures"][:4] == [128, 256, 384, 400]
+    assert all(done <= total for _, done, total in after)
+
+
 def test_too_few_images_is_typed() -> None:
     with pytest.raises(RunFailure) as caught:
         train(tiny(data__images=13))

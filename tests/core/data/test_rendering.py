@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import platform
+import subprocess
+import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +16,8 @@ import pytest
 from core.data import cache, rendering
 from core.data.sources import ProceduralDocuments
 from core.errors import RunFailure, UserError
+from core.lease import Lease, Leases
+from core.process import Process
 
 
 @dataclass(frozen=True)
@@ -28,8 +34,6 @@ def own_module(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
     for drawn in (Documents, Refuses, Dies):
         monkeypatch.setattr(drawn, "__module__", "test_rendering")
-    import sys
-
     monkeypatch.setitem(sys.modules, "test_rendering", sys.modules[__name__])
 
 
@@ -140,3 +144,147 @@ def test_no_space_is_found_before_drawing(tmp_path: Path, monkeypatch: pytest.Mo
         cache.cached_images(tmp_path, "pages", "many", (9, 8, 8, 3), Refuses(ValueError))
     assert caught.value.kind == "no_space"
     assert list(tmp_path.iterdir()) == []
+
+
+MAKER = """
+import sys, time
+from pathlib import Path
+import numpy as np
+from core.data import cache
+
+def build():
+    with open(sys.argv[2], "a") as starts:
+        starts.write("x")
+    if sys.argv[3] == "for ever":
+        print("making", flush=True)
+        time.sleep(600)
+    time.sleep(1)
+    return np.arange(100)
+
+print(cache.cached_array(Path(sys.argv[1]), "rows", "some", build).sum())
+"""
+
+
+def makers(tmp_path: Path, count: int, how: str) -> list[subprocess.Popen[str]]:
+    words = [sys.executable, "-c", MAKER, str(tmp_path / "cache"), str(tmp_path / "starts"), how]
+    root = Path(__file__).parents[3]
+    return [subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=root) for _ in range(count)]
+
+
+def test_of_processes_that_need_the_same_array_one_makes_it(tmp_path: Path) -> None:
+    (tmp_path / "cache").mkdir()
+    said = [process.communicate(timeout=60)[0].strip() for process in makers(tmp_path, 4, "")]
+    assert said == ["4950"] * 4
+    assert (tmp_path / "starts").read_text() == "x"
+    assert sorted(path.suffix for path in (tmp_path / "cache").iterdir()) == [".npy", ".sha256"]
+
+
+def test_what_a_killed_maker_left_is_removed_and_made_by_who_waited(tmp_path: Path) -> None:
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    (maker,) = makers(tmp_path, 1, "for ever")
+    assert maker.stdout
+    assert maker.stdout.readline() == "making\n"
+    told: list[str] = []
+
+    def progress(what: str, done: int, total: int) -> None:
+        told.append(what)
+        maker.kill()
+        maker.wait()
+
+    assert cache.cached_array(folder, "rows", "some", lambda: np.arange(100), progress).sum() == 4950
+    assert told == [f"rows, which {platform.node()}:{maker.pid} makes"]
+    assert sorted(path.suffix for path in folder.iterdir()) == [".npy", ".sha256"]
+
+
+def test_a_maker_that_lost_its_lease_leaves_the_array_to_the_other(tmp_path: Path) -> None:
+    made = []
+
+    def build() -> np.ndarray:
+        made.append(len(made))
+        if len(made) == 1:  # another process took this one for dead: it makes the array and gives the lease back
+            (own,) = tmp_path.glob(".lease-*")
+            own.rename(own.with_name("another's"))
+            other = cache.cached_array(tmp_path, "rows", "some", lambda: np.arange(100))
+            made.append(other.sum())
+        return np.arange(7)
+
+    assert cache.cached_array(tmp_path, "rows", "some", build).sum() == 4950
+    assert made == [0, 4950]
+
+
+def test_a_maker_that_lost_its_lease_writes_nothing(tmp_path: Path) -> None:
+    others: list[Lease] = []
+    made: list[int] = []
+
+    def build() -> np.ndarray:
+        made.append(len(others))
+        if not others:
+            (own,) = tmp_path.glob(".lease-*")
+            name = own.stem
+            own.unlink()
+            held = Leases(tmp_path).acquire(name)
+            assert held is not None
+            others.append(held)
+        return np.arange(7)
+
+    def waiting(what: str, done: int, total: int) -> None:
+        assert list(tmp_path.glob("rows-*")) == []
+        others[0].release()
+
+    assert cache.cached_array(tmp_path, "rows", "some", build, waiting).sum() == 21
+    assert made == [0, 1]
+
+
+PARENT = """
+import os, sys
+from pathlib import Path
+import numpy as np
+sys.path.insert(0, sys.argv[2])
+from core.data import rendering
+from slow_drawing import draw
+
+path = Path(sys.argv[1])
+np.save(path, np.zeros((1000, 4, 4, 3), np.uint8))
+rendering.draw_rows(path, draw, 1000, "pages", lambda *event: print("drawing", flush=True), 2)
+"""
+SLOW = """
+import os, sys, time
+import numpy as np
+
+def draw(index):
+    if index % 500 == 0:
+        with open(os.path.join(os.path.dirname(__file__), str(os.getpid())), "w"):
+            pass
+    if index % 500 > 20:
+        time.sleep(600)
+    return np.zeros((4, 4, 3), np.uint8)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
+def test_drawing_processes_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "slow_drawing.py").write_text(SLOW)
+    words = [sys.executable, "-c", PARENT, str(tmp_path / "rows.npy"), str(tmp_path)]
+    parent = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[3])
+    assert parent.stdout
+    assert parent.stdout.readline() == "drawing\n"
+
+    def drawing() -> list[int]:
+        numbers = [int(path.name) for path in tmp_path.iterdir() if path.name.isdecimal()]
+        return [number for number in numbers if Path(f"/proc/{number}/cmdline").exists() and not ended(number)]
+
+    deadline = time.monotonic() + 30
+    while len(drawing()) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert len(drawing()) == 2
+    parent.kill()
+    parent.wait()
+    while drawing() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert drawing() == []
+
+
+def ended(number: int) -> bool:
+    """A process that nobody waits for, as in a container without an init, is there still."""
+    return Process("", Process.own().place, number, 0).gone
