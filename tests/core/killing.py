@@ -20,8 +20,10 @@ from core.inputs import run_key
 from core.store import CHECKPOINT, Store
 from core.training_state import Trainer
 
+# Six steps of 8 samples, and 32 classes, so that the order of the classes is drawn twice.
 TINY: dict[str, Any] = {
-    "model.pretrained": "none", "data.pool": 12, "data.images": 8, "data.image_size": 32, "model.embed_dim": 16,
+    "model.pretrained": "none", "data.pool": 12, "data.images": 4, "data.expansion": 8, "data.image_size": 32,
+    "model.embed_dim": 16,
     "optim.batch_size": 8, "optim.samples": 48, "eval.identities": 6, "eval.validation_identities": 4,
     "eval.captures": 2, "eval.points": 2, "runtime.threads": 1,
 }  # fmt: skip

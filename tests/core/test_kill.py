@@ -22,14 +22,14 @@ RUNS: dict[str, dict[str, Any]] = {
         "loss.sampler": "windows", "loss.centre_update": "row_scalar", "precision.mode": "fp16",
     },
     "rows, bf16, overflowing": {
-        "loss.centre_update": "rows", "precision.mode": "bf16", "loss.sample_rate": 0.03, "model.norm": "bn",
+        "loss.centre_update": "rows", "precision.mode": "bf16", "loss.sample_rate": 0.1, "model.norm": "bn",
     },
     "dense windows, highest, clipped": {
         "loss.sampler": "windows", "precision.mode": "highest", "optim.clip": 0.05,
     },
     "distilled with a clean view, overflowing, fp16": {
         "distill.kind": "kld", "distill.clean_view": True, "distill.teacher": "random", "distill.weight": 5,
-        "loss.sample_rate": 0.03, "precision.mode": "fp16",
+        "loss.sample_rate": 0.1, "precision.mode": "fp16",
     },
 }  # fmt: skip
 

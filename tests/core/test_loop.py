@@ -116,6 +116,56 @@ def test_a_diverged_run_starts_anew(whole: RunResult, tmp_path: Path) -> None:
     assert bits(train(CONFIG, checkpoint=path)) == bits(whole)
 
 
+# All parts of a trainer's state, with a precision in which leaving them out shows within a few steps.
+PARTS = {
+    "modules/embedder": "medium", "modules/head": "medium", "modules/projection": "medium", "optimizer": "medium",
+    "scaler": "fp16", "order": "medium", "streams/order": "medium", "streams/augment": "medium", "sampling": "medium",
+    "loss_mean": "medium", "clipped_steps": "medium", "peak_memory_mb": "", "seconds": "",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def halves(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[RunConfig, Any, bytes]]:
+    """By precision: a run that uses every part of the state, its bits, and its checkpoint after three steps."""
+    made: dict[str, tuple[RunConfig, Any, bytes]] = {}
+    path = tmp_path_factory.mktemp("halves") / "c.pt"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(checkpoint, "SAVE_EVERY", 0.0)
+        for mode in ("medium", "fp16"):
+            config = CONFIG.with_overrides({
+                "distill.kind": "kld", "distill.weight": 1000, "distill.teacher": "random", "precision.mode": mode,
+                "loss.sampler": "windows", "optim.clip": 0.05,
+            })  # fmt: skip
+            stopped(path, 3, KeyboardInterrupt(), config)
+            made[mode] = config, bits(train(config)), path.read_bytes()
+    return made
+
+
+@pytest.mark.parametrize("part", ["nothing", *(part for part, mode in PARTS.items() if mode)])
+def test_no_part_of_the_state_could_be_left_out(
+    part: str, halves: dict[str, tuple[RunConfig, Any, bytes]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So the tests of equal bits would see it if one was."""
+    config, expected, data = halves[PARTS.get(part, "fp16")]
+    (tmp_path / "c.pt").write_bytes(data)
+    original, seen = Trainer.load, set[str]()
+
+    def load(self: Trainer, state: dict[str, Any]) -> None:
+        fresh = self.state()
+        seen.update(f"{name}/{inner}" for name in ("modules", "streams") for inner in state[name])
+        seen.update(name for name in state if name not in ("modules", "streams"))
+        if part != "nothing":
+            *outer, name = part.split("/")
+            (state[outer[0]] if outer else state)[name] = (fresh[outer[0]] if outer else fresh)[name]
+        original(self, state)
+
+    monkeypatch.setattr(Trainer, "load", load)
+    result = train(config, checkpoint=tmp_path / "c.pt")
+    assert result.cost["resumed"] == 1
+    assert (bits(result) == expected) == (part == "nothing")
+    assert seen == set(PARTS)
+
+
 def _identity() -> str:
     return checkpoint.identity(run_key(CONFIG), "cpu")
 
