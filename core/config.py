@@ -66,9 +66,7 @@ class DataConfig(Section):
 class ModelConfig(Section):
     """The embedder: backbone, neck, head norms."""
 
-    backbone: str = Field(
-        "lcnet_050", max_length=128, pattern=r"^[A-Za-z0-9_.]+$", description="a timm model's name"
-    )
+    backbone: str = Field("lcnet_050", max_length=128, pattern=r"^[A-Za-z0-9_.]+$", description="a timm model's name")
     pretrained: PathText = _runtime("procedural", description="none | procedural | imagenet | path to weights")
     neck: Literal["flatten", "gap", "squeeze"] = "flatten"
     norm: Literal["none", "bn", "ln", "ln_bn", "bn_ln", "ln_centre"] = Field(

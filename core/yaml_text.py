@@ -16,7 +16,9 @@ from core.errors import UserError
 MAX_BYTES = 256 * 1024  # the longest declaration of the package has 4 KiB; the parser reads some 200 KiB a second
 MAX_DEPTH = 24
 MAX_NODES = 20_000
-_LONGEST_NUMBER = 40  # characters: Python counts digits beyond 4,300 as an attack, pydantic those of a float much sooner
+_LONGEST_NUMBER = (
+    40  # characters: Python counts digits beyond 4,300 as an attack, pydantic those of a float much sooner
+)
 _PREFIX = "tag:yaml.org,2002:"
 _PLAIN_TAGS = {None, "!", f"{_PREFIX}str", f"{_PREFIX}seq", f"{_PREFIX}map"}
 _RESOLVED = {f"{_PREFIX}{name}" for name in ("bool", "int", "float", "null")}
@@ -38,8 +40,9 @@ class _Loader(yaml.SafeLoader):
         mark = event.start_mark
         if isinstance(event, yaml.AliasEvent):
             raise _Refused(problem="YAML aliases are not supported; write the value out", problem_mark=mark)
-        if (tag := getattr(event, "tag", None)) not in _PLAIN_TAGS:
-            raise _Refused(problem=f"not valid YAML: no tag such as {tag[:60]!r} is supported", problem_mark=mark)
+        tag = getattr(event, "tag", None)
+        if tag not in _PLAIN_TAGS:
+            raise _Refused(problem=f"not valid YAML: no tag such as {str(tag)[:60]!r} is read", problem_mark=mark)
         self._nodes += 1
         if self._nodes > MAX_NODES:
             raise _Refused(problem=f"over {MAX_NODES:,} values, which no declaration needs", problem_mark=mark)
