@@ -21,7 +21,8 @@ class UserError(ValueError):
 
     def __init__(self, message: str) -> None:
         line = shown(message)
-        super().__init__(line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…")
+        # What was given comes first and what is wrong with it last: the middle can be spared.
+        super().__init__(line if len(line) <= _LONGEST else f"{line[: _LONGEST // 2]} … {line[3 - _LONGEST // 2 :]}")
 
 
 class RunFailure(RuntimeError):

@@ -36,20 +36,20 @@ def check_config(folder: Path) -> None:
     model = content.get("model_cfg") if isinstance(content, dict) else None
     if not isinstance(model, dict):
         raise RunFailure("bad_weights", f"{path} has no 'model_cfg'")
-    for place, value in _leaves(content, ""):
+    for place, value in _fields(content, ""):
         if problem := _problem(place.rsplit(".", 1)[-1], value):
             raise RunFailure("bad_weights", f"{path}: {place} {problem}")
 
 
-def _leaves(value: Any, place: str) -> Iterator[tuple[str, Any]]:
+def _fields(value: Any, place: str) -> Iterator[tuple[str, Any]]:
+    """Every field with its value, and each item of a list under the list's name."""
+    yield place, value
     if isinstance(value, dict):
         for name, inside in value.items():
-            yield from _leaves(inside, f"{place}.{name}" if place else name)
+            yield from _fields(inside, f"{place}.{name}" if place else name)
     elif isinstance(value, list):
         for inside in value:
-            yield from _leaves(inside, place)
-    else:
-        yield place, value
+            yield from _fields(inside, place)
 
 
 def _problem(name: str, value: Any) -> str:

@@ -26,7 +26,7 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
             _check_header(path)
             return dict(load_file(str(path)))
         state = torch.load(path, map_location="cpu", weights_only=True)
-        return _tensors(state.get("state_dict", state))
+        return _tensors(state["state_dict"] if isinstance(state, Mapping) and "state_dict" in state else state)
     except Exception as error:  # damaged files fail in many ways, none of which may pass silently
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         if "weights only" in first.lower():  # PyTorch's own advice goes on to say how to run what is in the file
