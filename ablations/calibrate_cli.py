@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from ablations import options
+from ablations import options, terminal
 from ablations.options import Data, Eval, Out, PresetName, Seeds, Sets, StorePath, Strict, Studies
 from ablations.planner import plan
 from ablations.registry import load_preset
@@ -49,7 +48,7 @@ def calibrate(
     make_folders(out)  # before the simulation, which would be lost
     planned = plan(request, chosen.store)
     frame = build_frame(planned.cells, chosen.store)
-    console = Console(stderr=True)
+    console = terminal.stderr()
     console.print(f"simulating {reports} reports for each effect", highlight=False)
     found = simulate(noises(request.studies, frame, Replicates(chosen.store.scores)), request.preset.looks, reports)
     covered: list[tuple[Setting, Coverage]] = []

@@ -8,9 +8,8 @@ from typing import Annotated
 
 import typer
 import yaml
-from rich.console import Console
 
-from ablations import calibrate_cli, cost_cli, data_cli, options, report_cli, sweep_cli, tune_cli, views
+from ablations import calibrate_cli, cost_cli, data_cli, options, report_cli, sweep_cli, terminal, tune_cli, views
 from ablations.executors.layout import Layout
 from ablations.options import (
     EXIT_FAILED,
@@ -32,7 +31,7 @@ from ablations.options import (
 from ablations.planner import plan
 from ablations.registry import load_study, study_names
 from ablations.sweep import bars
-from core.errors import RunFailure, UserError
+from core.errors import RunFailure, UserError, shown
 from core.store import Store
 
 app = typer.Typer(
@@ -47,14 +46,6 @@ app.command("cost")(cost_cli.cost)
 app.command("tune")(tune_cli.tune)
 
 
-def _out() -> Console:
-    return Console()
-
-
-def _err() -> Console:
-    return Console(stderr=True)
-
-
 @app.command("list")
 def list_(
     preset: PresetName = "quick", store: StorePath = Path(options.DEFAULT_STORE), as_json: AsJson = False
@@ -64,7 +55,7 @@ def list_(
         name: plan(options.choose([name], preset, store, control=False).request, Store(store)) for name in study_names()
     }
     facts = views.list_facts(Store(store), plans)
-    views.print_json(facts) if as_json else views.print_list(_out(), facts, preset)
+    views.print_json(facts) if as_json else views.print_list(terminal.stdout(), facts, preset)
 
 
 @app.command()
@@ -72,7 +63,7 @@ def show(study: Annotated[str, typer.Argument(metavar="STUDY")], as_json: AsJson
     """One study: the finding, the published numbers, arms as differences, confounds."""
     loaded = load_study(study)
     facts = views.show_facts(loaded)
-    views.print_json(facts) if as_json else views.print_show(_out(), loaded.study, facts)
+    views.print_json(facts) if as_json else views.print_show(terminal.stdout(), loaded.study, facts)
 
 
 @app.command("plan")
@@ -90,7 +81,7 @@ def plan_(
     )  # fmt: skip
     planned = plan(chosen.request, chosen.store)
     facts = views.plan_facts(chosen, planned, Layout.choose(jobs, len(planned.runs), device).jobs)
-    views.print_json(facts) if as_json else views.print_plan(_out(), facts, every_run=True)
+    views.print_json(facts) if as_json else views.print_plan(terminal.stdout(), facts, every_run=True)
 
 
 app.command("run")(sweep_cli.run)
@@ -100,7 +91,7 @@ app.command("run")(sweep_cli.run)
 def status(store: StorePath = Path(options.DEFAULT_STORE), as_json: AsJson = False) -> None:
     """Runs of a store by state, with the reasons of failures."""
     facts = views.status_facts(Store(store))
-    views.print_json(facts) if as_json else views.print_status(_out(), facts)
+    views.print_json(facts) if as_json else views.print_status(terminal.stdout(), facts)
 
 
 app.command("report")(report_cli.report)
@@ -140,7 +131,7 @@ def pretrain(
     from core.pretrain import pretrain as make
 
     recipe = Recipe(backbone=backbone, samples=samples, classes=classes, image_size=image_size, seed=seed)
-    with bars(_err()) as progress:
+    with bars(terminal.stderr()) as progress:
         card = make(recipe, out, data=data or (), threads=threads, progress=progress)
     print(yaml.safe_dump(card, sort_keys=False), end="")
 
@@ -165,7 +156,7 @@ def teacher(
     from core.teacher_training import TeacherRecipe, train_teacher
 
     recipe = TeacherRecipe(samples=samples, templates=templates, patterns=patterns)
-    with bars(_err()) as progress:
+    with bars(terminal.stderr()) as progress:
         card = train_teacher(recipe, out, real=real or (), threads=threads, progress=progress)
     print(yaml.safe_dump(card, sort_keys=False), end="")
 
@@ -195,5 +186,5 @@ def run_cli(arguments: list[str]) -> int:
 
 
 def _refuse(message: str, code: int) -> int:
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    print(f"error: {shown(' '.join(message.split()))}", file=sys.stderr)
     return code

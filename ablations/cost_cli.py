@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from ablations import options
+from ablations import options, terminal
 from ablations.options import AsJson, Device, StorePath
 from ablations.sweep import bars
 from ablations.views import print_json
@@ -34,12 +33,12 @@ def cost(
     from core.head_cost import CLASSES, measure
 
     Store(store).check_writable()
-    with bars(Console(stderr=True)) as progress:
+    with bars(terminal.stderr()) as progress:
         rows = measure(
             store, classes=classes or CLASSES, batch=batch, embed_dim=embed_dim, device=device, threads=threads,
             progress=progress,
         )  # fmt: skip
-    print_json(rows) if as_json else Console().print(_table(rows))
+    print_json(rows) if as_json else terminal.stdout().print(_table(rows))
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from ablations import terminal
 from ablations.options import AsJson
 from ablations.sweep import bars
 from ablations.views import print_json
@@ -24,7 +23,7 @@ from core.data.folder_check import FolderReport, Sides, check_folder
 from core.data.prepare_public import fetch as fetch_set
 from core.data.public_sets import PublicSet, public_set, public_sets
 from core.data.sheet import draw_sheet
-from core.errors import UserError
+from core.errors import UserError, shown
 
 app = typer.Typer(
     help="Procedural documents, public sets of images, and checks of your own folders.",
@@ -42,7 +41,7 @@ def render(
     store = cache.cache_dir(None)
     source = corpus(DataConfig(pool=templates, images=templates), EvalConfig(), store)
     started = time.perf_counter()
-    with bars(Console(stderr=True)) as progress:
+    with bars(terminal.stderr()) as progress:
         images = pool_images(source, size, store, progress)
     seconds = time.perf_counter() - started
     facts = {
@@ -92,7 +91,7 @@ def fetch(
             f"{name} has a licence ({chosen.licence}): if you accept it, type "
             f"`python -m ablations {again} --accept-licence`"
         )
-    with bars(Console(stderr=True)) as progress:
+    with bars(terminal.stderr()) as progress:
         prepared = fetch_set(chosen, out, mirror=mirror, every=every, progress=progress)
     command = f"python -m ablations run all {chosen.use} {shlex.quote(str(prepared.folder))}"
     facts = {
@@ -114,7 +113,7 @@ def check(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of images.")], as_json: AsJson = False
 ) -> None:
     """Say what is in a folder and what it is good for: --data, --eval, and at which false positive rates."""
-    with bars(Console(stderr=True)) as progress:
+    with bars(terminal.stderr()) as progress:
         report = check_folder(folder, progress=progress)
     if as_json:
         print_json(
@@ -123,12 +122,7 @@ def check(
     else:
         _print_report(report)
     if not (report.data.usable or report.evaluation.usable):
-        raise UserError(f"'{folder}' can be used for neither --data nor --eval: {shown(report.data.note)}")
-
-
-def shown(text: str) -> str:
-    """Text from outside on one line, with what a terminal would act on or cannot show written as an escape."""
-    return "".join(one if one.isprintable() else one.encode("unicode_escape", "replace").decode() for one in text)
+        raise UserError(f"'{folder}' can be used for neither --data nor --eval: {report.data.note}")
 
 
 def _set_facts(known: PublicSet) -> dict[str, Any]:
@@ -149,9 +143,8 @@ def _print_sets(known: list[dict[str, Any]]) -> None:
     for heading in ("set", "for", "download", "licence", "what"):
         table.add_column(heading, no_wrap=heading in ("set", "for"))
     for one in known:
-        table.add_row(*(escape(str(one[field])) for field in ("set", "use")), _megabytes(one["bytes"]),
-                      escape(one["licence"]), escape(one["title"]))  # fmt: skip
-    Console().print(table)
+        table.add_row(one["set"], one["use"], _megabytes(one["bytes"]), one["licence"], one["title"])
+    terminal.stdout().print(table)
     print("fetch one with: python -m ablations data fetch NAME")
 
 
@@ -167,13 +160,13 @@ def _print_set(facts: dict[str, Any]) -> None:
 
 
 def _print_report(report: FolderReport) -> None:
-    console = Console()
+    console = terminal.stdout()
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
 
     def line(label: str, text: str) -> None:
-        table.add_row(label, escape(shown(text)))
+        table.add_row(label, shown(text))
 
     line("folder", str(report.folder))
     line("usable images", f"{report.images:,}")

@@ -1,4 +1,4 @@
-"""YAML declarations read with care: safe loading, limits, and errors that name file, line and field."""
+"""YAML declarations as validated models; a mistake is told with file, line and field."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from core import yaml_text
 from core.errors import UserError, nearest
-
-MAX_BYTES = 256 * 1024
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -20,41 +19,32 @@ def _fail(source: str, node: yaml.Node | None, message: str) -> UserError:
     return UserError(f"{source}{line}: {message}")
 
 
-def compose(source: str, text: str) -> yaml.MappingNode:
-    """The node tree of one YAML mapping; aliases, duplicate keys and oversized files are refused.
+def parse(source: str, text: str) -> tuple[Any, yaml.MappingNode]:
+    """The data and the node tree of one YAML mapping.
 
     Raises:
         UserError: with file and line.
     """
-    if len(text) > MAX_BYTES:
-        raise UserError(f"{source}: over {MAX_BYTES // 1024} KiB, which no declaration needs")
-    try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
-            raise UserError(f"{source}: YAML aliases are not supported; write the value out")
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = f":{mark.line + 1}" if mark else ""
-        raise UserError(f"{source}{line}: not valid YAML: {error.problem or error.context}") from None
-    except (yaml.YAMLError, RecursionError) as error:
-        raise UserError(f"{source}: not valid YAML: {str(error).splitlines()[0]}") from None
+    data, node = yaml_text.parse(source, text)
     if not isinstance(node, yaml.MappingNode):
         raise UserError(f"{source}: expected a mapping at the top, e.g. 'study: my-study'")
-    _refuse_duplicates(source, node)
-    return node
+    return data, node
 
 
-def _refuse_duplicates(source: str, node: yaml.Node) -> None:
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            if key.value in seen:
-                raise _fail(source, key, f"'{key.value}' is given twice")
-            seen.add(key.value)
-            _refuse_duplicates(source, value)
-    elif isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            _refuse_duplicates(source, item)
+def text_of(path: Path) -> str:
+    """The text of a declaration's file; `UserError` where it cannot be read as such."""
+    try:
+        with path.open("rb") as handle:
+            content = handle.read(yaml_text.MAX_BYTES + 1)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
+    if len(content) > yaml_text.MAX_BYTES:
+        raise UserError(f"{path}: over {yaml_text.MAX_BYTES // 1024} KiB, which no declaration needs")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise UserError(f"{path}:{line}: cannot be read: not UTF-8 text") from None
 
 
 def find_node(node: yaml.Node, path: tuple[str | int, ...]) -> yaml.Node:
@@ -80,16 +70,7 @@ def read(path: Path, kind: type[Model]) -> tuple[Model, yaml.MappingNode]:
     Raises:
         UserError: the file cannot be read or holds a mistake; file, line and field are named.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise UserError(f"{path}: cannot be read: {reason}") from None
-    root = compose(str(path), text)
-    try:
-        data: Any = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:  # e.g. a date that does not exist
-        raise UserError(f"{path}: not valid YAML: {str(error).splitlines()[0]}") from None
+    data, root = parse(str(path), text_of(path))
     try:
         return kind.model_validate(data), root
     except ValidationError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,17 +10,18 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 
 from ablations import declarations
 from ablations.planner import Request
 from ablations.registry import MOST_SEEDS, Preset, load_preset, load_studies
+from core import yaml_text
 from core.config import RunConfig
 from core.errors import UserError
 from core.store import Store
 
 DEFAULT_STORE = "runs"
 DEFAULT_OUT = "reports/generated"
+_LONGEST_SEED = 12  # characters
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 Studies = Annotated[
@@ -79,7 +81,7 @@ def parse_seeds(text: str | None, default: int) -> tuple[int, ...]:
     if text is None:
         return tuple(range(default))
     parts = text.split(",")
-    if not all(part.strip().isdecimal() for part in parts):
+    if not all(part.strip().isdecimal() and len(part) <= _LONGEST_SEED for part in parts):
         raise UserError(f"--seeds: expected a number or numbers with commas between, got '{text}'")
     numbers = [int(part) for part in parts]
     if len(numbers) == 1 and "," not in text:
@@ -101,8 +103,10 @@ def parse_sets(pairs: Sequence[str]) -> dict[str, Any]:
         if field.startswith(("data.source", "eval.source", "runtime.")) or field == "seed":
             raise UserError(f"--set {field}: use --data, --eval, --device or --seeds")
         try:
-            overrides[field] = yaml.safe_load(text)
-        except yaml.YAMLError:
+            overrides[field], _ = yaml_text.parse(f"--set {field}", text)
+        except UserError as error:
+            if "not valid YAML" not in str(error):
+                raise
             overrides[field] = text
     return overrides
 
@@ -181,11 +185,12 @@ def _check_device(device: str) -> None:
 
 def _single_config(names: Sequence[str], overrides: dict[str, Any]) -> RunConfig | None:
     """A run's own config.yaml in place of a study: the run is repeated as it was."""
-    if len(names) != 1 or not names[0].endswith((".yaml", ".yml")) or not Path(names[0]).is_file():
+    if len(names) != 1 or not names[0].endswith((".yaml", ".yml")) or not os.path.isfile(names[0]):
         return None
     path = Path(names[0])
-    root = declarations.compose(str(path), path.read_text(encoding="utf-8", errors="replace"))
-    if not {"data", "model", "optim"} <= {key.value for key, _ in root.value}:
+    data, _ = declarations.parse(str(path), declarations.text_of(path))
+    if not {"data", "model", "optim"} <= set(data):
         return None
     config, _ = declarations.read(path, RunConfig)
-    return config.with_overrides(overrides)
+    # Where this machine keeps its cache is not the file's to say: it may come from elsewhere.
+    return config.with_overrides({**overrides, "runtime.cache_dir": None})

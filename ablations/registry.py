@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +21,7 @@ from reports.control import CONTROL
 
 _PACKAGE = Path(__file__).resolve().parent
 MOST_SEEDS = 1000  # that a number can ask for
+_TAKEN = re.compile(r"index|report|all|con|prn|aux|nul|com\d|lpt\d")  # pages are files of the study's name
 # The order of the documented findings, which is the order of lists and reports.
 STUDY_ORDER = (
     "partial-fc", "class-count", "precision", "norm", "margin", "pretrain", "neck", "clip", "backbone",
@@ -83,13 +86,15 @@ def load_study(name: str) -> LoadedStudy:
         UserError: an unknown name (the nearest is suggested), or a mistake with its file, line and field.
     """
     path = Path(name) if name.endswith((".yaml", ".yml")) or "/" in name else _PACKAGE / "studies" / f"{name}.yaml"
-    if not path.is_file():
+    if not os.path.isfile(path):  # unlike Path.is_file it takes any text
         if path.parent == _PACKAGE / "studies":
             raise UserError(f"unknown study '{name}'{nearest(name, study_names())}")
         raise UserError(f"study file '{name}' does not exist")
     study, root = declarations.read(path, Study)
     if study.study == CONTROL:
         raise declarations.mistake(path, root, ("study",), "this name belongs to the A/A control of every report")
+    if _TAKEN.fullmatch(study.study):
+        raise declarations.mistake(path, root, ("study",), "no study can have this name: a file or an option has it")
     for arm_name, arm in study.arms.items():
         _check_arm(path, root, study, arm_name, arm)
     return LoadedStudy(study, path)
@@ -106,9 +111,10 @@ def _check_arm(path: Path, root: yaml.MappingNode, study: Study, name: str, arm:
         try:
             if isinstance(value, dict):
                 scaled = Scaled.model_validate(value)
-                if not isinstance(baseline_values(RunConfig())[field], int):
+                base = baseline_values(RunConfig())[field]
+                if not isinstance(base, int) or isinstance(base, bool):
                     raise UserError("only whole-number fields can be scaled")
-                value = scaled.of(baseline_values(RunConfig())[field])
+                value = scaled.of(base)
             RunConfig().with_overrides({field: value})
         except (UserError, ValidationError) as error:
             message = (
@@ -118,11 +124,21 @@ def _check_arm(path: Path, root: yaml.MappingNode, study: Study, name: str, arm:
 
 
 def load_studies(names: list[str]) -> list[Study]:
-    """The named studies in order, `all` standing for the package's; doubles are dropped."""
+    """The named studies in order, `all` standing for the package's; doubles are dropped.
+
+    Raises:
+        UserError: also where two files declare a study of one name, whose runs could not be told apart.
+    """
     expanded: list[str] = []
     for name in names:
         expanded.extend(study_names() if name == "all" else [name])
-    return [load_study(name).study for name in dict.fromkeys(expanded)]
+    found: dict[str, LoadedStudy] = {}
+    for name in dict.fromkeys(expanded):
+        loaded = load_study(name)
+        first = found.setdefault(loaded.study.study, loaded)
+        if first.path != loaded.path:
+            raise UserError(f"{loaded.path}: {first.path} declares a study '{loaded.study.study}' too: rename one")
+    return [loaded.study for loaded in found.values()]
 
 
 @lru_cache(maxsize=8)

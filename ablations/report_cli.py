@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from ablations import options
+from ablations import options, terminal
 from ablations.options import (
     EXIT_FAILED,
     Control,
@@ -64,7 +64,7 @@ def report(
     )  # fmt: skip
     if not chosen.request.studies:
         raise UserError("a report needs studies, not a single run: see `run-info`")
-    write(chosen, out, Console(stderr=True), html=html)
+    write(chosen, out, terminal.stderr(), html=html)
 
 
 def write(chosen: options.Chosen, out: Path, console: Console, *, html: bool) -> None:
@@ -118,10 +118,10 @@ def _present(name: str) -> Study | None:
 
 
 def _print_check(check: Check, out: Path, command: str) -> None:
-    console = Console()
+    console = terminal.stdout()
 
     def say(text: str) -> None:
-        console.print(text, highlight=False, soft_wrap=True, markup=False)
+        console.print(text, highlight=False, soft_wrap=True)
 
     for problem in check.problems:
         say(f"{problem.kind}: {problem.text}")

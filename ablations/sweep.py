@@ -10,6 +10,7 @@ from types import FrameType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from ablations.budget import Budget
 from ablations.executors.gate import RunGate
@@ -35,7 +36,8 @@ class Display:
         self._done_weight = 0.0
         self._bars: dict[int, TaskID] = {}
         self.progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[left]}"),
+            TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
+            TextColumn("{task.fields[left]}"),
             console=console, disable=not console.is_terminal, transient=True,
         )  # fmt: skip
         self._overall = self.progress.add_task("all runs", total=self._total, left="")
@@ -46,7 +48,7 @@ class Display:
         self.progress.update(self._bars[index], description=task.label, completed=0, total=1)
 
     def say(self, text: str) -> None:
-        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+        self._console.print(text, highlight=False, soft_wrap=True)
 
     def elsewhere(self, task: Task, state: State) -> None:
         """Another process finished a run, or failed at it."""
@@ -68,7 +70,7 @@ class Display:
             elif task.kind == "run":
                 self._finish(task, event)
             elif event.kind == "failed":
-                self._console.print(f"[yellow]data[/]    {event.message}", highlight=False)
+                self._console.print(Text.assemble(("data", "yellow"), f"    {event.message}"))
         self.progress.update(self._overall, completed=self._finished, left=self._time_left())
 
     def _finish(self, task: Task, event: Event) -> None:
@@ -76,14 +78,15 @@ class Display:
         self._done_weight += self._weights.get(task.key, 0.0)
         count = f"[{self._finished}/{self._total}]"
         if event.kind == "failed":
-            text = f"[red]failed[/]  {count} {task.label}: {event.failure}: {event.message}"
+            word, text = ("failed", "red"), f"  {count} {task.label}: {event.failure}: {event.message}"
         else:
             facts = event.payload or {}
+            word = ("done", "green")
             text = (
-                f"[green]done[/]    {count} {task.label}: TPR@1e-3 {facts.get('tpr@1e-3', 0):.3f}, "
+                f"    {count} {task.label}: TPR@1e-3 {facts.get('tpr@1e-3', 0):.3f}, "
                 f"{facts.get('seconds', 0):.0f} s{self._time_left(', ')}"
             )
-        self._console.print(text.replace(count, count.replace("[", r"\[")), highlight=False, soft_wrap=True)
+        self._console.print(Text.assemble(word, text), soft_wrap=True)
 
     def _time_left(self, before: str = "") -> str:
         """From the estimates' share that is done; nothing before there is anything to go by."""
@@ -99,7 +102,7 @@ class Display:
 def bars(console: Console) -> Iterator[Callable[[str, int, int], None]]:
     """A progress callback that draws one bar, or prints a line now and then where there is no terminal."""
     shown = Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+        TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
         console=console, disable=not console.is_terminal,
     )  # fmt: skip
     task = shown.add_task("starting", total=None)

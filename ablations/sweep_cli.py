@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from ablations import options, report_cli, views
+from ablations import options, report_cli, terminal, views
 from ablations.budget import Budget, parse_duration
 from ablations.executors.layout import Layout, measure_if_worth
 from ablations.options import (
@@ -80,7 +80,7 @@ def run(
         control=control, tuned=tuned, until_resolved=until_resolved,
     )  # fmt: skip
     chosen.store.check_writable()
-    console = Console(stderr=True)
+    console = terminal.stderr()
 
     def train(planned: Plan) -> None:
         _announce(chosen, planned, console, jobs, device)
@@ -94,7 +94,7 @@ def run(
     except KeyboardInterrupt:
         console.print(
             f"\n{STOPPED}. To go on: python -m ablations run {chosen.again}",
-            highlight=False, soft_wrap=True, markup=False,
+            highlight=False, soft_wrap=True,
         )  # fmt: skip
         raise typer.Exit(EXIT_INTERRUPTED) from None
     if budget is None:
@@ -109,7 +109,7 @@ def _train(chosen: Chosen, train: Callable[[Plan], None], console: Console) -> P
     if chosen.until_resolved:
 
         def say(text: str) -> None:
-            console.print(text, highlight=False, soft_wrap=True, markup=False)
+            console.print(text, highlight=False, soft_wrap=True)
 
         return sweep_looks(chosen.request, chosen.store, train, say)
     planned = plan(chosen.request, chosen.store)
@@ -142,7 +142,7 @@ def _finish(chosen: Chosen, planned: Plan, budget: Budget, console: Console) -> 
     if budget.left:
         console.print(
             f"{budget.left} runs were left for lack of time. To go on: python -m ablations run {chosen.again}, "
-            "with a new --budget or without one", highlight=False, soft_wrap=True, markup=False,
+            "with a new --budget or without one", highlight=False, soft_wrap=True,
         )  # fmt: skip
     if missing:
         failed = states.count("failed")

@@ -10,10 +10,9 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
-from ablations import options, tuning, tuning_store
+from ablations import options, terminal, tuning, tuning_store
 from ablations.estimate import estimate
 from ablations.executors.layout import Layout, measure_if_worth
 from ablations.options import AsJson, Chosen, Data, Device, Eval, Jobs, PresetName, Sets, StorePath, Strict, Studies
@@ -72,14 +71,14 @@ def tune(
     where = storage or str(tuning_store.folder(chosen.store) / "journal.log")
     opened = tuning_store.open_storage(where)
     planned, searches = search_plan(chosen, trials)
-    console = Console(stderr=True)
+    console = terminal.stderr()
     _announce(console, planned, searches, trials, jobs)
     try:
         sweep(planned, chosen.store, console, jobs=jobs, retry_failed=retry_failed, fail_fast=False)
     except KeyboardInterrupt:
         again = f"{chosen.command} --trials {trials}" + (f" --storage {shlex.quote(storage)}" if storage else "")
         text = f"\n{STOPPED}. To go on: python -m ablations tune {again}"
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
+        console.print(text, highlight=False, soft_wrap=True)
         raise
     searches = [_judged(search, chosen.store) for search in searches]
     for search in searches:
@@ -123,9 +122,9 @@ def _run(arm: Run, trial: tuning.Trial, label: str, store: Store) -> Run:
 def _announce(console: Console, planned: Plan, searches: Sequence[Search], trials: int, jobs: int | None) -> None:
     """What is about to happen, and what cannot."""
     for study, arm, reason in dict.fromkeys((c.study, c.arm, c.reason) for c in planned.cells if c.key is None):
-        console.print(f"not here: {study}/{arm}: {reason}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"not here: {study}/{arm}: {reason}", highlight=False, soft_wrap=True)
     for note in planned.notes:
-        console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"note: {note}", highlight=False, soft_wrap=True)
     device = planned.baseline.runtime.device
     measure_if_worth(planned.seconds(), jobs, device, console.print)
     new = sum(run.state == "new" for run in planned.runs)
@@ -135,7 +134,7 @@ def _announce(console: Console, planned: Plan, searches: Sequence[Search], trial
         line += f"; about {clock(planned.seconds() / processes)} on {processes} processes"
     console.print(line, highlight=False, soft_wrap=True)
     judged_on = inputs.corpus_of(planned.baseline).notes["validation"]
-    console.print(f"judged on {judged_on}, for validation", highlight=False, markup=False, soft_wrap=True)
+    console.print(f"judged on {judged_on}, for validation", highlight=False, soft_wrap=True)
 
 
 def _judged(search: Search, store: Store) -> Search:
@@ -155,10 +154,10 @@ def _save(chosen: Chosen, baseline: RunConfig, searches: Sequence[Search]) -> li
 
 
 def _print(facts: Sequence[dict[str, Any]]) -> None:
-    console = Console()
+    console = terminal.stdout()
     for study in facts:
-        Console(width=_WIDTH).print(_table(study))
-        console.print(f"written to {study['file']}\n", highlight=False, markup=False, soft_wrap=True)
+        terminal.PlainConsole(width=_WIDTH).print(_table(study))
+        console.print(f"written to {study['file']}\n", highlight=False, soft_wrap=True)
     console.print(
         "Values are validation TPR@1e-3 of one short run each, the best of several: optimistic, and no result. "
         "`run --tuned` trains with them on the evaluation seeds.", highlight=False, soft_wrap=True,
@@ -177,7 +176,7 @@ def _table(facts: dict[str, Any]) -> Table:
     for arm, record in facts["arms"].items():
         values = record["values"] or {}
         table.add_row(
-            escape(arm), *_outcome(record), *(f"{values[field]:g}" if field in values else NONE for field in fields),
+            arm, *_outcome(record), *(f"{values[field]:g}" if field in values else NONE for field in fields),
             ", ".join(map(_short, record["at_edge"])) or NONE,
         )  # fmt: skip
     return table

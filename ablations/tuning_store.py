@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ablations.tuning import OBJECTIVE, Trial, digest, distributions
-from core import inputs
+from ablations.tuning import OBJECTIVE, SPACE, Trial, digest, distributions
+from core import inputs, json_text
 from core.config import RunConfig
 from core.errors import RunFailure, UserError
 from core.store import Store, storage_failure, write_atomic
@@ -112,6 +112,17 @@ def save(store: Store, study: Study, search: str, preset: str, arms: Mapping[str
     return path
 
 
+def _is_search(arm: Mapping[str, Any]) -> bool:
+    """Whether a record has what plans and reports read of it, and sets no field that is not searched."""
+    values, trials, edge = arm["values"], arm["trials"], arm.get("at_edge", [])
+    chosen = values is None or (set(values) <= set(SPACE) and all(_is_number(one) for one in values.values()))
+    return chosen and isinstance(trials, list) and isinstance(edge, list) and set(edge) <= set(SPACE)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def load(store: Store, study: Study, baseline: RunConfig) -> dict[str, Any]:
     """Arm -> record (`ablations.tuning.record`) of the study's search on this baseline; empty without one.
 
@@ -122,9 +133,9 @@ def load(store: Store, study: Study, baseline: RunConfig) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
+        facts = json_text.read(path)
         arms: dict[str, Any] = facts["arms"]
-        if facts["schema"] != _SCHEMA or not all({"values", "trials"} <= set(arm) for arm in arms.values()):
+        if facts["schema"] != _SCHEMA or not all(_is_search(arm) for arm in arms.values()):
             raise ValueError("not a search of this version")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(

@@ -7,8 +7,8 @@ from collections import Counter
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from ablations.options import Chosen
 from ablations.planner import Plan
@@ -56,9 +56,8 @@ def print_list(console: Console, facts: dict[str, Any], preset: str) -> None:
     console.print()
     for row in facts["presets"]:
         looks = f"Judged at {' and '.join(map(str, row['looks']))} seeds." if row["looks"] else "Never judged."
-        console.print(
-            f"preset [bold]{row['preset']}[/]: {row['about']} Seeds: {row['seeds']}. {looks}", highlight=False
-        )
+        preset_name = (row["preset"], "bold")
+        console.print(Text.assemble("preset ", preset_name, f": {row['about']} Seeds: {row['seeds']}. {looks}"))
 
 
 def show_facts(loaded: LoadedStudy) -> dict[str, Any]:
@@ -78,13 +77,11 @@ def show_facts(loaded: LoadedStudy) -> dict[str, Any]:
 
 
 def print_show(console: Console, study: Study, facts: dict[str, Any]) -> None:
-    console.print(
-        f"[bold]{escape(study.title)}[/]  ({study.study}, claims {study.digest})\n{escape(study.question)}\n",
-        highlight=False,
-    )
+    heading = f"  ({study.study}, claims {study.digest})\n{study.question}\n"
+    console.print(Text.assemble((study.title, "bold"), heading))
     for finding in (study.finding(name) for name in (*study.findings, *study.claims)):
         kind = "Finding" if finding.documented else "Claim"
-        console.print(f"{kind} {finding.label}: {escape(finding.claim)}", highlight=False)
+        console.print(f"{kind} {finding.label}: {finding.claim}")
     console.print()
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("arm", "changes", "about", "published TPR@1e-4"):
@@ -93,10 +90,10 @@ def print_show(console: Console, study: Study, facts: dict[str, Any]) -> None:
         changes = ", ".join(f"{field}={_value(value)}" for field, value in arm["set"].items()) or "(baseline)"
         shown = ", ".join(f"{values['tpr']:.3f} ({place.split('/')[0]})" for place, values in arm["published"].items())
         needs = f" (needs {', '.join(arm['requires']).replace('_', ' ')})" if arm["requires"] else ""
-        table.add_row(name, changes, escape(arm["about"]) + needs, shown)
+        table.add_row(name, changes, arm["about"] + needs, shown)
     console.print(table)
     if study.contrasts:
-        console.print("\n[bold]contrasts[/] (the claim is that the first is better)")
+        console.print(Text.assemble("\n", ("contrasts", "bold"), " (the claim is that the first is better)"))
     for contrast in study.contrasts:
         number = study.finding(contrast.finding).label
         size = (
@@ -107,13 +104,12 @@ def print_show(console: Console, study: Study, facts: dict[str, Any]) -> None:
         kind = contrast.kind.replace("_", " ")
         about = f": {contrast.about}" if contrast.about else ""
         console.print(
-            f"  finding {number}: {contrast.name}, {kind} on {contrast.metric}, {size}{escape(about)}",
-            highlight=False,
+            f"  finding {number}: {contrast.name}, {kind} on {contrast.metric}, {size}{about}",
         )
     if study.confounds:
-        console.print("\n[bold]confounds[/]")
+        console.print("\nconfounds", style="bold")
     for confound in study.confounds:
-        console.print(f"  {escape(confound)}", highlight=False)
+        console.print(f"  {confound}")
 
 
 def _value(value: Any) -> str:
@@ -157,11 +153,9 @@ def print_plan(console: Console, facts: dict[str, Any], *, every_run: bool) -> N
             table.add_row(run["run"], run["state"], clock(run["seconds"]), run["key"])
         console.print(table)
     for entry in facts["unavailable"]:
-        console.print(
-            f"not here: {entry['study']}/{entry['arm']}: {escape(entry['reason'])}", highlight=False, soft_wrap=True
-        )
+        console.print(f"not here: {entry['study']}/{entry['arm']}: {entry['reason']}", soft_wrap=True)
     for note in facts["notes"]:
-        console.print(f"note: {escape(note)}", highlight=False)
+        console.print(f"note: {note}")
     total = sum(counts[state] for state in ("new", "cached", "failed"))
     line = f"{total} runs: {counts['new']} new, {counts['cached']} cached, {counts['failed']} failed"
     if counts["unavailable"]:
@@ -169,8 +163,8 @@ def print_plan(console: Console, facts: dict[str, Any], *, every_run: bool) -> N
     if counts["new"]:
         memory = f"{guess['memory_mb_per_process']} MB each"
         line += f"; about {clock(guess['seconds'])} on {guess['processes']} processes, {memory}"
-    console.print(line, highlight=False, soft_wrap=True)
-    console.print(f"judged on {facts['judged_on']}", highlight=False, soft_wrap=True, markup=False)
+    console.print(line, soft_wrap=True)
+    console.print(f"judged on {facts['judged_on']}", soft_wrap=True)
 
 
 def status_facts(store: Store) -> dict[str, Any]:
@@ -207,11 +201,11 @@ def status_facts(store: Store) -> dict[str, Any]:
 def print_status(console: Console, facts: dict[str, Any]) -> None:
     counts = facts["counts"]
     listed = ", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "no runs yet"
-    console.print(f"{facts['store']}: {listed}", highlight=False)
+    console.print(f"{facts['store']}: {listed}")
     for row in facts["runs"]:
         if row["state"] != "done":
             reason = f"  {row['kind']}: {row['message']}" if row["state"] == "failed" else f"  {row.get('message', '')}"
-            console.print(f"  {row['key']}  {row['state']}{escape(reason)}", highlight=False, soft_wrap=True)
+            console.print(f"  {row['key']}  {row['state']}{reason}", soft_wrap=True)
 
 
 def run_info_facts(store: Store, prefix: str) -> dict[str, Any]:

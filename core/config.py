@@ -21,6 +21,7 @@ from core.errors import UserError, nearest
 KEY_DIGITS = 16
 KEY_SCHEMA = 1  # bumped when the meaning of stored results changes, so that old ones are not reused
 FPRS = (1e-4, 1e-3, 1e-2)
+MOST = 10**9  # of anything that is counted: more is a slip of the keyboard, and would overflow further on
 METRICS = ("tpr@1e-4", "tpr@1e-3", "tpr@1e-2", "auroc", "top1")
 
 
@@ -37,7 +38,9 @@ def _as_tuple(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
 
-Sources = Annotated[tuple[str, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
+_LONGEST_PATH = 4096  # characters; no file system takes more, and many calls raise where it does not
+PathText = Annotated[str, Field(min_length=1, max_length=_LONGEST_PATH, pattern=r"^[^\x00]+$")]
+Sources = Annotated[tuple[PathText, ...], BeforeValidator(_as_tuple), Field(min_length=1, max_length=1000)]
 
 
 class Section(BaseModel):
@@ -48,8 +51,8 @@ class DataConfig(Section):
     """What is trained on."""
 
     source: Sources = _runtime(("procedural",), description="'procedural', or folders of images")
-    pool: int = Field(480, ge=1, description="procedural templates to draw from (folders: all their images)")
-    images: int = Field(48, ge=1, description="source images trained on, drawn from the pool by the seed")
+    pool: int = Field(480, ge=1, le=MOST, description="procedural templates to draw from (folders: all their images)")
+    images: int = Field(48, ge=1, le=MOST, description="source images trained on, drawn from the pool by the seed")
     expansion: Literal[1, 8, 24] = Field(24, description="classes per image: rotations, flips, halves")
     image_size: int = Field(64, ge=32, le=512, multiple_of=2, description="pixels; images are squashed to squares")
     augment: Literal["documented", "geometric", "photographed", "none"] = "documented"
@@ -63,8 +66,8 @@ class DataConfig(Section):
 class ModelConfig(Section):
     """The embedder: backbone, neck, head norms."""
 
-    backbone: str = Field("lcnet_050", pattern=r"^[A-Za-z0-9_.]+$", description="a timm model name")
-    pretrained: str = _runtime("procedural", description="none | procedural | imagenet | path to weights")
+    backbone: str = Field("lcnet_050", max_length=128, pattern=r"^[A-Za-z0-9_.]+$", description="a timm model's name")
+    pretrained: PathText = _runtime("procedural", description="none | procedural | imagenet | path to weights")
     neck: Literal["flatten", "gap", "squeeze"] = "flatten"
     norm: Literal["none", "bn", "ln", "ln_bn", "bn_ln", "ln_centre"] = Field(
         "ln", description="after both linear layers; ln_centre: LayerNorm, then the batch mean taken off"
@@ -94,7 +97,7 @@ class DistillConfig(Section):
     clean_view: bool = Field(
         False, description="the student also embeds the clean image, as documented: batch statistics see it"
     )
-    teacher: str = _runtime("procedural", description="procedural | random | openai | path to a CLIP model")
+    teacher: PathText = _runtime("procedural", description="procedural | random | openai | path to a CLIP model")
 
     @property
     def active(self) -> bool:
@@ -115,8 +118,8 @@ class OptimConfig(Section):
     weight_decay: float = Field(1e-3, ge=0)
     beta1: float = Field(0.9, ge=0, lt=1)
     beta2: float = Field(0.999, ge=0, lt=1)
-    batch_size: int = Field(64, ge=2)
-    samples: int = Field(25_600, ge=1, description="images seen in all")
+    batch_size: int = Field(64, ge=2, le=MOST)
+    samples: int = Field(25_600, ge=1, le=1000 * MOST, description="images seen in all")
     warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps")
     clip: float = Field(5.0, gt=0, description="norm that gradients are clipped to")
 
@@ -129,11 +132,11 @@ class EvalConfig(Section):
     """Held-out identities and their captures."""
 
     source: Sources = _runtime(("held-out",), description="'held-out' (of the data), or folders")
-    identities: int = Field(1000, ge=2, description="test identities")
-    validation_identities: int = Field(300, ge=2)
-    captures: int = Field(5, ge=2, description="simulated captures of each identity")
+    identities: int = Field(1000, ge=2, le=MOST, description="test identities")
+    validation_identities: int = Field(300, ge=2, le=MOST)
+    captures: int = Field(5, ge=2, le=MOST, description="simulated captures of each identity")
     severity: float = Field(0.5, gt=0, le=1, description="of simulated captures: 1 is a hurried photograph")
-    points: int = Field(8, ge=1, description="validations during training, the last at the end")
+    points: int = Field(8, ge=1, le=MOST, description="validations during training, the last at the end")
     shifted: bool = Field(
         True,
         json_schema_extra={"neutral": False},
@@ -148,8 +151,8 @@ class RuntimeConfig(Section):
     """Where and how fast, never what: no field here is part of the identity."""
 
     device: str = _runtime("cpu", pattern=r"^(cpu|cuda(:\d+)?)$")
-    threads: int = _runtime(1, ge=1)
-    cache_dir: str | None = _runtime(None, description="default: $DOCABLATE_CACHE or ~/.cache/docablate")
+    threads: int = _runtime(1, ge=1, le=4096)
+    cache_dir: PathText | None = _runtime(None, description="default: $DOCABLATE_CACHE or ~/.cache/docablate")
 
 
 class RunConfig(Section):
@@ -249,6 +252,15 @@ def one_line(error: ValidationError) -> str:
         return message
     if first["type"] == "extra_forbidden":
         return f"unknown field '{where}'{nearest_field(where)}"
-    got = first.get("input")
-    shown = "" if isinstance(got, dict) else f", got {got!r}"
-    return f"{where}: {message[:1].lower()}{message[1:]}{shown}"
+    return f"{where}: {message[:1].lower()}{message[1:]}{_got(first.get('input'))}"
+
+
+def _got(value: Any) -> str:
+    """What came in, unless it is too much to show."""
+    if isinstance(value, dict | list | tuple):
+        return ""
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of thousands of digits
+        return ""
+    return f", got {text if len(text) <= 200 else text[:200] + '…'}"

@@ -5,9 +5,24 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+_LONGEST = 2000  # characters of a message: what a user gave may be much longer
+
+
+def shown(text: str) -> str:
+    """`text` on one line, with what a terminal would act on or cannot show written as an escape."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape", "replace").decode() for one in text)
+
 
 class UserError(ValueError):
-    """What the user gave is wrong; the message is one line that says where and what to do."""
+    """What the user gave is wrong; the message is one line that says where and what to do.
+
+    Names of files and words of the user are part of it: they are made fit for a terminal here, once for all.
+    """
+
+    def __init__(self, message: str) -> None:
+        line = shown(message)
+        # What was given comes first and what is wrong with it last: the middle can be spared.
+        super().__init__(line if len(line) <= _LONGEST else f"{line[: _LONGEST // 2]} … {line[3 - _LONGEST // 2 :]}")
 
 
 class RunFailure(RuntimeError):
@@ -19,9 +34,9 @@ class RunFailure(RuntimeError):
     """
 
     def __init__(self, kind: str, message: str) -> None:
-        super().__init__(message)
         self.kind = kind
-        self.message = message
+        self.message = shown(message)
+        super().__init__(self.message)
 
     def __reduce__(self) -> tuple[type[RunFailure], tuple[str, str]]:
         # Exceptions pickle by their args; without this one the two-argument form does not survive a worker.

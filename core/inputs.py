@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 from pathlib import Path
 
@@ -55,8 +56,8 @@ def teacher_fingerprint(config: RunConfig) -> str:
 def teacher_path(name: str) -> Path:
     """The weights file of a local teacher: the embedded one, or an open_clip folder or file of the user's."""
     folder = Path(str(weights.EMBEDDED / "teacher")) if name == "procedural" else Path(name)
-    path = folder / "open_clip_model.safetensors" if folder.is_dir() else folder
-    if not path.is_file():
+    path = folder / "open_clip_model.safetensors" if os.path.isdir(folder) else folder
+    if not os.path.isfile(path):
         raise UserError(
             f"distill.teacher: '{name}' is neither an open_clip folder (open_clip_config.json and "
             "open_clip_model.safetensors) nor one of procedural, random, openai"

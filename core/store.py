@@ -24,6 +24,7 @@ from typing import IO, Any, Literal
 
 import numpy as np
 
+from core import json_text
 from core.errors import RunFailure, UserError
 
 RESULT_SCHEMA = 1
@@ -251,7 +252,7 @@ class Store:
     def _json(self, key: str, name: str) -> dict[str, Any]:
         path = self.path(key, name)
         try:
-            value = json.loads(path.read_text(encoding="utf-8"))
+            value = json_text.read(path)
         except FileNotFoundError:
             raise UserError(f"{path} does not exist") from None
         except (OSError, ValueError) as error:

@@ -18,7 +18,9 @@ from core.data.rendering import Progress
 from core.errors import RunFailure, UserError
 from core.evaluation import judge
 from core.inputs import teacher_fingerprint, teacher_path
+from core.model.weight_files import read_state, require_numbers
 from core.seeds import torch_stream
+from core.teacher_files import check_config
 
 RANDOM_DIM = 256
 _BATCH = 64
@@ -95,10 +97,16 @@ def load_encoder(name: str) -> Encoder:
         else:
             path = teacher_path(name)
             if path.name == "open_clip_model.safetensors":
+                check_config(path.parent)
+                require_numbers(read_state(path), path)
                 model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{path.parent.absolute()}")
             else:  # a bare file is taken to hold OpenAI's architecture, which needs its own activation
-                model, _, preprocess = open_clip.create_model_and_transforms("ViT-B-32-quickgelu", pretrained=str(path))
-    except UserError:
+                require_numbers(read_state(path), path)
+                # An absolute path, as a bare name may be that of weights which open_clip would fetch.
+                model, _, preprocess = open_clip.create_model_and_transforms(
+                    "ViT-B-32-quickgelu", pretrained=str(path.absolute())
+                )
+    except (UserError, RunFailure):
         raise
     except Exception as error:  # damaged files fail in many ways, none of which may pass silently
         first = str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from fractions import Fraction
 from functools import lru_cache
@@ -22,8 +23,17 @@ from reports.contrasts import Contrast
 RequirementName = Literal["imagenet_weights", "openai_clip"]
 
 
+_FRACTION = re.compile(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*(?:/\s*(\d{1,9})\s*)?")
+
+
 def _fraction(value: Any) -> Any:
-    return float(Fraction(value.replace(" ", ""))) if isinstance(value, str) else value
+    """``"1/24"`` as a number. The pattern bounds the work: `Fraction` would write out 1e999999999."""
+    if not isinstance(value, str):
+        return value
+    found = _FRACTION.fullmatch(value)
+    if found is None or (found[2] is not None and not int(found[2])):
+        raise ValueError("expected a number or a fraction such as 1/24")
+    return float(Fraction(found[1]) / int(found[2] or 1))
 
 
 class Finding(BaseModel):
@@ -53,8 +63,8 @@ class Scaled(BaseModel):
     """An arm's value given as a multiple of the preset's, rounded to `step`: `{scale: 0.75}`, `{scale: 1/24}`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    scale: Annotated[float, BeforeValidator(_fraction)] = Field(gt=0)
-    step: int = Field(1, ge=1)
+    scale: Annotated[float, BeforeValidator(_fraction)] = Field(gt=0, le=1e6, allow_inf_nan=False)
+    step: int = Field(1, ge=1, le=10**6)
 
     def of(self, baseline: float) -> int:
         return max(self.step, round(baseline * self.scale / self.step) * self.step)
@@ -107,9 +117,12 @@ class Arm(BaseModel):
     def _gather_fields(cls, value: Any) -> Any:
         if not isinstance(value, dict):
             return value
+        given = value.get("set", {})
+        if not isinstance(given, dict):
+            raise ValueError("`set` is a mapping of fields and values")
         dotted = {name: item for name, item in value.items() if isinstance(name, str) and "." in name}
         rest = {name: item for name, item in value.items() if name not in dotted}
-        return {**rest, "set": {**rest.get("set", {}), **dotted}}
+        return {**rest, "set": {**given, **dotted}}
 
     def overrides(self, baseline: Mapping[str, Any]) -> dict[str, Any]:
         """The changed fields with scaled ones worked out from the baseline's values (dotted field: value)."""
@@ -124,7 +137,7 @@ class Study(BaseModel):
     """One ablation: a baseline, named arms and the contrasts that test findings."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    study: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    study: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64, description="names files of reports and tuning")
     title: str
     question: str
     findings: tuple[str, ...] = Field((), description="findings of the record that the study tests")

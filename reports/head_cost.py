@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from core import json_text
 from core.store import HEAD_COST, Store
 from reports.canvas import compact, new_figure, short
 from reports.figures_style import MUTED, PALETTE, style
@@ -43,7 +43,7 @@ def read(store: Store) -> HeadCost | str:
     """The store's measurement, or why there is none."""
     path = store.root / HEAD_COST
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json_text.read(path)
         rows = [_row(one) for one in found["rows"]]
         environment = found["environment"]
         where = f"{environment['hardware']}, {environment['device']}, {environment['threads']} thread(s)"

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-
+from core import json_text
 from core.store import HEAD_COST, Store
 
 
 def head_turns(store: Store) -> dict[float, list[float]]:
     """Milliseconds of a documented step by sample rate, one a turn; empty where they were not, or badly, measured."""
     try:
-        found = json.loads((store.root / HEAD_COST).read_text(encoding="utf-8"))
+        found = json_text.read(store.root / HEAD_COST)
         turns = {float(rate): [float(ms) for ms in seen] for rate, seen in found["turns"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}

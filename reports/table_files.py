@@ -6,11 +6,15 @@ import csv
 import io
 import re
 
+from core.csv_cells import inert
 from reports.inline import plain, tokens
 from reports.markdown import NONE
 from reports.page import Table
 
 _GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
+_NUMBERS = re.compile(
+    r"[+-]?[\d.]+(e[+-]?\d+)?( ± [\d.,]+| \[[\d+., -]+\]| \([a-z0-9 ,]+\))?"
+)  # with an interval or what became of it
 _LONG = 40  # characters from which a column of LaTeX is a paragraph
 _LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "_": r"\_", "%": r"\%",
@@ -30,7 +34,8 @@ _NOTE = "% needs: \\usepackage{booktabs, textcomp, array} and \\usepackage[T1]{f
 def to_csv(table: Table) -> str:
     """The table as CSV (RFC 4180, lines end with \\r\\n): plain text, ASCII minus signs, numbers without separators.
 
-    A dash, which stands for what is not known, is an empty cell.
+    A dash, which stands for what is not known, is an empty cell. Text that a spreadsheet would take for a formula has
+    an apostrophe before it.
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer)
@@ -43,7 +48,9 @@ def _csv_cell(cell: str) -> str:
     text = plain(cell).replace("−", "-")
     if text == NONE:
         return ""
-    return text.replace(",", "") if _GROUPED.fullmatch(text) else text
+    if _GROUPED.fullmatch(text):
+        return text.replace(",", "")
+    return text if _NUMBERS.fullmatch(text) else inert(text)
 
 
 def to_latex(table: Table) -> str:

@@ -7,6 +7,7 @@ content, so the split does not depend on file names or on their order.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,7 +157,7 @@ def _own_evaluation(
             raise UserError(f"--eval: {len(documents)} readable images, at least 4 are needed")
         cut = max(2, min(evaluation.validation_identities, len(documents) // 4))
         return FolderDocuments(documents[:cut]), FolderDocuments(documents[cut : cut + evaluation.identities])
-    names = sorted(groups, key=lambda name: hashlib.sha256(Path(name).name.encode()).digest())
+    names = sorted(groups, key=lambda name: hashlib.sha256(os.fsencode(Path(name).name)).digest())
     several = [name for name in names if len(groups[name]) > 1]
     if len(several) < 4:
         raise UserError(

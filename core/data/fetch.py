@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from core import json_text
 from core.data.remote import SCHEMES, Changed, Interrupted, Refused, Response, asked, received
 from core.data.rendering import Progress
 from core.errors import RunFailure, UserError
@@ -26,7 +27,7 @@ class _Part:
         self.total: int | None = None
         self.validator: str | None = None
         try:
-            note = json.loads(self._note.read_text(encoding="utf-8"))
+            note = json_text.read(self._note)
             if note["url"] == url:
                 self.total, self.validator = note["total"], note["validator"]
         except (OSError, ValueError, KeyError, TypeError):

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from core import json_text
 from core.data.image_file import decode as decode
 from core.data.rendering import Progress
 from core.errors import RunFailure, UserError
@@ -63,17 +64,32 @@ def _list(folder: Path) -> tuple[list[Path], list[tuple[str, str]]]:
     """(files, folders that are not entered with the reason). Names that start with a dot are passed over."""
     files: list[Path] = []
     skipped: list[tuple[str, str]] = []
-
-    def unreadable(error: OSError) -> None:
-        skipped.append((str(error.filename), "folder not readable"))
-
-    for parent, folders, names in os.walk(folder, onerror=unreadable):
-        inside = [(name, Path(parent) / name) for name in sorted(folders) if not name.startswith(".")]
-        # Links to folders may lead in circles, so they are not followed.
-        skipped += [(str(path), "link to a folder") for _, path in inside if path.is_symlink()]
-        folders[:] = [name for name, path in inside if not path.is_symlink()]
-        files += [Path(parent) / name for name in sorted(names) if not name.startswith(".")]
+    waiting = [str(folder)]
+    while waiting:  # not os.walk, which calls itself for every level and ends at the interpreter's depth
+        parent = waiting.pop()
+        try:
+            with os.scandir(parent) as found:
+                entries = sorted((one for one in found if not one.name.startswith(".")), key=lambda one: one.name)
+        except OSError:
+            skipped.append((parent, "folder not readable"))
+            continue
+        inside = []
+        for entry in entries:
+            if not _is_folder(entry):
+                files.append(Path(entry.path))
+            elif entry.is_symlink():  # links to folders may lead in circles, so they are not followed
+                skipped.append((entry.path, "link to a folder"))
+            else:
+                inside.append(entry.path)
+        waiting += reversed(inside)
     return files, skipped
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link in a circle: not a folder, and as a file refused with its reason
+        return False
 
 
 def find(sources: Sequence[str], cache: Path, *, option: str = "--data", progress: Progress | None = None) -> Scan:
@@ -89,7 +105,7 @@ def find(sources: Sequence[str], cache: Path, *, option: str = "--data", progres
     skipped: list[tuple[str, str]] = []
     for source in sources:
         folder = Path(source)
-        if not folder.is_dir():
+        if not os.path.isdir(source):  # unlike Path.is_dir it takes any text
             raise UserError(f"{option}: '{source}' is not a folder")
         inside, left_out = _list(folder)
         if not inside and not left_out:
@@ -171,7 +187,7 @@ def _dump(result: Scan) -> bytes:
 
 def _recall(path: Path) -> Scan | None:
     try:
-        stored = json.loads(path.read_text())
+        stored = json_text.read(path)
         images = tuple(ImageFile(Path(name), digest) for name, digest in stored["images"])
         skipped = tuple((name, reason) for name, reason in stored["skipped"])
     except (OSError, ValueError, KeyError, TypeError):

@@ -16,6 +16,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 MAX_PIXELS = 50_000_000
 MIN_SIDE = 8  # pixels; less shows no document
 MASTER_SIDE = 256  # captures are simulated from images of at most this many pixels a side
+MAX_BYTES = 500_000_000  # of a file: 50 megapixels of four 16-bit channels have fewer, uncompressed
 _TOO_LARGE = f"over {MAX_PIXELS // 1_000_000} megapixels"
 
 
@@ -72,6 +73,8 @@ def _require_bytes(path: Path) -> None:
         raise Unusable("not a regular file")
     if not status.st_size:
         raise Unusable("empty file")
+    if status.st_size > MAX_BYTES:  # a small image may have any number of bytes after it, and all are digested
+        raise Unusable(f"over {MAX_BYTES // 1_000_000} MB")
 
 
 @functools.cache

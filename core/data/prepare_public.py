@@ -18,6 +18,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from core import json_text
+from core.csv_cells import inert
 from core.data.archives import Limits, extract
 from core.data.fetch import download
 from core.data.image_file import Unusable, open_upright
@@ -94,7 +96,7 @@ def _download(public: PublicSet, file: RemoteFile, folder: Path, mirror: str | N
 def _done(public: PublicSet, home: Path, every: int) -> Prepared | None:
     """What an earlier call made with the same choices."""
     try:
-        note = json.loads((home / "prepared.json").read_text(encoding="utf-8"))
+        note = json_text.read(home / "prepared.json")
         if note["every"] != every or not Path(home / note["folder"]).is_dir():
             return None
         return Prepared(home / note["folder"], note["images"], note["identities"], Counter(note["skipped"]))
@@ -154,7 +156,9 @@ def _identities(public: PublicSet, home: Path, archives: list[Path], every: int,
                 f"{public.name}: no usable frame in {home / 'downloads'} ({reasons or 'no annotation found'})"
             )
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([MANIFEST, *sorted(rows)])
+        csv.writer(text, lineterminator="\n").writerows(
+            [MANIFEST, *([inert(cell) for cell in row] for row in sorted(rows))]
+        )
         write_atomic(home / "manifest.csv", text.getvalue().encode())
         return _finish(home, made, prepared, every)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import gzip
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from core import json_text
 from core.errors import UserError
 
 
@@ -96,8 +96,8 @@ def _via_quad(entry: dict[str, object]) -> object:
 
 def _json(path: Path) -> object:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        return json_text.read(path)
+    except (OSError, ValueError):
         return None
 
 

@@ -10,6 +10,7 @@ from torch import nn
 from core.config import ModelConfig
 from core.errors import RunFailure, nearest
 from core.model.depthwise import use_small_depthwise
+from core.model.weight_files import read_state, require_numbers
 from core.model.weights import resolve
 from core.seeds import global_stream
 
@@ -61,24 +62,6 @@ def _nearest_model(name: str) -> str:
     return nearest(name, family[:200]) if len(family) < 12 else nearest(name, family).split(" (known")[0]
 
 
-def read_state(path: Path) -> dict[str, torch.Tensor]:
-    """Tensors of a .safetensors file, or of a PyTorch checkpoint read without running code.
-
-    Raises:
-        RunFailure: `bad_weights` names the file.
-    """
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return dict(load_file(str(path)))
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        return dict(state.get("state_dict", state))
-    except Exception as error:  # damaged files fail in many ways, none of which may pass silently
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise RunFailure("bad_weights", f"{path} cannot be read as weights: {first}") from error
-
-
 def load_features(features: nn.Module, path: Path) -> None:
     """Load a backbone's weights; a classifier's in the same file are left aside.
 
@@ -92,4 +75,6 @@ def load_features(features: nn.Module, path: Path) -> None:
     if missing or wrong:
         what = f"has no '{missing[0]}'" if missing else f"has '{wrong[0]}' of another shape"
         raise RunFailure("bad_weights", f"{path} does not fit the backbone: it {what}")
-    features.load_state_dict({name: state[name] for name in wanted if name in state}, strict=False)
+    taken = {name: state[name] for name in wanted if name in state}
+    require_numbers(taken, path)
+    features.load_state_dict(taken, strict=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
@@ -61,6 +62,6 @@ def resolve(backbone: str, pretrained: str) -> WeightsSource:
             raise UserError(f"model.pretrained=imagenet: {why_not}")
         return WeightsSource(f"imagenet:{backbone}")
     path = Path(pretrained)
-    if not path.is_file():
+    if not os.path.isfile(path):  # unlike Path.is_file it takes any text
         raise UserError(f"model.pretrained: '{pretrained}' is neither a file nor one of none, procedural, imagenet")
     return WeightsSource(f"file:{file_digest(path)}", path)

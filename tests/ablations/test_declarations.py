@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ablations.registry import load_study
+from ablations.registry import load_studies, load_study
 from core.errors import UserError
 
 GOOD = """\
@@ -61,6 +61,20 @@ def test_a_study_file_needs_no_python(tmp_path: Path) -> None:
         ("title: My study", "title: &a My study\nnote: *a", "aliases are not supported"),
         ("study: mine", "study: Not A Name", "mine.yaml:1: study:"),
         ("study: mine\n", "", "mine.yaml:1: study: this field is missing"),
+        ("study: mine", "study: index", "mine.yaml:1: study: no study can have this name"),
+        ("study: mine", "study: con", "no study can have this name"),
+        ("study: mine", "study: ../mine", "mine.yaml:1: study:"),
+        ("study: mine", f"study: {'m' * 65}", "mine.yaml:1: study:"),
+        ("loss.margin: 0.2", "data.images: {scale: 1/0}", "expected a value or {scale"),
+        ("loss.margin: 0.2", "data.images: {scale: 1e999999999}", "expected a value or {scale"),
+        ("loss.margin: 0.2", "data.images: {scale: 10000000}", "expected a value or {scale"),
+        ("loss.margin: 0.2", "eval.shifted: {scale: 2}", "only whole-number fields can be scaled"),
+        ("loss.margin: 0.2", "set: 3", "`set` is a mapping"),
+        ("loss.margin: 0.2", "model.backbone: hf-hub:evil/x", "mine.yaml:7: arms.small.model.backbone"),
+        ("loss.margin: 0.2", 'model.pretrained: "a\\0b"', "arms.small"),
+        ("loss.margin: 0.2", "optim.samples: 9" + "0" * 30, "mine.yaml:7: arms.small.optim.samples"),
+        ("loss.margin: 0.2", "? [a]\n: b", "mine.yaml"),
+        ("smallest_effect: 0.02", "smallest_effect: .inf", "mine.yaml:9: .inf is no finite number"),
     ],
 )
 def test_mistakes(tmp_path: Path, old: str, new: str, expected: str) -> None:
@@ -77,6 +91,32 @@ def test_code_in_yaml_is_not_run(tmp_path: Path) -> None:
     message = load(tmp_path, GOOD.replace("My study", f"!!python/object/apply:os.mkdir ['{tmp_path}/made']"))
     assert "not valid YAML" in message
     assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_other_encodings_are_told_with_their_line(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "mine.yaml").write_bytes("study: mine\ntitle: é\n".encode(encoding))
+    with pytest.raises(UserError, match=r"mine\.yaml:[12]: .*(not UTF-8|not valid YAML)"):
+        load_study(str(tmp_path / "mine.yaml"))
+
+
+def test_a_file_of_many_letters_is_not_cut(tmp_path: Path) -> None:
+    """The limit is of bytes: 150,000 letters of two bytes each are over it, and are not read in part."""
+    assert "over 256 KiB" in load(tmp_path, GOOD + "# " + "é" * 150_000)
+
+
+def test_two_files_for_one_study(tmp_path: Path) -> None:
+    for name in ("a.yaml", "b.yaml"):
+        (tmp_path / name).write_text(GOOD)
+    with pytest.raises(UserError, match=r"b\.yaml: .*a\.yaml declares a study 'mine' too"):
+        load_studies([str(tmp_path / "a.yaml"), str(tmp_path / "b.yaml")])
+    assert len(load_studies([str(tmp_path / "a.yaml"), str(tmp_path / "a.yaml")])) == 1
+
+
+@pytest.mark.parametrize("name", ["x" * 5000 + ".yaml", "a/" * 3000, "a\0.yaml", "a\nb.yaml"])
+def test_names_that_no_file_can_have(name: str) -> None:
+    with pytest.raises(UserError, match="does not exist"):
+        load_study(name)
 
 
 def test_binary_and_missing_files(tmp_path: Path) -> None:

@@ -256,6 +256,52 @@ def test_no_file_stays_open_and_progress_is_told(tmp_path: Path) -> None:
     assert max(open_files for *_, open_files in told) <= before
 
 
+def test_folders_as_deep_as_a_path_can_be(tmp_path: Path) -> None:
+    """Deeper than the interpreter's stack."""
+    make_images(tmp_path / "a", 2)
+    deep = str(tmp_path / "a")
+    above = []
+    while len(above) < 1200:
+        above.append(deep)
+        deep += "/d"
+        os.mkdir(deep)
+    try:
+        assert len(scan([str(tmp_path / "a")], tmp_path).images) == 2
+    finally:  # pytest's own clearing up would end at the interpreter's depth
+        os.rmdir(deep)
+        for folder in reversed(above[1:]):
+            os.rmdir(folder)
+
+
+def test_what_comes_after_an_image_is_not_read_for_ever(tmp_path: Path) -> None:
+    (first, *_) = make_images(tmp_path / "a", 2)
+    with first.open("ab") as handle:
+        handle.truncate(10**12)  # takes no space where files may have holes
+    found = scan([str(tmp_path / "a")], tmp_path)
+    assert found.skipped == ((str(first), "over 500 MB"),)
+
+
+@pytest.mark.parametrize("name", ["x" * 4000, "a/" * 2000, "no\nfolder"])
+def test_names_that_are_no_folders(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match="is not a folder"):
+        scan([name], tmp_path)
+
+
+def test_a_hundred_thousand_files(tmp_path: Path) -> None:
+    """Hard links: as many names as it takes, and one file."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "0.jpg").touch()
+    count = 100_000 if os.environ.get("DOCABLATE_FAULTS") else 5_000
+    for index in range(1, count):
+        os.link(tmp_path / "a" / f"{(index - 1) // 30_000 * 30_000}.jpg", tmp_path / "a" / f"{index}.jpg") if (
+            index % 30_000
+        ) else (tmp_path / "a" / f"{index}.jpg").touch()
+    (tmp_path / "a" / "good.png").write_bytes(make_images(tmp_path / "b", 1)[0].read_bytes())
+    found = scan([str(tmp_path / "a")], tmp_path)
+    assert len(found.images) == 1
+    assert found.skipped_note() == f"{count} skipped ({count} empty file)"
+
+
 def test_a_remembered_scan_names_files_as_they_are_named_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_images(tmp_path / "work" / "a", 4)
     monkeypatch.chdir(tmp_path / "work")

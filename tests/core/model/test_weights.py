@@ -5,15 +5,17 @@ from __future__ import annotations
 import socket
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from core.config import ModelConfig
+from core.config import ModelConfig, RunConfig
 from core.errors import RunFailure, UserError
 from core.model import hub
 from core.model.backbone import build_backbone
 from core.model.weights import resolve
+from tests.faults.sealed import sealed
 
 
 @pytest.fixture(autouse=True)
@@ -91,22 +93,51 @@ def test_weights_from_a_file(tmp_path: Path, form: str) -> None:
     assert all(torch.equal(loaded[name], wanted[name]) for name in loaded)
 
 
-@pytest.mark.parametrize("damage", ["garbage", "missing", "shape", "code"])
-def test_files_that_do_not_fit_are_refused(tmp_path: Path, damage: str) -> None:
-    path = tmp_path / "w.pth"
-    content = state()
+HEADER_OF_GIGABYTES = (2**33).to_bytes(8, "little") + b"{}"
+
+
+@pytest.mark.parametrize(
+    ("damage", "expected"),
+    [("garbage", "cannot be read"), ("missing", "has no"), ("shape", "of another shape"), ("code", "may be code"),
+     ("nan", "not finite"), ("sparse", "not a plain tensor"), ("list", "no tensors by name"), ("number", "has no"),
+     ("header", "its header is over"), ("torn", "cannot be read")],
+)  # fmt: skip
+def test_files_that_do_not_fit_are_refused(tmp_path: Path, damage: str, expected: str) -> None:
+    path = tmp_path / ("w.safetensors" if damage in ("header", "torn") else "w.pth")
+    content: dict[str, Any] = dict(state())
     name = next(iter(content))
     if damage == "garbage":
         path.write_bytes(b"not weights")
     elif damage == "code":
         path.write_bytes(b"cos\nsystem\n(S'touch ran'\ntR.")  # a pickle that would run a command
-    elif damage == "missing":
-        content.pop(name)
-        torch.save(content, path)
+    elif damage == "header":
+        path.write_bytes(HEADER_OF_GIGABYTES)
+    elif damage == "torn":
+        path.write_bytes(b"\x10\x00\x00\x00\x00\x00\x00\x00{}")
     else:
-        content[name] = content[name][:1]
-        torch.save(content, path)
+        first = content.pop(name)
+        changed = {"shape": first[:1], "nan": first * torch.nan, "sparse": first.to_sparse(), "number": 3}
+        if damage in changed:
+            content[name] = changed[damage]
+        torch.save([first] if damage == "list" else content, path)
     with pytest.raises(RunFailure) as caught:
         build_backbone(ModelConfig(pretrained=str(path)), 0)
     assert caught.value.kind == "bad_weights"
-    assert "w.pth" in caught.value.message
+    assert str(path) in caught.value.message
+    assert expected in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "name", ["a" * 4000, "a/../" * 700, "no\nfile", "hf-hub:evil/model", "https://evil.test/w.pth"]
+)
+def test_names_that_are_no_files_are_refused(name: str) -> None:
+    with sealed(Path("/nowhere")), pytest.raises(UserError, match="neither a file"):
+        resolve("lcnet_050", name)
+
+
+@pytest.mark.parametrize(
+    "name", ["hf-hub:evil/model", "local-dir:/etc", "hf_hub:x", "a/b", "../x", "x" * 129, "", "a\n"]
+)
+def test_a_backbone_is_a_name_and_no_address(name: str) -> None:
+    with pytest.raises(UserError, match=r"model\.backbone"):
+        RunConfig().with_overrides({"model.backbone": name})

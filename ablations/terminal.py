@@ -1,0 +1,44 @@
+"""Consoles to which words of files are words: no markup, no escape sequence that a terminal would act on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.text import Text
+
+from core.errors import shown
+
+
+class PlainConsole(Console):
+    """A rich console that reads no markup and shows what is not printable as an escape.
+
+    Names of arms, claims, folders and reasons of failures come from files. Nothing that prints one has to remember to
+    escape it: markup is off, and styles are given as `style=` or `rich.text.Text`.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, highlight=False, emoji=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(_clean(text), **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=_clean(segment.text))
+
+
+def _clean(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "\n".join(shown(line) for line in text.split("\n"))
+
+
+def stdout() -> Console:
+    return PlainConsole()
+
+
+def stderr() -> Console:
+    return PlainConsole(stderr=True)

@@ -1,0 +1,67 @@
+"""Names from files are words on a terminal: no markup, no escape sequences, no crash."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.progress import Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from ablations.executors.worker import Event, Task
+from ablations.sweep import Display
+from ablations.terminal import PlainConsole
+from core.config import RunConfig
+
+HOSTILE = ["[red]x[/]", "[/]", "[/nope]", "[link=http://evil.test]x[/link]", "\x1b[31mred", "\x1b]0;title\x07",
+":smile:",
+           "a\\", "\u202egpj.exe", "caf\udce9", "x\ry"]  # fmt: skip
+
+
+def printed(*renderables: object, terminal: bool = False) -> str:
+    file = io.StringIO()
+    console = PlainConsole(file=file, width=200, force_terminal=terminal, color_system=None)
+    console.print(*renderables)
+    file.getvalue().encode()  # raises for half a surrogate pair
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("words", HOSTILE)
+def test_words_stay_words(words: str) -> None:
+    table = Table("name", title=words)
+    table.add_row(words)
+    for renderable in (words, Text(words), Text.assemble(("bold", "bold"), words), table):
+        said = printed(renderable)
+        assert "\x1b" not in said
+        assert "\r" not in said
+        assert "\x07" not in said
+        assert "\u202e" not in said
+        if words.isprintable():
+            assert words in said
+
+
+@pytest.mark.parametrize("words", HOSTILE)
+def test_a_sweep_shows_arms_and_failures_as_they_are(words: str) -> None:
+    file = io.StringIO()
+    console = PlainConsole(file=file, width=200, force_terminal=True, color_system=None)
+    display = Display(console, [])
+    task = Task("run", "0" * 16, f"mine/{words} seed 0", RunConfig())
+    with display.progress:
+        display.start(0, task)
+        display.event(0, task, Event("progress", task.key, words, 1, 2))
+        display.event(0, task, Event("failed", task.key, failure="diverged", message=words))
+        display.event(0, task, Event("done", task.key, payload={}))
+        display.event(0, Task("prepare", "", words, RunConfig()), Event("failed", "", message=words))
+    said = file.getvalue()
+    said.encode()
+    assert not {"\x1b[31m", "\x1b]0", "\x07", "\u202e"} & {said[i : i + n] for n in (1, 4, 5) for i in range(len(said))}
+    if words.isprintable():
+        assert f"mine/{words} seed 0: diverged: {words}" in said
+
+
+def test_a_progress_bar_reads_no_markup() -> None:
+    progress = Progress(TextColumn("{task.description}", markup=False), console=PlainConsole(file=io.StringIO()))
+    progress.add_task("[/nope]", total=1)
+    with progress:
+        progress.refresh()
