@@ -16,6 +16,7 @@ from ablations.executors.layout import Layout
 from ablations.executors.local import LocalExecutor
 from ablations.executors.worker import Event, Task
 from ablations.planner import Plan, Run
+from ablations.tending import tend
 from core.store import Store
 
 _LINE_EVERY = 30.0  # seconds between lines where no bar can be drawn
@@ -121,6 +122,7 @@ def sweep(
     Raises:
         KeyboardInterrupt: on Ctrl-C or a termination signal, after workers are stopped and unfinished runs removed.
     """
+    tend(plan, store, lambda text: console.print(text, highlight=False, soft_wrap=True, markup=False))
     budget = budget or Budget()
     budget.expect({run.key: run.estimate.seconds for run in plan.runs})
     runs = plan.pending(retry_failed)

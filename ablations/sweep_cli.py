@@ -37,6 +37,7 @@ from ablations.sequential import sweep_looks
 from ablations.sweep import bars, sweep
 from core import head_cost
 from core.errors import UserError
+from core.integrity import examine
 from reports.head_turns import head_turns
 
 
@@ -99,7 +100,7 @@ def _train(chosen: Chosen, train: Callable[[Plan], None], console: Console) -> P
             console.print(text, highlight=False, soft_wrap=True, markup=False)
 
         return sweep_looks(chosen.request, chosen.store, train, say)
-    planned = plan(chosen.request, chosen.store)
+    planned = plan(chosen.request, chosen.store, digests=True)
     train(planned)
     return planned
 
@@ -122,7 +123,7 @@ def _announce(chosen: Chosen, planned: Plan, console: Console, jobs: int | None,
 
 def _finish(chosen: Chosen, planned: Plan, budget: Budget, console: Console) -> None:
     """Exit code 0 only if every planned run is done."""
-    states = [chosen.store.state(one.key) for one in planned.runs]
+    states = [examine(chosen.store, one.key, digests=False).condition for one in planned.runs]
     missing = len(states) - states.count("done")
     if budget.left:
         console.print(

@@ -17,7 +17,7 @@ from ablations import options, tuning, tuning_store
 from ablations.estimate import estimate
 from ablations.executors.layout import Layout, measure_if_worth
 from ablations.options import AsJson, Chosen, Data, Device, Eval, Jobs, PresetName, Sets, StorePath, Strict, Studies
-from ablations.planner import Plan, Run, plan
+from ablations.planner import Plan, Run, plan, planned_run
 from ablations.sweep import clock, sweep
 from ablations.views import print_json
 from core import inputs
@@ -117,7 +117,7 @@ def _run(arm: Run, trial: tuning.Trial, label: str, store: Store) -> Run:
     guess = estimate(config, {})
     # The arm's estimate knows the rates of this store; a trial takes its share of it.
     seconds = arm.estimate.seconds * guess.seconds / estimate(arm.config, {}).seconds
-    return Run(key, config, label, store.state(key), replace(guess, seconds=round(seconds, 1)))
+    return planned_run(key, config, label, store, replace(guess, seconds=round(seconds, 1)), digests=True)
 
 
 def _announce(console: Console, planned: Plan, searches: Sequence[Search], trials: int, jobs: int | None) -> None:
@@ -128,7 +128,7 @@ def _announce(console: Console, planned: Plan, searches: Sequence[Search], trial
         console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
     device = planned.baseline.runtime.device
     measure_if_worth(planned.seconds(), jobs, device, console.print)
-    new = sum(run.state == "new" for run in planned.runs)
+    new = len(planned.pending(retry_failed=False))
     line = f"{trials} trials each of {len(searches)} arms: {len(planned.runs)} different runs, {new} new"
     if new:
         processes = Layout.choose(jobs, new, device).jobs

@@ -1,7 +1,8 @@
 """Where runs live: `<root>/<key>/` with config.yaml, metrics.jsonl, scores.npz and result.json.
 
-`result.json` is written last and by rename: its presence is what *done* means. `failure.json` holds a
-typed reason. Nothing here imports torch, so that planning and reporting stay quick.
+`result.json` is written last and by rename: its presence is what *done* means. It holds a checksum of itself and the
+digests of the files beside it, so that whoever reads a run can tell damage (`core.integrity` says what becomes of it).
+`failure.json` holds a typed reason. Nothing here imports torch, so that planning and reporting stay quick.
 """
 
 from __future__ import annotations
@@ -11,25 +12,23 @@ import hashlib
 import io
 import json
 import os
-import re
 import shutil
 import tempfile
-import zipfile
-import zlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
+from core import record
 from core.errors import RunFailure, UserError
+from core.record import file_digest as file_digest
+from core.stored_runs import FILES, RESULT_SCHEMA, StoredRuns
+from core.stored_runs import State as State
 
-RESULT_SCHEMA = 1
 HEAD_COST = "head_cost.json"  # measurements of the class head, beside the runs
-State = Literal["done", "failed", "new"]
 _UMASK = os.umask(0)
 os.umask(_UMASK)
-_KEY = re.compile(r"[0-9a-f]{16,64}")
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -59,12 +58,6 @@ def publish(temporary: Path, path: Path) -> None:
     temporary.replace(path)
 
 
-def file_digest(path: Path, name: str = "sha256") -> str:
-    """The hexadecimal digest of a file's bytes, read in pieces."""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, name).hexdigest()
-
-
 def storage_failure(path: Path, error: OSError) -> RunFailure:
     """The typed failure of an `OSError` met while writing `path`."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -72,11 +65,8 @@ def storage_failure(path: Path, error: OSError) -> RunFailure:
     return RunFailure("store_not_writable", f"cannot write {path}: {error.strerror or error}")
 
 
-class Store:
-    """The runs under one folder."""
-
-    def __init__(self, root: str | Path) -> None:
-        self.root = Path(root)
+class Store(StoredRuns):
+    """The runs under one folder, read and written."""
 
     def check_writable(self) -> None:
         """Make the folder and write a byte in it; `UserError` says why it cannot be done."""
@@ -90,30 +80,6 @@ class Store:
             raise UserError(
                 f"the store '{self.root}' cannot be written ({reason}): choose another with --store"
             ) from None
-
-    def path(self, key: str, name: str = "") -> Path:
-        if not _KEY.fullmatch(key):
-            raise UserError(f"'{key}' is not a run key: keys are at least 16 hex digits, see `status`")
-        return self.root / key / name
-
-    def run_keys(self) -> list[str]:
-        """Keys of all run folders, sorted; a missing store has none."""
-        if not self.root.is_dir():
-            return []
-        return sorted(entry.name for entry in self.root.iterdir() if _KEY.fullmatch(entry.name))
-
-    def find(self, prefix: str) -> str:
-        """The one key that starts with `prefix`; `UserError` when there is none or more than one."""
-        matches = [key for key in self.run_keys() if key.startswith(prefix)]
-        if len(matches) == 1:
-            return matches[0]
-        problem = "no run" if not matches else f"{len(matches)} runs"
-        raise UserError(f"{problem} in '{self.root}' with a key that starts with '{prefix}': see `status`")
-
-    def state(self, key: str) -> State:
-        if self.path(key, "result.json").exists():
-            return "done"
-        return "failed" if self.path(key, "failure.json").exists() else "new"
 
     def begin(self, key: str, config_yaml: str) -> None:
         """Open the run's folder: what a failed or interrupted attempt left is cleared first."""
@@ -136,21 +102,34 @@ class Store:
             raise storage_failure(path, error) from error
 
     def finish(self, key: str, result: Mapping[str, Any], scores: Mapping[str, np.ndarray]) -> None:
-        """Write scores.npz, then result.json: from then on the run is done."""
+        """Write scores.npz, then result.json: from then on the run is done.
+
+        Raises:
+            RunFailure: `data_changed` for the result of another run than `key`; `no_space`, `store_not_writable`.
+        """
+        if (made := result.get("key", key)) != key:
+            raise RunFailure("data_changed", f"the data were others than when it was planned, as {made}: run again")
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **dict(scores))  # type: ignore[arg-type]
         write_atomic(self.path(key, "scores.npz"), buffer.getvalue())
-        text = json.dumps({"schema": RESULT_SCHEMA, **result}, indent=1, allow_nan=False)
-        write_atomic(self.path(key, "result.json"), text.encode())
+        written = {"scores.npz": buffer.getvalue()}  # what it was meant to hold, whatever the disk made of it
+        for name in FILES:
+            if name not in written and self.path(key, name).is_file():
+                written[name] = self.path(key, name).read_bytes()
+        files = {
+            name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in written.items()
+        }
+        sealed = record.seal({"key": key, "files": files, **result}, RESULT_SCHEMA)
+        write_atomic(self.path(key, "result.json"), sealed)
 
     def fail(self, key: str, kind: str, message: str, config_yaml: str = "") -> None:
         """Record a typed failure; a store that cannot take even that is left as it is."""
-        record = {"schema": RESULT_SCHEMA, "key": key, "kind": kind, "message": message}
+        sealed = record.seal({"key": key, "kind": kind, "message": message}, RESULT_SCHEMA)
         try:
             self.path(key).mkdir(parents=True, exist_ok=True)
             if config_yaml and not self.path(key, "config.yaml").exists():
                 write_atomic(self.path(key, "config.yaml"), config_yaml.encode())
-            write_atomic(self.path(key, "failure.json"), json.dumps(record, indent=1).encode())
+            write_atomic(self.path(key, "failure.json"), sealed)
         except (OSError, RunFailure):
             return
 
@@ -158,43 +137,3 @@ class Store:
         """Remove what an interrupted run left; a done or failed run stays."""
         if self.state(key) == "new" and self.path(key).is_dir():
             shutil.rmtree(self.path(key), ignore_errors=True)
-
-    def result(self, key: str) -> dict[str, Any]:
-        """The result of a done run; `UserError` names a file that is missing or damaged."""
-        result = self._json(key, "result.json")
-        if result.get("schema") != RESULT_SCHEMA:
-            raise UserError(
-                f"{self.path(key, 'result.json')} has schema {result.get('schema')}, this version reads "
-                f"{RESULT_SCHEMA}: move the folder away and run again"
-            )
-        return result
-
-    def failure(self, key: str) -> dict[str, Any]:
-        return self._json(key, "failure.json")
-
-    def scores(self, key: str, names: Collection[str] | None = None) -> dict[str, np.ndarray]:
-        """The arrays of scores.npz, loaded; those of `names` alone where given."""
-        path = self.path(key, "scores.npz")
-        try:
-            with np.load(path, allow_pickle=False) as arrays:
-                return {name: arrays[name] for name in arrays.files if names is None or name in names}
-        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-            raise UserError(f"{path} cannot be read ({error}): move the folder away and run again") from None
-
-    def results(self) -> Iterator[dict[str, Any]]:
-        """The results of all done runs, in the order of their keys."""
-        for key in self.run_keys():
-            if self.state(key) == "done":
-                yield self.result(key)
-
-    def _json(self, key: str, name: str) -> dict[str, Any]:
-        path = self.path(key, name)
-        try:
-            value = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise UserError(f"{path} does not exist") from None
-        except (OSError, ValueError) as error:
-            raise UserError(f"{path} cannot be read ({error}): move the folder away and run again") from None
-        if not isinstance(value, dict):
-            raise UserError(f"{path} does not hold an object: move the folder away and run again")
-        return value

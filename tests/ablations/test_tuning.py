@@ -193,7 +193,7 @@ def test_what_a_trial_came_to_is_read_from_its_run(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="judged on test identities"):
         tuning_store.judged(trial(4), store)
     store.path(trial(3).key, "result.json").write_text("{")
-    with pytest.raises(UserError, match="move the folder away"):
+    with pytest.raises(UserError, match="is damaged"):
         tuning_store.judged(trial(3), store)
 
 
