@@ -12,8 +12,9 @@ from rich.table import Table
 from ablations import options
 from ablations.options import AsJson, Device, StorePath
 from ablations.sweep import bars
+from ablations.tending import make_way
 from ablations.views import print_json
-from core.store import Store
+from core.store import HEAD_COST, HEAD_COST_SCHEMA, Store
 
 
 def cost(
@@ -34,6 +35,7 @@ def cost(
     from core.head_cost import CLASSES, measure
 
     Store(store).check_writable()
+    make_way(Store(store), store / HEAD_COST, HEAD_COST_SCHEMA, Console(stderr=True))
     with bars(Console(stderr=True)) as progress:
         rows = measure(
             store, classes=classes or CLASSES, batch=batch, embed_dim=embed_dim, device=device, threads=threads,

@@ -122,7 +122,7 @@ def sweep(
     Raises:
         KeyboardInterrupt: on Ctrl-C or a termination signal, after workers are stopped and unfinished runs removed.
     """
-    tend(plan, store, lambda text: console.print(text, highlight=False, soft_wrap=True, markup=False))
+    tend(plan, store, console)
     budget = budget or Budget()
     budget.expect({run.key: run.estimate.seconds for run in plan.runs})
     runs = plan.pending(retry_failed)

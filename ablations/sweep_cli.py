@@ -35,9 +35,12 @@ from ablations.options import (
 from ablations.planner import Plan, plan
 from ablations.sequential import sweep_looks
 from ablations.sweep import bars, sweep
+from ablations.tending import make_way
 from core import head_cost
 from core.errors import UserError
 from core.integrity import examine
+from core.record import Newer
+from core.store import HEAD_COST, HEAD_COST_SCHEMA
 from reports.head_turns import head_turns
 
 
@@ -109,6 +112,11 @@ def _time_head(chosen: Chosen, console: Console) -> None:
     """Time the class head where a study's verdict rests on it and the store has no such measurement yet."""
     wanted = any(study.head_cost for study in chosen.request.studies) and chosen.request.preset.looks
     if not wanted or head_turns(chosen.store):
+        return
+    try:
+        make_way(chosen.store, chosen.store.root / HEAD_COST, HEAD_COST_SCHEMA, console)
+    except Newer as newer:
+        console.print(str(newer), highlight=False, markup=False, soft_wrap=True)
         return
     console.print("timing steps of the class head, some minutes (`cost` does it again)", highlight=False)
     with bars(console) as progress:

@@ -13,12 +13,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ablations import options, tuning, tuning_store
+from ablations import options, tuning, tuning_journal, tuning_store
 from ablations.estimate import estimate
 from ablations.executors.layout import Layout, measure_if_worth
 from ablations.options import AsJson, Chosen, Data, Device, Eval, Jobs, PresetName, Sets, StorePath, Strict, Studies
 from ablations.planner import Plan, Run, plan, planned_run
 from ablations.sweep import clock, sweep
+from ablations.tending import make_way
 from ablations.views import print_json
 from core import inputs
 from core.config import RunConfig
@@ -69,10 +70,13 @@ def tune(
     if not chosen.request.studies:
         raise UserError("`tune` needs studies, not a single run")
     chosen.store.check_writable()
-    where = storage or str(tuning_store.folder(chosen.store) / "journal.log")
-    opened = tuning_store.open_storage(where)
-    planned, searches = search_plan(chosen, trials)
     console = Console(stderr=True)
+    where = storage or str(tuning_store.folder(chosen.store) / "journal.log")
+    opened = tuning_journal.open_other(storage) if storage else tuning_journal.open_journal(chosen.store, console)
+    planned, searches = search_plan(chosen, trials)
+    for study in chosen.request.studies:
+        path = tuning_store.search_path(chosen.store, study, tuning_store.search_digest(study, planned.baseline))
+        make_way(chosen.store, path, tuning_store.SCHEMA, console)
     _announce(console, planned, searches, trials, jobs)
     try:
         sweep(planned, chosen.store, console, jobs=jobs, retry_failed=retry_failed, fail_fast=False)

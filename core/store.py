@@ -27,6 +27,7 @@ from core.stored_runs import FILES, RESULT_SCHEMA, StoredRuns
 from core.stored_runs import State as State
 
 HEAD_COST = "head_cost.json"  # measurements of the class head, beside the runs
+HEAD_COST_SCHEMA = 2  # before it there was none
 _UMASK = os.umask(0)
 os.umask(_UMASK)
 
