@@ -33,15 +33,16 @@ def open_journal(store: Store, console: Console) -> BaseStorage:
         UserError: it cannot be opened; `RunFailure` where the store cannot be written.
     """
     path = tuning_store.folder(store) / "journal.log"
-    searches = dict(_searches(store))
+    searches = dict(searches_of(store))
     reason = problem(path, searches)
+    anew = bool(reason) or not path.exists()  # an imported store has searches, and no journal
     if reason:
         told = f"{path} is damaged ({reason})"
         where = put_aside(store, path, told)
         text = f"{told}. It is set aside as {where}, and trials are told again from the store"
         console.print(text, highlight=False, markup=False, soft_wrap=True)
     opened = tuning_store.open_storage(str(path))
-    for name, search in searches.items() if reason else ():
+    for name, search in searches.items() if anew else ():
         own = next((one.values for one in search.values() if one.origin == "preset"), {})
         tuning_store.tell_values(opened, name, own, list(search.values()))
     return opened
@@ -117,7 +118,7 @@ def _same(told: FrozenTrial, ours: Trial) -> bool:
     return told.value == ours.value and told.user_attrs.get("auroc") == ours.auroc
 
 
-def _searches(store: Store) -> Iterator[tuple[str, Search]]:
+def searches_of(store: Store) -> Iterator[tuple[str, Search]]:
     """Every arm's search that the store has a record of, by the name of its Optuna study."""
     for path in sorted((store.root / "tuning").glob("*.json")):
         try:
