@@ -49,6 +49,9 @@ def calibrate(
     planned = plan(request, chosen.store)
     frame = build_frame(planned.cells, chosen.store)
     console = terminal.stderr()
+    unusable = frame[frame["state"].isin(["damaged", "newer"])].drop_duplicates("key")
+    for state, reason in zip(unusable["state"], unusable["reason"], strict=True):
+        console.print(f"left out, {state}: {reason}", soft_wrap=True)
     console.print(f"simulating {reports} reports for each effect", highlight=False)
     found = simulate(noises(request.studies, frame, Replicates(chosen.store.scores)), request.preset.looks, reports)
     covered: list[tuple[Setting, Coverage]] = []

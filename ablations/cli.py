@@ -9,7 +9,18 @@ from typing import Annotated
 import typer
 import yaml
 
-from ablations import calibrate_cli, cost_cli, data_cli, options, report_cli, sweep_cli, terminal, tune_cli, views
+from ablations import (
+    calibrate_cli,
+    cost_cli,
+    data_cli,
+    options,
+    report_cli,
+    store_cli,
+    sweep_cli,
+    terminal,
+    tune_cli,
+    views,
+)
 from ablations.executors.layout import Layout
 from ablations.options import (
     EXIT_FAILED,
@@ -41,6 +52,7 @@ app = typer.Typer(
 
 
 app.add_typer(data_cli.app, name="data")
+app.add_typer(store_cli.app, name="store")
 app.command("calibrate")(calibrate_cli.calibrate)
 app.command("cost")(cost_cli.cost)
 app.command("tune")(tune_cli.tune)

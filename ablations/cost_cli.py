@@ -11,8 +11,9 @@ from rich.table import Table
 from ablations import options, terminal
 from ablations.options import AsJson, Device, StorePath
 from ablations.sweep import bars
+from ablations.tending import make_way
 from ablations.views import print_json
-from core.store import Store
+from core.store import HEAD_COST, HEAD_COST_SCHEMA, Store
 
 
 def cost(
@@ -33,7 +34,9 @@ def cost(
     from core.head_cost import CLASSES, measure
 
     Store(store).check_writable()
-    with bars(terminal.stderr()) as progress:
+    console = terminal.stderr()
+    make_way(Store(store), store / HEAD_COST, HEAD_COST_SCHEMA, console)
+    with bars(console) as progress:
         rows = measure(
             store, classes=classes or CLASSES, batch=batch, embed_dim=embed_dim, device=device, threads=threads,
             progress=progress,

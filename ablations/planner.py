@@ -13,8 +13,9 @@ from ablations.tuned import with_tuned
 from core import inputs
 from core.config import RunConfig
 from core.errors import UserError
+from core.integrity import Condition, examine
 from core.model import hub
-from core.store import State, Store
+from core.store import Store
 from reports.claims import Arm, Study
 from reports.control import AGAIN, CONTROL, control_offset, control_study
 from reports.frame import Cell
@@ -50,9 +51,10 @@ class Run:
     key: str
     config: RunConfig
     label: str
-    state: State
+    state: Condition
     estimate: Estimate
     seed: int = 0
+    reason: str = ""  # of a run that is damaged, or of a newer version
 
 
 @dataclass(frozen=True)
@@ -69,27 +71,36 @@ class Plan:
         """Distinct runs by state, and arms that cannot be run here."""
         states = Counter(run.state for run in self.runs)
         unavailable = len({(cell.study, cell.arm) for cell in self.cells if cell.key is None})
-        return {"new": states["new"], "cached": states["done"], "failed": states["failed"], "unavailable": unavailable}
+        return {
+            "new": states["new"], "cached": states["done"], "failed": states["failed"], "damaged": states["damaged"],
+            "newer": states["newer"], "unavailable": unavailable,
+        }  # fmt: skip
 
     def seconds(self) -> float:
-        """Estimated core-seconds of the runs that are new."""
-        return sum(run.estimate.seconds for run in self.runs if run.state == "new")
+        """Estimated core-seconds of the runs that are to be trained, failed ones aside."""
+        return sum(run.estimate.seconds for run in self.pending(retry_failed=False))
 
     def pending(self, retry_failed: bool) -> list[Run]:
-        """Runs to train: seeds in turn, so that every arm has its first seed early; the longest first."""
-        wanted = ("new", "failed") if retry_failed else ("new",)
+        """Runs to train: seeds in turn, so that every arm has its first seed early; the longest first.
+
+        Damaged ones are among them, to be set aside before; those of a newer version are not.
+        """
+        wanted = ("new", "damaged", "failed") if retry_failed else ("new", "damaged")
         runs = [run for run in self.runs if run.state in wanted]
         return sorted(runs, key=lambda run: (run.seed, -run.estimate.seconds))
 
 
-def plan(request: Request, store: Store) -> Plan:
+def plan(request: Request, store: Store, *, digests: bool = False) -> Plan:
     """Work out a request.
+
+    Args:
+        digests: whether scores of runs that are done are read, and held to what was written; else their size is.
 
     Raises:
         UserError: data that cannot be used, a baseline that cannot be run, an override out of range.
     """
     if request.config is not None:
-        return _plan_one(request.config, store)
+        return _plan_one(request.config, store, digests)
     baseline, notes = _baseline(request)
     rates = _measured_rates(store)
     cells: list[Cell] = []
@@ -101,7 +112,7 @@ def plan(request: Request, store: Store) -> Plan:
         cells.append(Cell(study, arm, seed, key))
         if key not in runs:
             label = f"{study}/{arm} seed {seed}"
-            runs[key] = Run(key, config, label, store.state(key), estimate(config, rates), seed)
+            runs[key] = planned_run(key, config, label, store, estimate(config, rates), seed, digests=digests)
 
     for study in request.studies:
         for name, arm in study.arms.items():
@@ -119,12 +130,20 @@ def plan(request: Request, store: Store) -> Plan:
             for seed in request.seeds_of(CONTROL, name):
                 add(CONTROL, name, seed, baseline.with_overrides({"seed": seed + offset}))
     planned = Plan(tuple(cells), tuple(runs.values()), baseline, tuple(notes))
-    return with_tuned(planned, request, store) if request.tuned else planned
+    return with_tuned(planned, request, store, digests=digests) if request.tuned else planned
 
 
-def _plan_one(config: RunConfig, store: Store) -> Plan:
-    key = inputs.run_key(config)
-    run = Run(key, config, f"config seed {config.seed}", store.state(key), estimate(config, _measured_rates(store)))
+def planned_run(
+    key: str, config: RunConfig, label: str, store: Store, guess: Estimate, seed: int = 0, *, digests: bool
+) -> Run:
+    """A run as the store has it; `digests` as of `plan`."""
+    found = examine(store, key, digests=digests)
+    return Run(key, config, label, found.condition, guess, seed, found.reason)
+
+
+def _plan_one(config: RunConfig, store: Store, digests: bool) -> Plan:
+    key, guess = inputs.run_key(config), estimate(config, _measured_rates(store))
+    run = planned_run(key, config, f"config seed {config.seed}", store, guess, digests=digests)
     return Plan((Cell("config", "config", config.seed, key),), (run,), config)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from ablations.planner import Place, Plan, Request, plan
+from core.integrity import examine
 from core.store import Store
 from reports.claims import Study
 from reports.contrasts import Contrast
@@ -78,10 +79,10 @@ def sweep_looks(
     """
     counts, looks = at_look(request, min(request.preset.looks)), request.preset.looks
     while True:
-        planned = plan(with_seeds(request, counts), store)
+        planned = plan(with_seeds(request, counts), store, digests=True)
         train(planned)
         look = max(counts.values())
-        undone = sum(store.state(run.key) == "new" for run in planned.runs)
+        undone = sum(examine(store, run.key, digests=False).condition not in ("done", "failed") for run in planned.runs)
         if undone:
             say(f"look at {look} seeds: not judged, as {undone} of its runs are not there yet")
             return planned
@@ -123,7 +124,7 @@ def as_run(request: Request, store: Store) -> tuple[Plan, str]:
     """
     looks = sorted(request.preset.looks)
     whole = plan(with_seeds(request, at_look(request, looks[-1])), store)
-    ended = {run.key: run.state for run in whole.runs if run.state != "new"}
+    ended = {run.key: run.state for run in whole.runs if run.state in ("done", "failed")}
     counts = at_look(request, looks[0])
     for place in counts:
         keys = [(cell.seed, cell.key) for cell in whole.cells if (cell.study, cell.arm) == place and cell.key]

@@ -19,6 +19,7 @@ from ablations.executors.local import STALL, LocalExecutor
 from ablations.executors.worker import Event, Task
 from ablations.planner import Plan, Run
 from ablations.retry import worth_trying
+from ablations.tending import tend
 from core.store import State, Store
 
 STOPPED = "stopped; what is done is kept, and an unfinished run goes on from its last checkpoint if it has one"
@@ -144,6 +145,7 @@ def sweep(
         KeyboardInterrupt: on Ctrl-C or a termination signal, after workers are stopped and unfinished runs without a
             checkpoint removed.
     """
+    tend(plan, store, console)
     budget = budget or Budget()
     budget.expect({run.key: run.estimate.seconds for run in plan.runs})
     runs, left = worth_trying(plan.pending(retry_failed), store)

@@ -36,10 +36,13 @@ from ablations.planner import Plan, plan
 from ablations.retry import would_repeat
 from ablations.sequential import sweep_looks
 from ablations.sweep import STOPPED, bars, sweep
+from ablations.tending import make_way
 from core import head_cost
 from core.errors import UserError
+from core.integrity import examine
 from core.lease import Leases
-from core.store import leases_folder
+from core.record import Newer
+from core.store import HEAD_COST, HEAD_COST_SCHEMA, leases_folder
 from reports.head_turns import head_turns
 
 
@@ -112,7 +115,7 @@ def _train(chosen: Chosen, train: Callable[[Plan], None], console: Console) -> P
             console.print(text, highlight=False, soft_wrap=True)
 
         return sweep_looks(chosen.request, chosen.store, train, say)
-    planned = plan(chosen.request, chosen.store)
+    planned = plan(chosen.request, chosen.store, digests=True)
     train(planned)
     return planned
 
@@ -124,6 +127,11 @@ def _time_head(chosen: Chosen, console: Console) -> None:
         return
     with bars(console) as progress, Leases(leases_folder(chosen.store.root)).hold("head-cost"):
         if head_turns(chosen.store):  # another process timed it meanwhile
+            return
+        try:
+            make_way(chosen.store, chosen.store.root / HEAD_COST, HEAD_COST_SCHEMA, console)
+        except Newer as newer:
+            console.print(str(newer), soft_wrap=True)
             return
         console.print("timing steps of the class head, some minutes (`cost` does it again)", highlight=False)
         head_cost.measure(chosen.store.root, device=chosen.request.overrides["runtime.device"], progress=progress)
@@ -137,7 +145,7 @@ def _announce(chosen: Chosen, planned: Plan, console: Console, jobs: int | None,
 
 def _finish(chosen: Chosen, planned: Plan, budget: Budget, console: Console) -> None:
     """Exit code 0 only if every planned run is done."""
-    states = [chosen.store.state(one.key) for one in planned.runs]
+    states = [examine(chosen.store, one.key, digests=False).condition for one in planned.runs]
     missing = len(states) - states.count("done")
     if budget.left:
         console.print(

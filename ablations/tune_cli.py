@@ -12,12 +12,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ablations import options, terminal, tuning, tuning_store
+from ablations import options, terminal, tuning, tuning_journal, tuning_store
 from ablations.estimate import estimate
 from ablations.executors.layout import Layout, measure_if_worth
 from ablations.options import AsJson, Chosen, Data, Device, Eval, Jobs, PresetName, Sets, StorePath, Strict, Studies
-from ablations.planner import Plan, Run, plan
+from ablations.planner import Plan, Run, plan, planned_run
 from ablations.sweep import STOPPED, clock, sweep
+from ablations.tending import make_way
 from ablations.views import print_json
 from core import inputs
 from core.config import RunConfig
@@ -68,10 +69,13 @@ def tune(
     if not chosen.request.studies:
         raise UserError("`tune` needs studies, not a single run")
     chosen.store.check_writable()
-    where = storage or str(tuning_store.folder(chosen.store) / "journal.log")
-    opened = tuning_store.open_storage(where)
-    planned, searches = search_plan(chosen, trials)
     console = terminal.stderr()
+    where = storage or str(tuning_store.folder(chosen.store) / "journal.log")
+    opened = tuning_journal.open_other(storage) if storage else tuning_journal.open_journal(chosen.store, console)
+    planned, searches = search_plan(chosen, trials)
+    for study in chosen.request.studies:
+        path = tuning_store.search_path(chosen.store, study, tuning_store.search_digest(study, planned.baseline))
+        make_way(chosen.store, path, tuning_store.SCHEMA, console)
     _announce(console, planned, searches, trials, jobs)
     try:
         sweep(planned, chosen.store, console, jobs=jobs, retry_failed=retry_failed, fail_fast=False)
@@ -116,7 +120,7 @@ def _run(arm: Run, trial: tuning.Trial, label: str, store: Store) -> Run:
     guess = estimate(config, {})
     # The arm's estimate knows the rates of this store; a trial takes its share of it.
     seconds = arm.estimate.seconds * guess.seconds / estimate(arm.config, {}).seconds
-    return Run(key, config, label, store.state(key), replace(guess, seconds=round(seconds, 1)))
+    return planned_run(key, config, label, store, replace(guess, seconds=round(seconds, 1)), digests=True)
 
 
 def _announce(console: Console, planned: Plan, searches: Sequence[Search], trials: int, jobs: int | None) -> None:
@@ -127,7 +131,7 @@ def _announce(console: Console, planned: Plan, searches: Sequence[Search], trial
         console.print(f"note: {note}", highlight=False, soft_wrap=True)
     device = planned.baseline.runtime.device
     measure_if_worth(planned.seconds(), jobs, device, console.print)
-    new = sum(run.state == "new" for run in planned.runs)
+    new = len(planned.pending(retry_failed=False))
     line = f"{trials} trials each of {len(searches)} arms: {len(planned.runs)} different runs, {new} new"
     if new:
         processes = Layout.choose(jobs, new, device).jobs

@@ -11,6 +11,7 @@ from ablations.registry import study_names
 from ablations.tuning import TUNING_SEED
 from core import inputs
 from core.errors import UserError
+from core.integrity import examine
 from core.store import Store
 from reports.frame import Cell
 
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from ablations.planner import Plan, Request, Run
 
 
-def with_tuned(plan: Plan, request: Request, store: Store) -> Plan:
-    """The plan, its tuned cells and their runs added, on the same seeds.
+def with_tuned(plan: Plan, request: Request, store: Store, *, digests: bool) -> Plan:
+    """The plan, its tuned cells and their runs added, on the same seeds; `digests` as of `plan`.
 
     Raises:
         UserError: nothing was tuned for this preset and data, or an evaluation seed is the tuning seed.
@@ -35,7 +36,7 @@ def with_tuned(plan: Plan, request: Request, store: Store) -> Plan:
         raise UserError(f"--seeds: values were tuned on seed {TUNING_SEED}, which cannot judge them: take another")
     notes = [f"not tuned for this preset and data: {name}" for name, arms in found.items() if not arms]
     cells, runs = list(plan.cells), {run.key: run for run in plan.runs}
-    for cell, run in _tuned(plan, tuning, store):
+    for cell, run in _tuned(plan, tuning, store, digests):
         cells.append(cell)
         if run is not None:
             runs.setdefault(run.key, run)
@@ -50,7 +51,9 @@ def _words(names: Collection[str]) -> str:
     return " ".join(name if name in known else "FILE" for name in names)
 
 
-def _tuned(plan: Plan, tuning: Mapping[str, Mapping[str, Any]], store: Store) -> Iterator[tuple[Cell, Run | None]]:
+def _tuned(
+    plan: Plan, tuning: Mapping[str, Mapping[str, Any]], store: Store, digests: bool
+) -> Iterator[tuple[Cell, Run | None]]:
     """Every tuned cell with its run; without one where all trials of the arm failed."""
     runs = {run.key: run for run in plan.runs}
     for cell in plan.cells:
@@ -65,8 +68,9 @@ def _tuned(plan: Plan, tuning: Mapping[str, Mapping[str, Any]], store: Store) ->
         config = run.config.with_overrides(record["values"])
         key = inputs.run_key(config)
         label = f"{cell.study}/{cell.arm} tuned seed {cell.seed}"
+        found = examine(store, key, digests=digests)
         # Tuned fields change neither the samples nor the network: the estimate stays.
         yield (
             replace(cell, key=key, tuned=True),
-            replace(run, key=key, config=config, label=label, state=store.state(key)),
+            replace(run, key=key, config=config, label=label, state=found.condition, reason=found.reason),
         )

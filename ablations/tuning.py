@@ -162,10 +162,9 @@ def trial_config(config: RunConfig, values: Mapping[str, float]) -> RunConfig:
     )
 
 
-def distributions(config: RunConfig, fields: Sequence[str]) -> dict[str, BaseDistribution]:
-    """The dimensions of an arm's search for Optuna, holding the published and the arm's own values as well."""
-    own = values_of(config, fields)
-    return {field: SPACE[field].distribution((PUBLISHED[field], own[field])) for field in fields}
+def distributions(own: Mapping[str, float]) -> dict[str, BaseDistribution]:
+    """The dimensions of an arm's search for Optuna, holding the published and the arm's `own` values as well."""
+    return {field: SPACE[field].distribution((PUBLISHED[field], value)) for field, value in own.items()}
 
 
 def choose(trials: Sequence[Trial]) -> Trial | None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ablations.tuning import OBJECTIVE, SPACE, Trial, digest, distributions
-from core import inputs, json_text
+from ablations.tuning import OBJECTIVE, SPACE, Trial, digest, distributions, values_of
+from core import inputs, record
 from core.config import RunConfig
 from core.errors import RunFailure, UserError
+from core.record import Damaged
 from core.store import Store, storage_failure, write_atomic
 from reports.claims import Study
 from reports.frame import number_at, read_run
@@ -19,7 +19,8 @@ from reports.frame import number_at, read_run
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
-_SCHEMA = 1
+_FIELDS = {"values", "trials", "failed", "at_edge"}
+SCHEMA = 2  # of a search; 1 had no checksum
 
 
 def folder(store: Store) -> Path:
@@ -81,6 +82,11 @@ def tell(storage: BaseStorage, name: str, config: RunConfig, trials: Sequence[Tr
     Raises:
         UserError: the storage cannot be read or written.
     """
+    tell_values(storage, name, values_of(config, tuple(trials[0].values)), trials)
+
+
+def tell_values(storage: BaseStorage, name: str, own: Mapping[str, float], trials: Sequence[Trial]) -> None:
+    """`tell`, by the arm's `own` values of the fields that are tuned."""
     import optuna
     from optuna.trial import TrialState, create_trial
 
@@ -96,7 +102,7 @@ def tell(storage: BaseStorage, name: str, config: RunConfig, trials: Sequence[Tr
             study.add_trial(
                 create_trial(
                     state=state, value=None if trial.failure else trial.value, params=dict(trial.values),
-                    distributions=distributions(config, tuple(trial.values)), user_attrs=about,
+                    distributions=distributions(own), user_attrs=about,
                 )
             )  # fmt: skip
     except Exception as error:  # each database has its own
@@ -106,9 +112,10 @@ def tell(storage: BaseStorage, name: str, config: RunConfig, trials: Sequence[Tr
 
 def save(store: Store, study: Study, search: str, preset: str, arms: Mapping[str, Any]) -> Path:
     """Write the choices of a study, whole or not at all; raises `RunFailure` where that cannot be done."""
-    path = folder(store) / f"{study.study}-{search}.json"
-    facts = {"schema": _SCHEMA, "study": study.study, "digest": search, "preset": preset, "arms": dict(arms)}
-    write_atomic(path, json.dumps(facts, indent=1, allow_nan=False).encode())
+    path = search_path(store, study, search)
+    folder(store)
+    facts = {"study": study.study, "digest": search, "preset": preset, "arms": dict(arms)}
+    write_atomic(path, record.seal(facts, SCHEMA))
     return path
 
 
@@ -123,22 +130,30 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def search_path(store: Store, study: Study, search: str) -> Path:
+    """Where the choices of a study are kept."""
+    return store.root / "tuning" / f"{study.study}-{search}.json"
+
+
 def load(store: Store, study: Study, baseline: RunConfig) -> dict[str, Any]:
     """Arm -> record (`ablations.tuning.record`) of the study's search on this baseline; empty without one.
 
     Raises:
-        UserError: a file that cannot be read.
+        Damaged, Newer: naming the file.
     """
-    path = store.root / "tuning" / f"{study.study}-{search_digest(study, baseline)}.json"
-    if not path.exists():
-        return {}
+    path = search_path(store, study, search_digest(study, baseline))
     try:
-        facts = json_text.read(path)
-        arms: dict[str, Any] = facts["arms"]
-        if facts["schema"] != _SCHEMA or not all(_is_search(arm) for arm in arms.values()):
-            raise ValueError("not a search of this version")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"{path} cannot be read ({error}): run `python -m ablations tune {study.study}` again"
-        ) from None
+        return read_arms(path, study.study)
+    except FileNotFoundError:
+        return {}
+
+
+def read_arms(path: Path, study: str = "") -> dict[str, Any]:
+    """Arm -> record of a search's file; raises as `core.record.read`."""
+    remedy = f"run `python -m ablations tune {study or 'STUDY'}` again, which trains nothing that is done"
+    facts = record.read(path, SCHEMA, remedy)
+    arms = facts.get("arms")
+    whole = isinstance(arms, dict) and all(_is_search(one) for one in arms.values())
+    if facts.get("schema") not in range(1, SCHEMA + 1) or not isinstance(arms, dict) or not whole:
+        raise Damaged(path, "it does not hold a search", remedy)
     return arms

@@ -17,9 +17,12 @@ from ablations.sweep import clock
 from core import checkpoint
 from core.errors import UserError
 from core.inputs import corpus_of
+from core.integrity import examine
 from core.lease import Leases
 from core.store import CHECKPOINT, Store, is_key, leases_folder
 from reports.claims import Study, findings
+
+_UNUSABLE = ("damaged", "newer")  # conditions of runs that are neither done nor to be taken for new
 
 
 def list_facts(store: Store, plans: dict[str, Plan]) -> dict[str, Any]:
@@ -27,12 +30,14 @@ def list_facts(store: Store, plans: dict[str, Plan]) -> dict[str, Any]:
     studies = []
     for name in study_names():
         study = load_study(name).study
-        done = Counter(store.state(cell.key) for cell in plans[name].cells if cell.key)
+        states = {run.key: run.state for run in plans[name].runs}
+        done = Counter(states[cell.key] for cell in plans[name].cells if cell.key)
         studies.append(
             {
                 "study": name, "title": study.title, "question": study.question,
                 "findings": [study.finding(finding).label for finding in (*study.findings, *study.claims)],
                 "arms": list(study.arms), "runs": sum(done.values()), "done": done["done"], "failed": done["failed"],
+                "damaged": done["damaged"], "newer": done["newer"],
             }
         )  # fmt: skip
     presets = [
@@ -50,7 +55,8 @@ def print_list(console: Console, facts: dict[str, Any], preset: str) -> None:
     table.add_column(f"done ({preset})", justify="right")
     for row in facts["studies"]:
         numbers = ", ".join(map(str, row["findings"]))
-        done = f"{row['done']}/{row['runs']}" + (f", {row['failed']} failed" if row["failed"] else "")
+        done = f"{row['done']}/{row['runs']}"
+        done += "".join(f", {row[state]} {state}" for state in ("failed", "damaged", "newer") if row[state])
         table.add_row(row["study"], row["question"], numbers, str(len(row["arms"])), done)
     console.print(table)
     console.print()
@@ -118,7 +124,7 @@ def _value(value: Any) -> str:
 
 def plan_facts(chosen: Chosen, plan: Plan, jobs: int) -> dict[str, Any]:
     """Counts, estimated time and memory, the runs, and what cannot be run here."""
-    new = [run for run in plan.runs if run.state == "new"]
+    new = plan.pending(retry_failed=False)
     unavailable = {(cell.study, cell.arm): cell.reason for cell in plan.cells if cell.key is None}
     return {
         "command": chosen.command, "store": str(chosen.store.root), "counts": plan.counts(),
@@ -129,7 +135,7 @@ def plan_facts(chosen: Chosen, plan: Plan, jobs: int) -> dict[str, Any]:
         },
         "runs": [
             {"key": run.key, "run": run.label, "state": run.state, "seconds": run.estimate.seconds,
-             "memory_mb": run.estimate.memory_mb}
+             "memory_mb": run.estimate.memory_mb, **({"reason": run.reason} if run.state in _UNUSABLE else {})}
             for run in plan.runs
         ],
         "unavailable": [{"study": study, "arm": arm, "reason": reason} for (study, arm), reason in unavailable.items()],
@@ -156,11 +162,15 @@ def print_plan(console: Console, facts: dict[str, Any], *, every_run: bool) -> N
         console.print(f"not here: {entry['study']}/{entry['arm']}: {entry['reason']}", soft_wrap=True)
     for note in facts["notes"]:
         console.print(f"note: {note}")
-    total = sum(counts[state] for state in ("new", "cached", "failed"))
-    line = f"{total} runs: {counts['new']} new, {counts['cached']} cached, {counts['failed']} failed"
+    for run in facts["runs"] if every_run else ():
+        if run["state"] in _UNUSABLE:
+            after = "; `run` sets it aside and trains it again" if run["state"] == "damaged" else ""
+            console.print(f"{run['state']}: {run['run']}: {run['reason']}{after}", soft_wrap=True)
+    line = f"{len(facts['runs'])} runs: {counts['new']} new, {counts['cached']} cached, {counts['failed']} failed"
+    line += "".join(f", {counts[state]} {state}" for state in _UNUSABLE if counts[state])
     if counts["unavailable"]:
         line += f"; {counts['unavailable']} arms not available here"
-    if counts["new"]:
+    if counts["new"] or counts["damaged"]:
         memory = f"{guess['memory_mb_per_process']} MB each"
         line += f"; about {clock(guess['seconds'])} on {guess['processes']} processes, {memory}"
     console.print(line, soft_wrap=True)
@@ -172,28 +182,21 @@ def status_facts(store: Store) -> dict[str, Any]:
     runs = []
     held = {one.name: one for one in Leases(leases_folder(store.root)).holders() if is_key(one.name) and not one.gone}
     for key in sorted({*store.run_keys(), *held}):
-        state: str = store.state(key)
-        row: dict[str, Any] = {"key": key, "state": "unfinished" if state == "new" else state}
-        if key in held and state != "done":
+        found = examine(store, key, digests=False)
+        row: dict[str, Any] = {"key": key, "state": "unfinished" if found.condition == "new" else found.condition}
+        if key in held and found.condition != "done":
             process = held[key].process
             row |= {"state": "running", "message": f"in the hands of {held[key]}"}
             row |= {"host": process.host, "pid": process.pid} if process else {}
-            runs.append(row)
-            continue
-        try:
-            if state == "failed":
-                failure = store.failure(key)
-                row |= {"kind": failure.get("kind"), "message": failure.get("message")}
-            elif state == "done":
-                row["tpr@1e-3"] = store.result(key)["metrics"]["tpr@1e-3"]
-            elif (kept := checkpoint.progress(store.path(key, CHECKPOINT))) is not None:
-                row |= {
-                    "samples": kept[0],
-                    "of": kept[1],
-                    "message": "{:,} of {:,} samples when last saved".format(*kept),
-                }
-        except (UserError, KeyError, TypeError) as error:
-            row |= {"state": "unreadable", "message": str(error)}
+        elif found.result is not None:
+            row["tpr@1e-3"] = found.result["metrics"]["tpr@1e-3"]
+        elif found.failure is not None:
+            row |= {"kind": found.failure["kind"], "message": found.failure["message"]}
+        elif found.reason:
+            row["message"] = found.reason
+        elif (kept := checkpoint.progress(store.path(key, CHECKPOINT))) is not None:
+            told = "{:,} of {:,} samples when last saved".format(*kept)
+            row |= {"samples": kept[0], "of": kept[1], "message": told}
         runs.append(row)
     return {"store": str(store.root), "counts": dict(Counter(row["state"] for row in runs)), "runs": runs}
 
@@ -211,14 +214,16 @@ def print_status(console: Console, facts: dict[str, Any]) -> None:
 def run_info_facts(store: Store, prefix: str) -> dict[str, Any]:
     """One run, whole, with the command that repeats it; a failed run with its reason."""
     key = store.find(prefix)
-    state = store.state(key)
-    facts: dict[str, Any] = {"key": key, "state": state, "folder": str(store.path(key))}
+    found = examine(store, key, digests=True)
+    if found.condition in _UNUSABLE:
+        raise UserError(f"{key} is {found.condition}: {found.reason}")
+    facts: dict[str, Any] = {"key": key, "state": found.condition, "folder": str(store.path(key))}
     config = store.path(key, "config.yaml")
     facts["repeat"] = f"python -m ablations run {config} --store again"
-    if state == "done":
-        facts["result"] = store.result(key)
-    elif state == "failed":
-        facts["failure"] = store.failure(key)
-    if state != "done" and (kept := checkpoint.progress(store.path(key, CHECKPOINT))) is not None:
+    if found.result is not None:
+        facts["result"] = found.result
+    elif found.failure is not None:
+        facts["failure"] = found.failure
+    if found.result is None and (kept := checkpoint.progress(store.path(key, CHECKPOINT))) is not None:
         facts["checkpoint"] = {"samples": kept[0], "of": kept[1]}
     return facts

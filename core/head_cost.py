@@ -7,7 +7,6 @@ embeddings, each cell in a process of its own so that one's memory is not anothe
 from __future__ import annotations
 
 import gc
-import json
 import multiprocessing
 import os
 import statistics
@@ -21,12 +20,13 @@ from typing import Any
 
 import torch
 
+from core import record
 from core.data.rendering import Progress
 from core.errors import UserError
 from core.loss.fast_partial_fc import FastPartialFC
 from core.loss.partial_fc import PartialFC
 from core.result import environment
-from core.store import HEAD_COST, write_atomic
+from core.store import HEAD_COST, HEAD_COST_SCHEMA, write_atomic
 
 CLASSES = (500, 1_000, 10_000, 100_000, 390_144, 10_000_000)
 RATES = (1.0, 0.3, 0.1)
@@ -84,7 +84,7 @@ def measure(
             progress(f"{cell.head} head, {cell.classes:,} classes, rate {cell.rate:g}", done, len(cells))
     timed = turns(batch, embed_dim, device, threads, progress) if TURN_CLASSES in classes else {}
     found = {"environment": environment(device, threads), "rows": rows, "turns": timed}
-    write_atomic(store / HEAD_COST, json.dumps(found, indent=1).encode())
+    write_atomic(store / HEAD_COST, record.seal(found, HEAD_COST_SCHEMA))
     return rows
 
 

@@ -1,8 +1,9 @@
 """Where runs live: `<root>/<key>/` with config.yaml, metrics.jsonl, scores.npz and result.json.
 
-`result.json` is written last and by rename: its presence is what *done* means. `failure.json` holds a
-typed reason, `checkpoint.pt` what an unfinished run goes on from. Nothing here imports torch, so that
-planning and reporting stay quick.
+`result.json` is written last and by rename: its presence is what *done* means. It holds a checksum of itself and the
+digests of the files beside it, so that whoever reads a run can tell damage (`core.integrity` says what becomes of it).
+`failure.json` holds a typed reason, `checkpoint.pt` what an unfinished run goes on from. Nothing here imports torch, so
+that planning and reporting stay quick.
 """
 
 from __future__ import annotations
@@ -12,30 +13,29 @@ import hashlib
 import io
 import json
 import os
-import re
 import shutil
 import tempfile
-import zipfile
-import zlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any
 
 import numpy as np
 
-from core import json_text
+from core import record
 from core.errors import RunFailure, UserError
+from core.record import file_digest as file_digest
+from core.stored_runs import FILES, RESULT_SCHEMA, StoredRuns
+from core.stored_runs import State as State
+from core.stored_runs import is_key as is_key
 
-RESULT_SCHEMA = 1
 HEAD_COST = "head_cost.json"  # measurements of the class head, beside the runs
+HEAD_COST_SCHEMA = 2  # before it there was none
 CHECKPOINT = "checkpoint.pt"  # of a run that is not done (`core.checkpoint`)
 MORE_FILES = "raise the limit (ulimit -n), or use fewer --jobs"
-State = Literal["done", "failed", "new"]
 _UMASK = os.umask(0)
 os.umask(_UMASK)
-_KEY = re.compile(r"[0-9a-f]{16,64}")
-_FILES = ("config.yaml", "metrics.jsonl", CHECKPOINT, "scores.npz", "result.json", "failure.json")
+_FILES = (*FILES, CHECKPOINT, "result.json", "failure.json")
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -89,20 +89,9 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def is_key(name: str) -> bool:
-    """Whether a name is a run's key: 16 to 64 hexadecimal digits."""
-    return _KEY.fullmatch(name) is not None
-
-
 def leases_folder(root: Path) -> Path:
     """Where it says which process has which run of a store in work (`core.lease`)."""
     return root / ".leases"
-
-
-def file_digest(path: Path, name: str = "sha256") -> str:
-    """The hexadecimal digest of a file's bytes, read in pieces."""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, name).hexdigest()
 
 
 def storage_failure(path: Path, error: OSError) -> RunFailure:
@@ -114,11 +103,8 @@ def storage_failure(path: Path, error: OSError) -> RunFailure:
     return RunFailure("store_not_writable", f"cannot write {path}: {error.strerror or error}")
 
 
-class Store:
-    """The runs under one folder."""
-
-    def __init__(self, root: str | Path) -> None:
-        self.root = Path(root)
+class Store(StoredRuns):
+    """The runs under one folder, read and written."""
 
     def check_writable(self) -> None:
         """Make the folder and write a byte in it; `UserError` says why it cannot be done."""
@@ -132,30 +118,6 @@ class Store:
             raise UserError(
                 f"the store '{self.root}' cannot be written ({reason}): choose another with --store"
             ) from None
-
-    def path(self, key: str, name: str = "") -> Path:
-        if not _KEY.fullmatch(key):
-            raise UserError(f"'{key}' is not a run key: keys are at least 16 hex digits, see `status`")
-        return self.root / key / name
-
-    def run_keys(self) -> list[str]:
-        """Keys of all run folders, sorted; a missing store has none."""
-        if not self.root.is_dir():
-            return []
-        return sorted(entry.name for entry in self.root.iterdir() if _KEY.fullmatch(entry.name))
-
-    def find(self, prefix: str) -> str:
-        """The one key that starts with `prefix`; `UserError` when there is none or more than one."""
-        matches = [key for key in self.run_keys() if key.startswith(prefix)]
-        if len(matches) == 1:
-            return matches[0]
-        problem = "no run" if not matches else f"{len(matches)} runs"
-        raise UserError(f"{problem} in '{self.root}' with a key that starts with '{prefix}': see `status`")
-
-    def state(self, key: str) -> State:
-        if self.path(key, "result.json").exists():
-            return "done"
-        return "failed" if self.path(key, "failure.json").exists() else "new"
 
     def begin(self, key: str, config_yaml: str) -> None:
         """Open the run's folder: what an attempt left is cleared first, but for its checkpoint and its failure.
@@ -179,12 +141,25 @@ class Store:
         write_atomic(self.path(key, "metrics.jsonl"), "".join(json.dumps(row) + "\n" for row in rows).encode())
 
     def finish(self, key: str, result: Mapping[str, Any], scores: Mapping[str, np.ndarray]) -> None:
-        """Write scores.npz, then result.json: from then on the run is done; its checkpoint and failures are removed."""
+        """Write scores.npz, then result.json: from then on the run is done; its checkpoint and failures are removed.
+
+        Raises:
+            RunFailure: `data_changed` for the result of another run than `key`; `no_space`, `store_not_writable`.
+        """
+        if (made := result.get("key", key)) != key:
+            raise RunFailure("data_changed", f"the data were others than when it was planned, as {made}: run again")
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **dict(scores))  # type: ignore[arg-type]
         write_atomic(self.path(key, "scores.npz"), buffer.getvalue())
-        text = json.dumps({"schema": RESULT_SCHEMA, **result}, indent=1, allow_nan=False)
-        write_atomic(self.path(key, "result.json"), text.encode())
+        written = {"scores.npz": buffer.getvalue()}  # what it was meant to hold, whatever the disk made of it
+        for name in FILES:
+            if name not in written and self.path(key, name).is_file():
+                written[name] = self.path(key, name).read_bytes()
+        files = {
+            name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in written.items()
+        }
+        sealed = record.seal({"key": key, "files": files, **result}, RESULT_SCHEMA)
+        write_atomic(self.path(key, "result.json"), sealed)
         with suppress(OSError):  # the run is done, whatever is left over
             for name in (CHECKPOINT, "failure.json"):
                 self.path(key, name).unlink(missing_ok=True)
@@ -197,13 +172,13 @@ class Store:
         Args:
             code: what ran, as `core.result.code_versions` says: the same would fail again, of some kinds.
         """
-        record = {"schema": RESULT_SCHEMA, "key": key, "kind": kind, "message": message}
-        record |= {"attempts": self.attempts(key) + 1, "code": dict(code or {})}
+        facts = {"key": key, "kind": kind, "message": message, "attempts": self.attempts(key) + 1}
+        sealed = record.seal({**facts, "code": dict(code or {})}, RESULT_SCHEMA)
         try:
             self.path(key).mkdir(parents=True, exist_ok=True)
             if config_yaml and not self.path(key, "config.yaml").exists():
                 write_atomic(self.path(key, "config.yaml"), config_yaml.encode())
-            write_atomic(self.path(key, "failure.json"), json.dumps(record, indent=1).encode())
+            write_atomic(self.path(key, "failure.json"), sealed)
         except (OSError, RunFailure):
             return False
         return True
@@ -220,43 +195,3 @@ class Store:
         """Remove what an interrupted run left, unless it can go on from a checkpoint; a done or failed run stays."""
         if self.state(key) == "new" and self.path(key).is_dir() and not self.path(key, CHECKPOINT).exists():
             shutil.rmtree(self.path(key), ignore_errors=True)
-
-    def result(self, key: str) -> dict[str, Any]:
-        """The result of a done run; `UserError` names a file that is missing or damaged."""
-        result = self._json(key, "result.json")
-        if result.get("schema") != RESULT_SCHEMA:
-            raise UserError(
-                f"{self.path(key, 'result.json')} has schema {result.get('schema')}, this version reads "
-                f"{RESULT_SCHEMA}: move the folder away and run again"
-            )
-        return result
-
-    def failure(self, key: str) -> dict[str, Any]:
-        return self._json(key, "failure.json")
-
-    def scores(self, key: str, names: Collection[str] | None = None) -> dict[str, np.ndarray]:
-        """The arrays of scores.npz, loaded; those of `names` alone where given."""
-        path = self.path(key, "scores.npz")
-        try:
-            with np.load(path, allow_pickle=False) as arrays:
-                return {name: arrays[name] for name in arrays.files if names is None or name in names}
-        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-            raise UserError(f"{path} cannot be read ({error}): move the folder away and run again") from None
-
-    def results(self) -> Iterator[dict[str, Any]]:
-        """The results of all done runs, in the order of their keys."""
-        for key in self.run_keys():
-            if self.state(key) == "done":
-                yield self.result(key)
-
-    def _json(self, key: str, name: str) -> dict[str, Any]:
-        path = self.path(key, name)
-        try:
-            value = json_text.read(path)
-        except FileNotFoundError:
-            raise UserError(f"{path} does not exist") from None
-        except (OSError, ValueError) as error:
-            raise UserError(f"{path} cannot be read ({error}): move the folder away and run again") from None
-        if not isinstance(value, dict):
-            raise UserError(f"{path} does not hold an object: move the folder away and run again")
-        return value

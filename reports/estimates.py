@@ -233,9 +233,14 @@ class _Reader:
 def _why_absent(study: str, arm: str, rows: pd.DataFrame) -> tuple[str, bool]:
     if rows.empty:
         return f"Arm '{arm}' of '{study}' was not asked for.", False
-    state = next((name for name in ("unavailable", "failed", "unreadable") if (rows["state"] == name).any()), "missing")
+    state = next(
+        (name for name in ("unavailable", "failed", "damaged", "newer") if (rows["state"] == name).any()), "missing"
+    )
     reason = str(rows.loc[rows["state"] == state, "reason"].iloc[0]).rstrip(".")
-    told = {"unavailable": "is unavailable", "failed": "has only failed runs", "unreadable": "has an unreadable run"}
+    told = {
+        "unavailable": "is unavailable", "failed": "has only failed runs", "damaged": "has a damaged run",
+        "newer": "has a run of a newer version",
+    }  # fmt: skip
     said = f"Arm '{arm}' of '{study}' {told.get(state, 'has no run yet')}{f': {reason}' if state in told else ''}."
     return said, state == "unavailable"
 

@@ -15,6 +15,7 @@ import pandas as pd
 
 from core.config import FPRS, METRICS
 from core.errors import UserError
+from core.integrity import examine
 from core.store import Store
 from core.support import expected_pairs, fpr_name
 from reports.head_turns import head_turns
@@ -37,7 +38,7 @@ COLUMNS = (
     *_PLACE, "key", "state", "reason", *METRICS, *SHIFTED.values(), VALIDATION, UNTRAINED, *COSTS, *LOSSES,
     "device", "hardware", "identities", *PAIRS.values(), *TEACHER.values(), *_PRECISION, "config",
 )  # fmt: skip
-STATES = ("done", "failed", "missing", "unavailable", "unreadable")
+STATES = ("done", "failed", "missing", "unavailable", "damaged", "newer")
 
 
 @dataclass(frozen=True)
@@ -77,21 +78,18 @@ def number_at(values: Any, path: str) -> float:
 
 
 def read_run(key: str, store: Store) -> Read:
-    """The state of a run; a file that cannot be used gives ``unreadable`` with the reason, never an exception."""
+    """The state of a run, its files held to what was written.
+
+    A run with a file that is not as it was is ``damaged``, one of a later version ``newer``; both count as not there.
+    The reason names the file. Never an exception.
+    """
     try:
-        state = store.state(key)
-        if state == "new":
-            return Read("missing", "not run yet")
-        if state == "failed":
-            failure = store.failure(key)
-            return Read("failed", f"{failure.get('kind', 'unknown')}: {failure.get('message', 'no message')}")
-        result = store.result(key)
-    except (UserError, OSError) as error:
-        return Read("unreadable", str(error))
-    for name in METRICS:
-        if math.isnan(number_at(result, f"metrics.{name}")):
-            return Read("unreadable", f"result.json of {key} has no number for metrics.{name}: move the folder away")
-    return Read("done", "", result)
+        found = examine(store, key, digests=True)
+    except UserError as error:
+        return Read("damaged", str(error))
+    if found.condition == "new":
+        return Read("missing", "not run yet")
+    return Read(found.condition, found.reason, found.result)
 
 
 def read_runs(cells: Iterable[Cell], store: Store) -> dict[str, Read]:

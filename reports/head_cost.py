@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from core import json_text
+from core.errors import UserError
 from core.store import HEAD_COST, Store
 from reports.canvas import compact, new_figure, short
 from reports.figures_style import MUTED, PALETTE, style
 from reports.frame import number_at
+from reports.head_turns import read_head_cost
 from reports.markdown import NONE, code, escape, number
 from reports.page import Block, Figure, Table, Text
 
@@ -41,14 +42,15 @@ class HeadCost:
 
 def read(store: Store) -> HeadCost | str:
     """The store's measurement, or why there is none."""
-    path = store.root / HEAD_COST
     try:
-        found = json_text.read(path)
+        found = read_head_cost(store)
         rows = [_row(one) for one in found["rows"]]
         environment = found["environment"]
         where = f"{environment['hardware']}, {environment['device']}, {environment['threads']} thread(s)"
     except FileNotFoundError:
         return "not measured yet: `python -m ablations cost` does, while nothing else runs"
+    except UserError as error:
+        return str(error)
     except (OSError, ValueError, KeyError, TypeError) as error:
         return f"{HEAD_COST} cannot be read ({type(error).__name__}): measure again with `python -m ablations cost`"
     batch = found["rows"][0].get("batch") if found["rows"] else None

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from core import json_text
-from core.store import HEAD_COST, Store
+from typing import Any
+
+from core import record
+from core.errors import UserError
+from core.store import HEAD_COST, HEAD_COST_SCHEMA, Store
+
+
+def read_head_cost(store: Store) -> dict[str, Any]:
+    """What `cost` kept; raises as `core.record.read`."""
+    return record.read(store.root / HEAD_COST, HEAD_COST_SCHEMA, "measure again with `python -m ablations cost`")
 
 
 def head_turns(store: Store) -> dict[float, list[float]]:
     """Milliseconds of a documented step by sample rate, one a turn; empty where they were not, or badly, measured."""
     try:
-        found = json_text.read(store.root / HEAD_COST)
+        found = read_head_cost(store)
         turns = {float(rate): [float(ms) for ms in seen] for rate, seen in found["turns"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (UserError, OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
     return turns if all(ms > 0 for seen in turns.values() for ms in seen) else {}

@@ -183,7 +183,7 @@ def _runs(frame: pd.DataFrame, unreadable_scores: Mapping[str, str]) -> list[Blo
     told = ", ".join(f"{counts[state]} {state}" for state in STATES if state in counts) or "none"
     text = f"## Runs\n\n{len(runs)} different runs: {told}. A run that several studies share is counted once."
     blocks: list[Block] = [Text(text)]
-    wrong = runs[runs["state"].isin(["failed", "unreadable"])]
+    wrong = runs[runs["state"].isin(["failed", "damaged", "newer"])]
     if len(wrong):
         header = ["key", "study", "arm", "seed", "state", "reason"]
         rows = [

@@ -112,8 +112,8 @@ def run_digests(key: str, store: Store) -> dict[str, str | None]:
     found: dict[str, str | None] = {}
     for name, file in (("result", "result.json"), ("scores", "scores.npz")):
         try:
-            found[name] = file_digest(store.path(key, file))
-        except OSError:
+            found[name] = store.digest(key, file)
+        except (OSError, UserError):
             found[name] = None
     return found
 

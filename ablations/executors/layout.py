@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import multiprocessing
 import os
 import time
@@ -14,13 +13,16 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
+from core import record
 from core.data import cache
+from core.errors import UserError
 from core.lease import Leases
 from core.store import write_atomic
 
 # glibc gives freed blocks back to the system and faults them in again, page by page, at every step; keeping them
 # makes augmentation up to twice as fast. A process reads these when it starts.
 ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": str(2**30), "MALLOC_MMAP_THRESHOLD_": str(2**30)}
+_SCHEMA = 1  # of what is remembered
 _WORTH_MEASURING = 900.0  # core-seconds of work: below this the measurement costs more than it can save
 _BATCH, _SIZE = 64, 64
 _SECONDS = 3.0
@@ -93,10 +95,10 @@ def candidates(cores: int) -> list[Layout]:
 def remembered() -> Layout | None:
     """The fastest layout of this machine, if it was measured."""
     try:
-        facts = json.loads(_path().read_text())
+        facts = record.read(_path(), _SCHEMA)
         found = Layout(int(facts["jobs"]), int(facts["threads"]))
         return found if min(found.jobs, found.threads) > 0 else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (UserError, OSError, ValueError, KeyError, TypeError):
         return None
 
 
@@ -110,7 +112,7 @@ def measured() -> Layout:
         "jobs": best.jobs, "threads": best.threads,
         "samples_per_second": {f"{one.jobs} x {one.threads}": round(rates[one]) for one in rates},
     }  # fmt: skip
-    write_atomic(_path(), json.dumps(facts, indent=1).encode())
+    write_atomic(_path(), record.seal(facts, _SCHEMA))
     return best
 
 

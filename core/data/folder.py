@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from core import json_text
+from core import record
 from core.data.image_file import decode as decode
 from core.data.rendering import Progress
 from core.errors import RunFailure, UserError
 from core.store import file_digest, write_atomic
 
-_SCAN_VERSION = 2
+_SCAN_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -182,14 +182,15 @@ def _check(files: Sequence[Path], left_out: Sequence[tuple[str, str]], progress:
 
 def _dump(result: Scan) -> bytes:
     images = [[str(image.path), image.digest] for image in result.images]
-    return json.dumps({"images": images, "skipped": result.skipped}).encode()
+    return record.seal({"images": images, "skipped": result.skipped}, _SCAN_VERSION)
 
 
 def _recall(path: Path) -> Scan | None:
+    """A scan that was remembered; none where its file is not as it was: digests in it decide the keys of runs."""
     try:
-        stored = json_text.read(path)
+        stored = record.read(path, _SCAN_VERSION)
         images = tuple(ImageFile(Path(name), digest) for name, digest in stored["images"])
         skipped = tuple((name, reason) for name, reason in stored["skipped"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (UserError, OSError, ValueError, KeyError, TypeError):
         return None
     return Scan(images, skipped)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import io
 import itertools
-import json
 import os
 import re
 import shutil
@@ -18,7 +17,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from core import json_text
+from core import record
 from core.csv_cells import inert
 from core.data.archives import Limits, extract
 from core.data.fetch import download
@@ -32,6 +31,7 @@ from core.store import file_digest, storage_failure, write_atomic
 
 MANIFEST = ("path", "identity", "group", "capture", "source")
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_SCHEMA = 1  # of prepared.json
 _QUALITY = 95  # of the JPEG files: high enough that the second compression is not what is measured
 
 
@@ -96,11 +96,11 @@ def _download(public: PublicSet, file: RemoteFile, folder: Path, mirror: str | N
 def _done(public: PublicSet, home: Path, every: int) -> Prepared | None:
     """What an earlier call made with the same choices."""
     try:
-        note = json_text.read(home / "prepared.json")
+        note = record.read(home / "prepared.json", _SCHEMA)  # earlier versions wrote it without a checksum
         if note["every"] != every or not Path(home / note["folder"]).is_dir():
             return None
         return Prepared(home / note["folder"], note["images"], note["identities"], Counter(note["skipped"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (UserError, OSError, ValueError, KeyError, TypeError):
         return None
 
 
@@ -116,7 +116,7 @@ def _finish(home: Path, made: Path, prepared: Prepared, every: int) -> Prepared:
         (home / "prepared.json").unlink()
         shutil.rmtree(prepared.folder)
     os.replace(made, prepared.folder)
-    write_atomic(home / "prepared.json", json.dumps(note, indent=1).encode())
+    write_atomic(home / "prepared.json", record.seal(note, _SCHEMA))
     return prepared
 
 

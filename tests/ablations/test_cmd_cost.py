@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from ablations import sweep_cli
-from core import head_cost
-from core.store import HEAD_COST
+from core import head_cost, record
+from core.store import HEAD_COST, HEAD_COST_SCHEMA
 from tests.ablations.conftest import TINY, CommandLine
 
 
@@ -59,7 +59,8 @@ def test_a_damaged_measurement_is_said(cli: CommandLine, tmp_path: Path) -> None
     for text in ("{", "[]", '{"rows": [{"head": 1}], "environment": {}}', '{"rows": 3, "environment": {}}'):
         (tmp_path / "runs/head_cost.json").write_text(text)
         assert cli("report", "partial-fc", *TINY) == 0
-        assert "cannot be read" in (tmp_path / "reports/generated/partial-fc.md").read_text()
+        told = (tmp_path / "reports/generated/partial-fc.md").read_text()
+        assert "cannot be read" in told or "is damaged" in told
 
 
 def test_run_times_the_head_once_where_a_verdict_rests_on_it(
@@ -82,3 +83,19 @@ def test_run_times_the_head_once_where_a_verdict_rests_on_it(
     cli("run", "partial-fc", *quick)
     cli("run", "partial-fc", *quick)
     assert asked == ["cpu"]
+
+
+def test_a_damaged_measurement_is_set_aside_and_one_of_a_newer_version_is_left_alone(
+    cli: CommandLine, tmp_path: Path
+) -> None:
+    path = tmp_path / "runs" / HEAD_COST
+    path.parent.mkdir()
+    path.write_bytes(b"\0\0")
+    assert cli("cost", "--classes", "100", "--batch", "4") == 0
+    assert f"{HEAD_COST} is damaged (it holds nothing but zeros). It is set aside as runs/.damaged" in cli.err
+    assert record.read(path, HEAD_COST_SCHEMA)["rows"]
+    path.write_bytes(record.seal({"rows": 7}, HEAD_COST_SCHEMA + 1))
+    assert "newer version" in cli.refuses("cost", "--classes", "100", "--batch", "4")
+    assert json.loads(path.read_text())["rows"] == 7
+    assert cli("report", "partial-fc", *TINY) == 0
+    assert "written by a newer version" in (tmp_path / "reports/generated/partial-fc.md").read_text()

@@ -8,6 +8,7 @@ import math
 import numpy as np
 
 from core.checkpoint import Saver
+from core.config import METRICS
 from core.lease import Leases
 from core.process import Process
 from core.store import CHECKPOINT, Store, leases_folder
@@ -24,20 +25,20 @@ def test_empty_store(cli: CommandLine) -> None:
 def test_every_state_is_told(cli: CommandLine) -> None:
     store = Store("runs")
     store.begin(KEYS[0], "")
-    store.finish(KEYS[0], {"metrics": {"tpr@1e-3": 0.5}}, {"x": np.zeros(1)})
+    store.finish(KEYS[0], {"metrics": dict.fromkeys(METRICS, 0.5)}, {"x": np.zeros(1)})
     store.fail(KEYS[1], "diverged", "the loss is nan at step 3 of 9")
     store.begin(KEYS[2], "")
     Saver(store.path(KEYS[2], CHECKPOINT), "me").save({}, 12_800, 25_600)
     store.begin(KEYS[3], "")
     store.path(KEYS[3], "result.json").write_text("{")
     assert cli("status") == 0
-    assert "1 done, 1 failed, 1 unfinished, 1 unreadable" in cli.out
+    assert "1 damaged, 1 done, 1 failed, 1 unfinished" in cli.out
     assert f"{KEYS[2]}  unfinished  12,800 of 25,600 samples when last saved" in cli.out
     assert "diverged: the loss is nan at step 3 of 9" in cli.out
     assert cli("status", "--json") == 0
     facts = json.loads(cli.out)
     assert {row["key"]: row["state"] for row in facts["runs"]} == dict(
-        zip(KEYS[:4], ["done", "failed", "unfinished", "unreadable"], strict=True)
+        zip(KEYS[:4], ["done", "failed", "unfinished", "damaged"], strict=True)
     )
 
 

@@ -13,7 +13,8 @@ import pytest
 from ablations.cli import run_cli
 from ablations.registry import load_preset
 from ablations.tuning import TUNING_SEED
-from ablations.tuning_store import open_storage
+from ablations.tuning_store import SCHEMA, open_storage
+from core import record
 from core.config import RunConfig
 from core.store import Store
 from tests.ablations.conftest import TINY, TWO_ARMS, CommandLine
@@ -51,19 +52,19 @@ def test_trials_are_runs_of_the_store_and_open_in_optuna(here: CommandLine) -> N
     assert set(facts["arms"]) == {"ln", "bn"}
     found = optuna_studies(open_storage("runs/tuning/journal.log"))
     assert set(found) == {f"mine/{arm}-{facts['digest']}" for arm in ("ln", "bn")}
-    for arm, record in facts["arms"].items():
+    for arm, search in facts["arms"].items():
         told = found[f"mine/{arm}-{facts['digest']}"]
         assert [one.state.name for one in told] == ["COMPLETE", "COMPLETE"]
-        for trial, one in zip(told, record["trials"], strict=True):
+        for trial, one in zip(told, search["trials"], strict=True):
             result = store.result(one["key"])
             assert trial.value == one["value"] == result["metrics"]["tpr@1e-3"]
             assert trial.params == one["values"]
             assert set(trial.distributions) == {"optim.lr", "optim.centre_lr_ratio", "loss.margin", "loss.scale"}
             assert (result["seed"], result["config"]["eval"]["judged"]) == (TUNING_SEED, "validation")
             assert (result["test"]["identities"], result["shifted"]) == (6, None)
-        best = max(record["trials"], key=lambda one: (one["value"], one["auroc"]))
-        assert record["values"] == best["values"]
-        assert record["preset_value"] == record["trials"][1]["value"]
+        best = max(search["trials"], key=lambda one: (one["value"], one["auroc"]))
+        assert search["values"] == best["values"]
+        assert search["preset_value"] == search["trials"][1]["value"]
     assert len(store.run_keys()) == 4
 
 
@@ -78,8 +79,8 @@ def test_a_second_call_trains_nothing_and_more_trials_only_add(here: CommandLine
     assert before.items() <= {k: store.path(k, "result.json").stat().st_mtime_ns for k in store.run_keys()}.items()
     assert len(store.run_keys()) == 6
     assert {len(told) for told in optuna_studies(open_storage("runs/tuning/journal.log")).values()} == {3}
-    for arm, record in choices()["arms"].items():
-        assert record["trials"][:2] == first[arm]["trials"]
+    for arm, search in choices()["arms"].items():
+        assert search["trials"][:2] == first[arm]["trials"]
     rows = [line.split() for line in here.out.splitlines()]
     assert {"bn", "3", "0"} <= set(next(row for row in rows if row[:1] == ["bn"]))
     assert "centre lr ratio" in here.out
@@ -89,9 +90,9 @@ def test_tuned_runs_stand_beside_the_others(here: CommandLine) -> None:
     # As if the search had found other values than the preset's, whatever it found at this size.
     (path,) = Path("runs/tuning").glob("mine-*.json")
     facts = choices()
-    for record in facts["arms"].values():
-        record["values"]["optim.lr"] = 0.002
-    path.write_text(json.dumps(facts))
+    for search in facts["arms"].values():
+        search["values"]["optim.lr"] = 0.002
+    path.write_bytes(record.seal(facts, SCHEMA))
     assert here("plan", "mine.yaml", *TINY, "--seeds", "2", "--tuned", "--json") == 0
     labels = [run["run"] for run in json.loads(here.out)["runs"]]
     assert [one for one in labels if "tuned" in one] == [
@@ -145,3 +146,49 @@ def test_mistakes_are_one_line(cli: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(RunConfig().to_yaml())
     assert "needs studies" in cli.refuses("tune", tmp_path / "config.yaml")
     assert "--tuned is for studies" in cli.refuses("run", tmp_path / "config.yaml", "--tuned")
+
+
+@pytest.mark.parametrize("damage", ["torn", "flipped", "garbage", "emptied"])
+def test_a_damaged_journal_is_set_aside_and_told_again_from_the_runs(here: CommandLine, damage: str) -> None:
+    path = Path("runs/tuning/journal.log")
+    before = {name: [one.params for one in told] for name, told in optuna_studies(open_storage(str(path))).items()}
+    data = path.read_bytes()
+    if damage == "torn":
+        data = data[:-20]
+    elif damage == "flipped":  # another value, and JSON as before
+        place = data.index(b'"value":') + len('"value":')
+        data = data[:place] + (b"1" if data[place : place + 1] == b"0" else b"0") + data[place + 1 :]
+    else:
+        data = b"\x00garbage" if damage == "garbage" else b""
+    path.write_bytes(data)
+    assert here("tune", "mine.yaml", *TINY, "--trials", "2") == 0
+    assert "0 new" in here.err
+    assert "runs/tuning/journal.log is damaged (" in here.err
+    assert Path("runs/.damaged/journal.log-1").read_bytes() == data
+    now = optuna_studies(open_storage(str(path)))
+    assert {name: [one.params for one in told] for name, told in now.items()} == before
+    assert here("tune", "mine.yaml", *TINY, "--trials", "2") == 0
+    assert "damaged" not in here.err
+
+
+def test_a_damaged_journal_of_the_users_own_is_named_and_left_to_them(here: CommandLine) -> None:
+    Path("own.log").write_text('{"op_code": 0')
+    assert "--storage own.log is damaged (line 1 ends before its time)" in here.refuses(
+        "tune", "mine.yaml", *TINY, "--trials", "2", "--storage", "own.log"
+    )
+    assert Path("own.log").read_text() == '{"op_code": 0'
+
+
+def test_a_damaged_search_is_refused_by_readers_and_made_again_by_tune(here: CommandLine) -> None:
+    (path,) = Path("runs/tuning").glob("mine-*.json")
+    before = path.read_bytes()
+    path.write_bytes(before.replace(b'"failed": 0', b'"failed": 1', 1))
+    for verb in ("plan", "run", "report"):
+        assert f"{path} is damaged (its checksum does not match" in here.refuses(verb, "mine.yaml", *TINY, "--tuned")
+    assert here("tune", "mine.yaml", *TINY, "--trials", "2") == 0
+    assert f"It is set aside as runs/.damaged/{path.name}-1" in here.err
+    assert path.read_bytes() == before
+    path.write_bytes(record.seal(json.loads(before), SCHEMA + 1))
+    newer = path.read_bytes()
+    assert "written by a newer version" in here.refuses("tune", "mine.yaml", *TINY, "--trials", "2")
+    assert path.read_bytes() == newer

@@ -102,7 +102,7 @@ def test_keys_follow_the_data(tmp_path: Path) -> None:
 
 def test_states_come_from_the_store(tmp_path: Path) -> None:
     result = planned(["neck"], tmp_path)
-    assert result.counts() == {"new": 4, "cached": 0, "failed": 0, "unavailable": 0}
+    assert result.counts() == {"new": 4, "cached": 0, "failed": 0, "damaged": 0, "newer": 0, "unavailable": 0}
     store = Store(tmp_path)
     store.fail(result.runs[0].key, "diverged", "x")
     again = planned(["neck"], tmp_path)

@@ -193,7 +193,7 @@ def test_what_a_trial_came_to_is_read_from_its_run(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="judged on test identities"):
         tuning_store.judged(trial(4), store)
     store.path(trial(3).key, "result.json").write_text("{")
-    with pytest.raises(UserError, match="move the folder away"):
+    with pytest.raises(UserError, match="is damaged"):
         tuning_store.judged(trial(3), store)
 
 
@@ -285,7 +285,9 @@ def test_a_search_belongs_to_its_baseline_data_and_arms() -> None:
     assert tuning.digest(study, config.with_overrides({"runtime.device": "cuda"}), prints) == same
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"schema": 9, "arms": {}}', '{"schema": 1, "arms": {"a": {}}}'])
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"schema": 0, "arms": {}}', '{"schema": 1, "arms": {"a": {}}}', "", '{"schema": 2}']
+)
 def test_a_damaged_file_says_what_to_do(text: str, tmp_path: Path) -> None:
     store, study, config = Store(tmp_path), load_study("neck").study, RunConfig()
     path = tuning_store.save(store, study, tuning_store.search_digest(study, config), "quick", {})

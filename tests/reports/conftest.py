@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -13,8 +12,9 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from core import record
 from core.config import RunConfig
-from core.store import Store
+from core.store import RESULT_SCHEMA, Store
 from reports import provenance_check
 from reports.claims import Arm, Published, Study
 from reports.contrasts import Contrast
@@ -85,6 +85,11 @@ def result_of(config: RunConfig, key: str, separation: float, rng: np.random.Gen
     }  # fmt: skip
     scores = {"roc_fpr": fpr.astype(np.float32), "roc_tpr": norm.sf(norm.isf(fpr) - separation).astype(np.float32)}
     return result, scores
+
+
+def reseal(store: Store, key: str, result: dict[str, Any]) -> None:
+    """A result that was written otherwise, rather than damaged: with the checksum of what it says now."""
+    store.path(key, "result.json").write_bytes(record.seal(result, RESULT_SCHEMA))
 
 
 def norm_study() -> Study:
@@ -222,10 +227,9 @@ class Written:
         return [f"{problem.kind}: {problem.text}" for problem in self.check(**changes).problems]
 
     def change_result(self, key: str, change: Callable[[dict[str, Any]], Any]) -> None:
-        path = self.world.store.path(key, "result.json")
-        result = json.loads(path.read_text())
+        result = self.world.store.result(key)
         change(result)
-        path.write_text(json.dumps(result))
+        reseal(self.world.store, key, result)
 
 
 @pytest.fixture

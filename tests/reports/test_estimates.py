@@ -73,7 +73,8 @@ def test_the_contrast_is_oriented_by_the_claim() -> None:
     [
         ("failed", "diverged: nan", "has only failed runs: diverged: nan."),
         ("unavailable", "no weights.", "is unavailable: no weights."),
-        ("unreadable", "bad file", "has an unreadable run: bad file."),
+        ("damaged", "bad file", "has a damaged run: bad file."),
+        ("newer", "schema 3", "has a run of a newer version: schema 3."),
         ("missing", "not run yet", "has no run yet."),
     ],
 )

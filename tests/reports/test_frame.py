@@ -15,6 +15,7 @@ import pytest
 from core.config import METRICS
 from core.store import HEAD_COST, Store
 from reports.frame import COLUMNS, Cell, build_frame, curves, number_at, rocs
+from tests.reports.conftest import reseal
 
 
 def row(frame: pd.DataFrame, study: str, arm: str, seed: int) -> pd.Series:
@@ -61,26 +62,26 @@ def test_studies_that_share_a_baseline_show_the_same_run(world: Any) -> None:
     assert ours["tpr@1e-4"] == theirs["tpr@1e-4"]
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"schema": 99}', "\x00", '{"schema": 1, "metrics": {"tpr@1e-4": 1}}'])
-def test_a_damaged_result_is_one_unreadable_row(world: Any, content: str) -> None:
+@pytest.mark.parametrize("content", ["{", "[]", '{"schema": 2}', "\x00", '{"schema": 1, "metrics": {"tpr@1e-4": 1}}'])
+def test_a_damaged_result_is_one_damaged_row(world: Any, content: str) -> None:
     key = world.cell("norm", "bn", 0).key
     world.store.path(key, "result.json").write_text(content)
     frame = build_frame(world.cells, world.store)
     found = row(frame, "norm", "bn", 0)
-    assert found["state"] == "unreadable"
+    assert found["state"] == "damaged"
     assert key in found["reason"]
     assert (frame["state"] == "done").sum() == 15
     assert len(curves(world.cells, world.store)) == 15 * 4
 
 
-@pytest.mark.parametrize("value", [None, "0.4", True, float("nan")])
-def test_a_metric_that_is_no_number_makes_the_run_unreadable(world: Any, value: Any) -> None:
+@pytest.mark.parametrize("value", [None, "0.4", True])
+def test_a_metric_that_is_no_number_makes_the_run_damaged(world: Any, value: Any) -> None:
     key = world.cell("norm", "bn", 0).key
     result = world.store.result(key)
     result["metrics"]["auroc"] = value
-    world.store.path(key, "result.json").write_text(json.dumps(result))
+    reseal(world.store, key, result)
     found = row(build_frame(world.cells, world.store), "norm", "bn", 0)
-    assert found["state"] == "unreadable"
+    assert found["state"] == "damaged"
     assert ("NaN is no JSON" if value != value else "metrics.auroc") in found["reason"]
 
 
@@ -88,15 +89,15 @@ def test_a_cost_that_is_not_there_is_unknown_and_no_more(world: Any) -> None:
     key = world.cell("norm", "bn", 0).key
     result = world.store.result(key)
     del result["cost"], result["manipulation"]
-    world.store.path(key, "result.json").write_text(json.dumps(result))
+    reseal(world.store, key, result)
     found = row(build_frame(world.cells, world.store), "norm", "bn", 0)
     assert found["state"] == "done"
     assert pd.isna(found["parameters"])
 
 
-def test_a_key_that_is_none_of_the_store_is_unreadable(world: Any) -> None:
+def test_a_key_that_is_none_of_the_store_is_damaged(world: Any) -> None:
     found = build_frame([Cell("s", "a", 0, "../../etc")], world.store).iloc[0]
-    assert found["state"] == "unreadable"
+    assert found["state"] == "damaged"
 
 
 def test_two_cells_for_one_place_are_refused(world: Any) -> None:
@@ -143,7 +144,7 @@ def test_rocs_are_sorted_and_pass_through_the_metrics(world: Any) -> None:
 
 
 @pytest.mark.parametrize("damage", ["truncated", "empty", "text", "missing", "ragged"])
-def test_damaged_scores_lose_one_roc_and_are_named(world: Any, damage: str) -> None:
+def test_damaged_scores_are_a_damaged_run_without_a_roc(world: Any, damage: str) -> None:
     key = world.cell("norm", "bn", 0).key
     path = world.store.path(key, "scores.npz")
     if damage == "truncated":
@@ -154,8 +155,11 @@ def test_damaged_scores_lose_one_roc_and_are_named(world: Any, damage: str) -> N
         np.savez(path, roc_fpr=np.zeros(3), roc_tpr=np.zeros(4))
     else:
         path.write_bytes(b"" if damage == "empty" else b"not an archive")
+    found = row(build_frame(world.cells, world.store), "norm", "bn", 0)
+    assert found["state"] == "damaged"
+    assert f"{path} is damaged (" in found["reason"]
+    assert pd.isna(found["tpr@1e-4"])
     frame = rocs(world.cells, world.store)
-    assert list(frame.attrs["unreadable"]) == [key]
     assert not ((frame["arm"] == "bn") & (frame["seed"] == 0)).any()
     assert ((frame["arm"] == "bn") & (frame["seed"] == 1)).any()
 

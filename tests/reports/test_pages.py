@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from core.store import Store
 from reports.claims import findings
 from reports.frame import Cell
 from reports.pages import write_report
+from tests.reports.conftest import reseal
 
 RUN = {"preset": "quick", "command": "python -m ablations run norm", "data_note": "384 procedural documents"}
 
@@ -128,7 +128,7 @@ def test_a_baseline_that_training_has_not_helped_is_told(world: Any, tmp_path: P
     for cell in cells:
         result = world.store.result(cell.key)
         result["untrained"]["tpr@1e-3"] = 0.999
-        world.store.path(cell.key, "result.json").write_text(json.dumps(result))
+        reseal(world.store, cell.key, result)
     index = write_report([world.studies[0]], cells, world.store, tmp_path, **RUN)
     assert "**Training has not paid yet**: before its first step the embedder reaches 0.999" in index.read_text()
 
@@ -191,7 +191,7 @@ def test_a_baseline_without_room_is_warned_of(world: Any, tmp_path: Path, level:
     for cell in cells:
         result = world.store.result(cell.key)
         result["validation"]["tpr@1e-3"] = level
-        world.store.path(cell.key, "result.json").write_text(json.dumps(result))
+        reseal(world.store, cell.key, result)
     index = write_report([], cells, world.store, tmp_path, **RUN)
     assert "warning" not in index.read_text()
     index = write_report([world.studies[0]], cells, world.store, tmp_path, **RUN)
@@ -204,8 +204,9 @@ def test_damage_is_reported_and_does_not_sink_the_report(world: Any, tmp_path: P
     world.store.path(second, "scores.npz").write_bytes(b"PK\x03\x04")
     cells = [cell for cell in world.cells if cell.study == "class-count"]
     text = write_report([world.studies[1]], cells, world.store, tmp_path, **RUN).read_text()
-    assert "1 unreadable" in text
-    assert f"- `{second}`: scores.npz cannot be used" in text
+    assert "2 damaged" in text
+    for key, name in ((first, "result.json"), (second, "scores.npz")):
+        assert re.search(rf"\| `{key}` \|.*\| damaged \| .*{key}/{re.escape(name)} is damaged", text.replace("\\", ""))
     assert "<b>" not in text
 
 
@@ -242,9 +243,8 @@ def test_steps_without_negatives_are_told(world: Any, tmp_path: Path) -> None:
     page = tmp_path / "out" / "norm.md"
     write_report(world.studies, world.cells, world.store, tmp_path / "out", **RUN)
     assert "so that none were drawn" not in page.read_text()
-    path = world.store.path(key, "result.json")
-    result = json.loads(path.read_text())
+    result = world.store.result(key)
     result["cost"]["overflow_steps"] = 17
-    path.write_text(json.dumps(result))
+    reseal(world.store, key, result)
     write_report(world.studies, world.cells, world.store, tmp_path / "out", **RUN)
     assert "so that none were drawn: `bn` (17)." in page.read_text()

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import math
 from html.parser import HTMLParser
 from pathlib import Path
@@ -17,6 +16,7 @@ from reports.markdown import code, escape, interval, number, spread, table
 from reports.material import with_tuned_values
 from reports.stats import Interval
 from reports.tables import arm_table, cost_table, difference_table, write_csv
+from tests.reports.conftest import reseal
 
 HOSTILE = [
     "a|b", "a\\|b", "**bold**", "_it_ x", "<script>alert(1)</script>", "[x](http://evil.test)", "![x](y)", "`tick`",
@@ -109,7 +109,7 @@ def frame_of_another_rate(world: Any) -> pd.DataFrame:
     key = world.cell("norm", "bn", 0).key
     changed = world.store.result(key)
     changed["config"]["optim"]["lr"] = 0.5
-    world.store.path(key, "result.json").write_text(json.dumps(changed))
+    reseal(world.store, key, changed)
     return build_frame(world.cells, world.store)
 
 
