@@ -22,6 +22,7 @@ _LONGEST_READ = 1 << 20  # bytes
 DAMAGED = (
     tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, struct.error, EOFError, NotImplementedError,
     ValueError, LookupError, OverflowError,
+    RecursionError,  # of tarfile, by a header before a header before a header
 )  # fmt: skip
 
 

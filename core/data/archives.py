@@ -30,7 +30,7 @@ class Limits:
     Args:
         max_bytes: in all.
         max_files: files and folders in all.
-        max_ratio: bytes written over bytes of the archive.
+        max_ratio: bytes written, or claimed to be there, over bytes of the archive.
         fold_case: refuse names that differ in case only. On file systems that tell them apart both are
             written; elsewhere the second is refused when it is met.
     """
@@ -59,8 +59,7 @@ class _Ledger:
         self.claimed += max(0, member.size)
         if self.members > self.limits.max_files:
             raise Hostile(member.name, f"more than {self.limits.max_files:,} members")
-        if member.size < 0 or self.claimed > self.limits.max_bytes:
-            raise Hostile(member.name, f"unpacks to more than {self.limits.max_bytes:,} bytes")
+        self._check(member, self.claimed if member.size >= 0 else self.limits.max_bytes + 1)
 
     def claim(self, member: Member, path: PurePosixPath) -> None:
         """Reserve the place of a file; a second claim on it, or on a folder that leads to it, is refused."""
@@ -79,9 +78,12 @@ class _Ledger:
 
     def wrote(self, member: Member, count: int) -> None:
         self.written += count
-        if self.written > self.limits.max_bytes:
+        self._check(member, self.written)
+
+    def _check(self, member: Member, total: int) -> None:
+        if total > self.limits.max_bytes:
             raise Hostile(member.name, f"unpacks to more than {self.limits.max_bytes:,} bytes")
-        if self.written > self.limits.max_ratio * self.archive_bytes + _SLACK:
+        if total > self.limits.max_ratio * self.archive_bytes + _SLACK:
             raise Hostile(member.name, f"unpacks to more than {self.limits.max_ratio:g} times the archive's size")
 
 

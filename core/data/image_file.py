@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 MAX_PIXELS = 50_000_000
+_MAX_TEXT_BYTES = 20_000_000  # of a file of pixels as decimal numbers: Pillow reads some 6 MB a second of it
 MIN_SIDE = 8  # pixels; less shows no document
 MASTER_SIDE = 256  # captures are simulated from images of at most this many pixels a side
 MAX_BYTES = 500_000_000  # of a file: 50 megapixels of four 16-bit channels have fewer, uncompressed
@@ -50,6 +51,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
                     raise Unusable(_TOO_LARGE)
                 if min(image.size) < MIN_SIDE:
                     raise Unusable(f"under {MIN_SIDE} pixels a side")
+                if any(tile[0] == "ppm_plain" for tile in image.tile) and path.stat().st_size > _MAX_TEXT_BYTES:
+                    raise Unusable(f"over {_MAX_TEXT_BYTES // 1_000_000} MB of pixels as text")
                 yield image
     except Unusable:
         raise
@@ -129,7 +132,10 @@ def _eight_bits(values: np.ndarray) -> np.ndarray:
     if np.issubdtype(values.dtype, np.integer):
         return (values.clip(0, 65535) // 256).astype(np.uint8)
     scale = 255.0 if top <= 1 else 1.0 if top <= 255 else 1 / 257
-    return (values * scale).round().clip(0, 255).astype(np.uint8)
+    scaled = values * scale
+    np.round(scaled, out=scaled)  # in place: of 50 megapixels every copy takes 200 MB
+    np.clip(scaled, 0, 255, out=scaled)
+    return scaled.astype(np.uint8)
 
 
 def decode(path: Path) -> Image.Image:

@@ -298,6 +298,21 @@ def test_a_damaged_file_says_what_to_do(text: str, tmp_path: Path) -> None:
         tuning_store.load(store, study, config)
 
 
+@pytest.mark.parametrize(
+    "record",
+    [{"values": {"data.source": "/etc"}, "trials": []}, {"values": {"optim.lr": "x"}, "trials": []},
+     {"values": {"optim.lr": True}, "trials": []}, {"values": [], "trials": []}, {"values": None, "trials": 3}, [],
+     None,
+     {"values": None, "trials": [], "at_edge": ["x"]}, {"values": 3, "trials": []}],
+)  # fmt: skip
+def test_choices_that_are_none_are_refused_by_name(tmp_path: Path, record: object) -> None:
+    store, study, config = Store(tmp_path), load_study("norm").study, RunConfig()
+    path = tuning_store.save(store, study, tuning_store.search_digest(study, config), "quick", {"ln": record})
+    with pytest.raises(UserError, match="cannot be read") as caught:
+        tuning_store.load(store, study, config)
+    assert path.name in str(caught.value)
+
+
 @pytest.mark.parametrize("where", ["nosuch://x", "sqlite:////proc/none/x.db", "/proc/none/journal.log", "."])
 def test_a_storage_that_cannot_be_opened_is_one_line(where: str) -> None:
     with pytest.raises(UserError, match="--storage") as raised:

@@ -22,7 +22,7 @@ from core.errors import RunFailure, UserError
 from core.store import Store
 from reports import head_cost, head_turns
 from reports.frame import read_run
-from reports.provenance import read_record
+from reports.provenance_check import verify
 from tests.faults.sealed import Escaped, sealed
 
 KEY = "0123456789abcdef"
@@ -150,7 +150,7 @@ def _records(data: bytes, room: Path) -> None:
     head_cost.read(store)
     head_turns.head_turns(store)
     folder._recall(_file("scan.json", data, room))
-    read_record(_file("report.json", data, room).parent)
+    verify(_file("report.json", data, room).parent, store, {}, resolve=lambda config: {})
 
 
 def _json(data: bytes, room: Path) -> None:

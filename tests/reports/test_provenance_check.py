@@ -174,3 +174,12 @@ def test_without_a_store_the_rest_is_checked(report: Written, monkeypatch: pytes
     monkeypatch.setattr(provenance_check, "code_digest", lambda: "0123456789ab")
     kinds = {problem.kind for problem in report.check(store=None, declared={}).problems}
     assert kinds == {"missing file", "stale: other code"}
+
+
+@pytest.mark.parametrize("name", ["/dev/zero", "../../../../../../../../dev/zero", "tables", "a\0b", "x" * 5000])
+def test_a_record_does_not_have_files_outside_of_the_report_read(report: Written, name: str) -> None:
+    path = report.out / "report.json"
+    record = json.loads(path.read_text())
+    record["files"][name] = "0" * 64
+    path.write_text(json.dumps(record))
+    assert f"missing file: {name} is not there any more" in report.problems()

@@ -166,6 +166,25 @@ def test_tar_members_that_are_no_files(tmp_path: Path, kind: bytes, reason: str)
     refused(make_tar(tmp_path / "work" / "x.tar", [("good.jpg", b"good"), info]), reason)
 
 
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE])
+def test_headers_before_headers_without_end(tmp_path: Path, kind: bytes) -> None:
+    """tarfile calls itself for each, until Python's stack ends."""
+    (tmp_path / "work").mkdir()
+    info = tarfile.TarInfo("x")
+    body = b"13 path=abcd\n" if kind == tarfile.XHDTYPE else b"abcd\0"
+    info.type, info.size = kind, len(body)
+    chain = (info.tobuf(tarfile.GNU_FORMAT) + body.ljust(512, b"\0")) * 3000
+    (tmp_path / "work" / "x.tar").write_bytes(chain + bytes(1024))
+    refused(tmp_path / "work" / "x.tar", "damaged")
+
+
+def test_what_is_passed_over_counts_too(archive: Path) -> None:
+    """Not to write it does not save unpacking it."""
+    if archive.suffix == ".tar":
+        pytest.skip("not compressed")
+    refused(make(archive, [("a.jpg", b"x"), ("zeros.txt", bytes(30_000_000))]), "times the archive", members=(".jpg",))
+
+
 def test_a_header_of_any_length_is_not_read_whole(tmp_path: Path) -> None:
     (tmp_path / "work").mkdir()
     info = tarfile.TarInfo("././@LongLink")

@@ -60,6 +60,15 @@ def test_damaged_cache_is_made_anew(image_folder: Path, tmp_path: Path) -> None:
     assert np.array_equal(pool_images(found, 32, tmp_path), first)
 
 
+def test_identities_whose_names_are_no_text(tmp_path: Path) -> None:
+    """Names in another encoding, as the operating system gives them."""
+    for identity in range(8):
+        make_images(tmp_path / "eval" / f"caf\udce9 {identity}", 2, seed=identity)
+    found = corpus(DataConfig(), EvalConfig(source=(str(tmp_path / "eval"),)), tmp_path)
+    assert isinstance(found.test, RealCaptures)
+    assert len(found.test.files) == 12
+
+
 def test_own_captures_by_identity(image_folder: Path, tmp_path: Path) -> None:
     for identity in range(12):
         make_images(tmp_path / "eval" / f"doc {identity}", 3, seed=100 + identity)

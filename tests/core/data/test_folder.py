@@ -256,6 +256,14 @@ def test_no_file_stays_open_and_progress_is_told(tmp_path: Path) -> None:
     assert max(open_files for *_, open_files in told) <= before
 
 
+def test_pixels_as_text_are_bounded(tmp_path: Path) -> None:
+    (tmp_path / "small.ppm").write_bytes(b"P3 10 10 255\n" + b"1 2 3 " * 100)
+    assert decode(tmp_path / "small.ppm").size == (10, 10)
+    (tmp_path / "large.ppm").write_bytes(b"P3 3000 3000 255\n" + b"1 2 " * 6_000_000)
+    with pytest.raises(ValueError, match="over 20 MB of pixels as text"):
+        decode(tmp_path / "large.ppm")
+
+
 def test_folders_as_deep_as_a_path_can_be(tmp_path: Path) -> None:
     """Deeper than the interpreter's stack."""
     make_images(tmp_path / "a", 2)
