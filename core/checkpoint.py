@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -87,7 +88,8 @@ class Saver:
 
     def discard(self) -> None:
         """Remove the checkpoint, if there is one."""
-        self.path.unlink(missing_ok=True)
+        with suppress(OSError):  # of a store that cannot be written any more; its own failure will be told
+            self.path.unlink(missing_ok=True)
 
 
 def progress(path: Path) -> tuple[int, int] | None:
