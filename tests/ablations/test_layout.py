@@ -66,8 +66,11 @@ def test_short_work_and_chosen_layouts_are_not_measured_for() -> None:
 def test_a_damaged_memory_is_no_memory(monkeypatch: pytest.MonkeyPatch, machine: Path, text: str) -> None:
     monkeypatch.setattr(layout, "rate", lambda one: 1.0)
     measured()
-    next(machine.glob("layout-*.json")).write_text(text)
-    assert remembered() is None
+    path = next(machine.glob("layout-*.json"))
+    whole = path.read_text()
+    for damaged in (text, whole.replace('"jobs": 8', '"jobs": 9')):
+        path.write_text(damaged)
+        assert remembered() is None
 
 
 def test_a_measurement_that_failed_is_not_remembered(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -104,6 +104,16 @@ def test_scan_is_remembered_until_a_file_changes(tmp_path: Path) -> None:
     assert (len(before.images), len(after.images)) == (4, 3)
 
 
+def test_a_remembered_scan_that_is_damaged_is_made_again(tmp_path: Path) -> None:
+    make_images(tmp_path / "a", 4)
+    before = scan([str(tmp_path / "a")], tmp_path)
+    (remembered,) = tmp_path.glob("scan-*.json")
+    digest = before.images[0].digest
+    remembered.write_text(remembered.read_text().replace(digest, digest[::-1]))  # another content, another key
+    assert scan([str(tmp_path / "a")], tmp_path) == before
+    assert digest in remembered.read_text()
+
+
 @pytest.mark.parametrize("kind", ["missing", "empty", "textual"])
 def test_folders_without_images_are_refused(tmp_path: Path, kind: str) -> None:
     folder = tmp_path / "data"
