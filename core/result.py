@@ -59,6 +59,7 @@ def code_digest() -> str:
     return hashlib.sha256(joined).hexdigest()[:12]
 
 
+@lru_cache(maxsize=1)
 def code_versions() -> dict[str, str]:
     """What decides, beside a configuration and its data, how a run ends: this code and what it is built on."""
     return {"core": code_digest(), **{name: metadata.version(name) for name in ("torch", "timm", "numpy")}}

@@ -81,6 +81,7 @@ def main(pipe: Connection, store_root: str) -> None:
     parent = multiprocessing.parent_process()
     if parent is not None and parent.pid is not None:
         end_with_parent(parent.pid)
+    code_versions()  # read now: a failure may be that no file can be opened any more
     while True:
         try:
             task: Task | None = pipe.recv()

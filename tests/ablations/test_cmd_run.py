@@ -9,11 +9,15 @@ import pandas as pd
 import pytest
 
 from ablations.cli import run_cli
+from ablations.planner import Plan
 from ablations.registry import load_study, study_names
+from core.result import code_versions
 from core.store import Store
 from reports.verdicts import OUTCOMES
-from tests.ablations.conftest import TINY, CommandLine
+from tests.ablations.conftest import TINY, TWO_ARMS, CommandLine
 from tests.conftest import make_images
+
+pending = Plan.pending
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +74,26 @@ def test_a_run_repeated_from_its_config_has_the_same_key_and_metrics(everything:
     assert Store("again").result(key)["metrics"] == Store(everything / "runs").result(key)["metrics"]
 
 
+def test_results_do_not_depend_on_how_many_processes_there_are_or_in_what_order(
+    everything: Path, cli: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every run of every study, trained one after another in the opposite order, ends the same to the bit."""
+    monkeypatch.setattr(Plan, "pending", lambda plan, retry_failed: pending(plan, retry_failed)[::-1])
+    assert cli("run", "all", *TINY, "--store", "again", "--jobs", "1", "--no-report") == 0
+    first, second = Store(everything / "runs"), Store("again")
+    assert first.run_keys() == second.run_keys()
+    for key in first.run_keys():
+        one, other = first.result(key), second.result(key)
+        for part in ("metrics", "validation", "untrained", "shifted", "test", "manipulation", "inputs"):
+            assert json.dumps(one[part]) == json.dumps(other[part]), (key, part)
+        curves = [[{**point, "seconds": 0} for point in result["curve"]] for result in (one, other)]
+        assert json.dumps(curves[0]) == json.dumps(curves[1]), key
+        scores = [store.scores(key) for store in (first, second)]
+        assert {name: values.tobytes() for name, values in scores[0].items()} == {
+            name: values.tobytes() for name, values in scores[1].items()
+        }, key
+
+
 def test_own_images_and_a_study_file(cli: CommandLine, image_folder: Path, tmp_path: Path) -> None:
     (image_folder / "notes.txt").write_text("not an image")
     make_images(tmp_path / "more", 10, seed=50)
@@ -106,7 +130,26 @@ def test_a_failed_run_does_not_stop_the_others(cli: CommandLine, tmp_path: Path)
     assert "diverged" in Path("report/mine.md").read_text()
     assert cli("run", study, *TINY, "--no-report") == 1
     assert "0 new, 2 cached, 2 failed" in cli.err
-    assert cli("run", study, *TINY, "--no-report", "--retry-failed", "--fail-fast", "--jobs", "1") == 1
+    assert "2 of 4 runs are not done (2 failed): see `status`; 2 would fail in the same way" in cli.err
+    assert cli("run", study, *TINY, "--no-report", "--retry-failed") == 1
+    assert "not tried again: 1 bad_config, 1 diverged; with the same configuration, data and code" in cli.err
+    assert "runs on" not in cli.err
+
+
+def test_what_can_succeed_is_tried_again(cli: CommandLine, tmp_path: Path) -> None:
+    study = tmp_path / "mine.yaml"
+    study.write_text(TWO_ARMS)
+    words = ["run", study, *TINY, "--no-control", "--no-report"]
+    assert cli("plan", *words[1:-1], "--json") == 0
+    lucky, old = [run["key"] for run in json.loads(cli.out)["runs"]]
+    store = Store("runs")
+    store.fail(lucky, "out_of_memory", "out of memory", "", code_versions())
+    store.fail(old, "diverged", "the loss is nan at step 1 of 2", "", {**code_versions(), "core": "as it was"})
+    assert cli(*words) == 1
+    assert "2 of 2 runs are not done (2 failed): see `status`; `run --retry-failed` tries them again" in cli.err
+    assert cli(*words, "--retry-failed", "--fail-fast", "--jobs", "1") == 0
+    assert "not tried again" not in cli.err
+    assert {store.state(key) for key in store.run_keys()} == {"done"}
 
 
 @pytest.mark.parametrize(
@@ -114,6 +157,8 @@ def test_a_failed_run_does_not_stop_the_others(cli: CommandLine, tmp_path: Path)
     [
         (["norm", "--executor", "ray"], "unknown executor"),
         (["norm", "--jobs", "0"], "--jobs"),
+        (["norm", "--stall-timeout", "soon"], "--stall-timeout: expected a time such as 2h"),
+        (["norm", "--stall-timeout", "0m"], "--stall-timeout: no run makes progress in no time"),
         (["nrm"], "did you mean"),
     ],
 )
