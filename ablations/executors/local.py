@@ -24,8 +24,9 @@ STALL = 1800.0  # seconds without a word after which a worker is taken to hang
 _TICK = 1.0  # seconds between looks at workers, and at runs in other hands
 _MOST_GAP = 5.0  # seconds of a look that count: this process may have been stopped together with its workers
 _NOBODY = -1  # the worker of a task that never got one
-# A worker that ran out of these may hold on to what is left: the next run gets a new process.
-_USED_UP = ("out_of_memory", "too_many_files")
+# A worker that ran out of something may hold on to what is left, and one that met the unknown is in no known state: the
+# next run gets a new process.
+_USED_UP = ("out_of_memory", "too_many_files", "error")
 
 
 @dataclass

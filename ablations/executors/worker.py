@@ -20,6 +20,7 @@ from core.result import code_versions
 from core.store import CHECKPOINT, MORE_FILES, Store
 
 _REPORT_EVERY = 0.25  # seconds between progress messages
+_NO_FILES = "Too many open files"
 _NO_MEMORY = (
     "can't allocate memory", "Cannot allocate memory", "not enough memory", "out of memory", "bad_alloc",
     "STATUS_ALLOC_FAILED",
@@ -156,8 +157,9 @@ def _ran_out(error: BaseException) -> tuple[str, str] | None:
     """(typed reason, one line) where a resource ran out."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "no_space", f"no space left on the device: {error.filename or error}"
-    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
-        return "too_many_files", f"too many files are open: {error.filename or error}: {MORE_FILES}"
+    # A library that cannot be loaded for it says so in words alone.
+    if (isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)) or _NO_FILES in str(error):
+        return "too_many_files", f"too many files are open ({getattr(error, 'filename', None) or error}): {MORE_FILES}"
     no_memory = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
     # PyTorch's by its name, as nothing here imports it; of its allocators and CUDA's libraries only the words tell.
     no_memory = no_memory or type(error).__name__ == "OutOfMemoryError"
