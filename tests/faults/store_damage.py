@@ -131,7 +131,7 @@ class _World:
         own = [*TINY, "--seeds", "2"]
         for words, sane in (
             (["status", "--json"], {0}), (["plan", "mine.yaml", *own, "--json"], {0}),
-            (["plan", "mine.yaml", *own, "--tuned", "--json"], {0, 2}), (["list", "--preset", "smoke"], {0}),
+            (["plan", "mine.yaml", *own, "--tuned", "--json"], {0, 2}),
             (["report", "mine.yaml", *own, "--no-html", "--out", "again"], {0}),
             (["report", "--check", "--out", "report"], {0, 1}), (["store", "check"], {0, 1}), (["store", "gc"], {0}),
             (["run-info", row.file.split("/")[0]], {0, 2}), (["store", "export", "all.tgz"], {0, 1, 2}),

@@ -25,9 +25,8 @@ def one_of_each(store: Store) -> list[str]:
     return names + [f"tuning/{path.name}" for path in sorted((store.root / "tuning").iterdir())]
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_damage_is_named_and_made_good(home: Path, seed: int) -> None:
-    rows = damage_every_file(home, 1, seed, one_of_each(Store(home / "runs")))
+def test_damage_is_named_and_made_good(home: Path) -> None:
+    rows = damage_every_file(home, 1, 0, one_of_each(Store(home / "runs")))
     assert len(rows) == 9
     assert [row for row in rows if row.wrong] == []
     assert any("made again" in row.outcome for row in rows)
