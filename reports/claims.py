@@ -14,9 +14,9 @@ from functools import lru_cache
 from importlib import resources
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from core import yaml_text
 from core.errors import nearest
 from reports.contrasts import Contrast
 
@@ -196,7 +196,8 @@ class Study(BaseModel):
 def record() -> dict[str, Any]:
     """The documented record, `reports/published.yaml`, as nested dictionaries."""
     text = resources.files("reports").joinpath("published.yaml").read_text(encoding="utf-8")
-    loaded: dict[str, Any] = yaml.safe_load(text)
+    loaded: dict[str, Any]
+    loaded, _ = yaml_text.parse("published.yaml", text)
     return loaded
 
 

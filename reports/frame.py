@@ -74,7 +74,10 @@ def number_at(values: Any, path: str) -> float:
         values = values.get(name) if isinstance(values, Mapping) else None
     if isinstance(values, bool) or not isinstance(values, int | float):
         return math.nan
-    return float(values) if math.isfinite(values) else math.nan
+    try:
+        return float(values) if math.isfinite(values) else math.nan
+    except OverflowError:  # a whole number of more digits than a float holds
+        return math.nan
 
 
 def read_run(key: str, store: Store) -> Read:

@@ -81,6 +81,14 @@ def test_numbers_that_are_none(folder: Path) -> None:
 
 def test_a_file_with_the_name_of_published_weights_is_that_file(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("laion400m_e32").write_bytes(b"not weights")  # a name that open_clip would fetch
-    with sealed(tmp_path), pytest.raises(RunFailure, match="laion400m_e32 cannot be read as weights"):
+    torch.save({"a": torch.ones(1)}, "laion400m_e32")  # a name that open_clip would fetch, whatever lies here
+    given = []
+
+    def create(name: str, pretrained: str) -> None:
+        given.append(pretrained)
+        raise OSError("seen")
+
+    monkeypatch.setattr(open_clip, "create_model_and_transforms", create)
+    with pytest.raises(RunFailure, match="seen"):
         load_encoder("laion400m_e32")
+    assert given == [str(tmp_path / "laion400m_e32")]

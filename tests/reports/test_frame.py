@@ -191,3 +191,8 @@ def test_a_turn_of_the_heads_timing_stands_for_one_seed(world: Any) -> None:
     for damage in ("{", '{"turns": {"0.3": [0]}}', '{"turns": 3}', "{}"):
         (world.store.root / HEAD_COST).write_text(damage)
         assert build_frame(world.cells, world.store)["head_step"].isna().all()
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**400), float("inf"), True, "1", None, [1]])
+def test_what_is_no_finite_number_is_nan(value: Any) -> None:
+    assert math.isnan(number_at({"a": {"b": value}}, "a.b"))
