@@ -34,7 +34,7 @@ arms:
   distilled: {distill.kind: kld}
 """
 SMALL = [
-    "--preset", "smoke", "--seeds", "2", "--jobs", "2", "--set", "optim.samples=640", "--set", "eval.points=2",
+    "--preset", "smoke", "--seeds", "2", "--jobs", "2", "--set", "optim.samples=256", "--set", "eval.points=2",
     "--set", "data.pool=24", "--set", "data.images=24", "--set", "eval.identities=8", "--set", "model.embed_dim=32",
     "--set", "eval.validation_identities=6", "--set", "eval.captures=3",
 ]  # fmt: skip
