@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # Extra options for the command line, e.g. make ablate-norm ARGS="--preset smoke --seeds 2"
 ARGS ?=
 
-.PHONY: help setup test lint smoke ablate-all report calibration bench clean
+.PHONY: help setup test lint smoke ablate-all report calibration bench faults clean
 
 help:
 	@echo "make setup            create $(VENV) and install"
@@ -17,6 +17,7 @@ help:
 	@echo "make calibration      how often verdicts would be wrong, with what the runs show"
 	@echo "make test | lint      the project's own checks"
 	@echo "make bench            heads, verification and the training loop against peers, ten minutes"
+	@echo "make faults           kills, damage, hostile input and lack of resources, an hour"
 	@echo "make clean            remove runs and generated reports"
 
 $(STAMP): pyproject.toml
@@ -51,6 +52,9 @@ calibration: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python tests/bench/run.py $(ARGS)
+
+faults: $(STAMP)
+	$(BIN)/python -m tests.faults.run $(ARGS)
 
 clean:
 	rm -rf runs reports/generated .pytest_cache .mypy_cache .ruff_cache

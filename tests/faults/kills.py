@@ -133,7 +133,8 @@ def sweep_until_done(place: Place, draw: random.Random, kills: int, longest: flo
     while True:
         command = place.start()
         victim = draw.choice(VICTIMS)
-        until = time.monotonic() + (draw.uniform(0, longest) if made < kills else _PATIENCE)
+        # What is done stays done, so that short lives reach the end of a sweep, too, after some of them.
+        until = time.monotonic() + (draw.uniform(0, longest / 3) if made < kills else _PATIENCE)
         while command.poll() is None and time.monotonic() < until:
             time.sleep(0.005)
         hit = made < kills and kill(command, victim, draw)
