@@ -93,7 +93,7 @@ def test_two_at_once_train_nothing_twice_and_both_finish(command: Start, tmp_pat
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 def test_what_a_killed_command_had_in_work_is_taken_over_by_one_that_waits(command: Start, tmp_path: Path) -> None:
     store = Store(tmp_path / "runs")
-    words = ["run", "neck", *TINY, "--set", "optim.samples=1280", "--no-control", "--no-report"]
+    words = ["run", "neck", *TINY, "--set", "optim.samples=640", "--no-control", "--no-report"]
     first = command(*words, "--jobs", "2")
     until(lambda: len(list(store.root.glob("*/config.yaml"))) >= 2)
     workers = workers_of(first.pid)
