@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
+from core import json_text
 from core.result import environment
 from core.store import atomic_file
 
@@ -107,7 +108,7 @@ def _header(start: bytes) -> dict[str, Any]:
     if not start.startswith(_MAGIC):
         raise ValueError("not a checkpoint")
     line, end, _ = start[len(_MAGIC) :].partition(b"\n")
-    header = json.loads(line)
+    header = json_text.parse("a checkpoint's header", line)
     if not end or not isinstance(header, dict):
         raise ValueError("not a checkpoint's header")
     return {**header, "length": len(line) + 1}

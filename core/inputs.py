@@ -50,7 +50,11 @@ def teacher_fingerprint(config: RunConfig) -> str:
             raise UserError(f"distill.teacher=openai: {why_not}")
         return "openai:ViT-B-32-quickgelu"
     path = teacher_path(name)
-    return f"{'procedural' if name == 'procedural' else 'file'}:{weights.file_digest(path)}"
+    digest = weights.file_digest(path)
+    settings = path.parent / "open_clip_config.json"  # the same weights under another configuration are another teacher
+    if path.name == "open_clip_model.safetensors" and settings.is_file():
+        digest += f":{weights.file_digest(settings)}"
+    return f"{'procedural' if name == 'procedural' else 'file'}:{digest}"
 
 
 def teacher_path(name: str) -> Path:

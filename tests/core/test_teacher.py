@@ -52,6 +52,9 @@ def test_fingerprints_follow_content(tmp_path: Path) -> None:
     embedded, own = (teacher_fingerprint(config(teacher=name)) for name in ("procedural", str(copied)))
     assert embedded.split(":")[1] == own.split(":")[1]
     assert (embedded.split(":")[0], own.split(":")[0]) == ("procedural", "file")
+    settings = copied / "open_clip_config.json"
+    settings.write_text(settings.read_text().replace("0.5", "0.25"))
+    assert teacher_fingerprint(config(teacher=str(copied))) != own
 
 
 def test_a_teacher_that_is_none(tmp_path: Path) -> None:

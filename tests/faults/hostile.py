@@ -8,9 +8,9 @@ from pathlib import Path
 
 from tests.faults import fuzz_parsers
 from tests.faults.attack import attack
+from tests.faults.rows import Row
 from tests.faults.targets import TARGETS
 
-Row = tuple[str, int, int, str]  # what was tried, how often, how often it was survived, and how
 MEMORY_MB = 3000  # that this process may have had at most, PyTorch included
 
 
@@ -30,21 +30,21 @@ def _row(name: str, cases: int, room: Path) -> Row:
         tried, refused = attack(name, cases, room)
     except Exception as error:  # whatever a reader lets through is what is looked for
         first = str(error).splitlines()[0] if str(error) else ""
-        return (f"hostile {name}", cases, 0, f"NOT survived: {type(error).__name__}: {first}")
+        return Row(f"hostile {name}", cases, 0, f"NOT survived: {type(error).__name__}: {first}")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     if peak > MEMORY_MB:
-        return (f"hostile {name}", tried, 0, f"NOT survived: {peak:,.0f} MB of memory")
-    return (f"hostile {name}", tried, tried, f"{refused:,} refused in a line, {tried - refused:,} read")
+        return Row(f"hostile {name}", tried, 0, f"NOT survived: {peak:,.0f} MB of memory")
+    return Row(f"hostile {name}", tried, tried, f"{refused:,} refused in a line, {tried - refused:,} read")
 
 
 def guided_rows(runs: int, seconds: int) -> list[Row]:
     """The same with inputs that the coverage of the code leads to; one row that says so where atheris is missing."""
     if not fuzz_parsers.available():
-        return [("coverage-guided fuzzing", 0, 0, "not tried: atheris is not installed (`pip install atheris`)")]
+        return [Row("coverage-guided fuzzing", 0, 0, "not tried: atheris is not installed (`pip install atheris`)")]
     found = []
     with tempfile.TemporaryDirectory(prefix="hostile.") as folder:
         for target in fuzz_parsers.GUIDES:
             tried, find = fuzz_parsers.fuzz(target, runs, seconds, Path(folder))
             how = f"NOT survived: {find.strip().splitlines()[-1]}" if find else "nothing found"
-            found.append((f"coverage-guided {target}", tried, 0 if find else tried, how))
+            found.append(Row(f"coverage-guided {target}", tried, 0 if find else tried, how))
     return found

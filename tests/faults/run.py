@@ -103,10 +103,7 @@ def main() -> int:
         parts: dict[str, Callable[[], list[Row]]] = {
             "kills": lambda: kills.rows(options.kills, folder / "kills", options.seed),
             "damage": lambda: damage_rows(options.damage, options.seed, folder / "damage"),
-            "hostile": lambda: (
-                [Row(*row) for row in hostile.rows(options.cases)]
-                + [Row(*row) for row in hostile.guided_rows(10**9, options.guided)]
-            ),
+            "hostile": lambda: hostile.rows(options.cases) + hostile.guided_rows(10**9, options.guided),
             "tested": lambda: tested_rows(folder),
         }
         for name, part in parts.items():

@@ -55,7 +55,7 @@ REMOVED, UNREADABLE = "removed", "unreadable"  # the second does nothing to root
 
 
 @dataclass
-class Row:
+class Damaged:
     """One file damaged once, and what came of it; `wrong` is empty where it was survived."""
 
     file: str
@@ -86,7 +86,7 @@ def make_home(home: Path) -> None:
         assert code == 0, said
 
 
-def damage_every_file(home: Path, tries: int, seed: int, names: Sequence[str] | None = None) -> list[Row]:
+def damage_every_file(home: Path, tries: int, seed: int, names: Sequence[str] | None = None) -> list[Damaged]:
     """Damage every file of the store that `make_home` made, `tries` times each, one at a time; a row for each.
 
     Args:
@@ -113,10 +113,10 @@ class _World:
         self.known = {key: _outcome(Store(home / "whole"), key) for key in Store(home / "whole").run_keys()}
         self.trials = {key for key, known in self.known.items() if known[0]["config"]["eval"]["judged"] == "validation"}
 
-    def survives(self, name: str, damage: str, rng: np.random.Generator) -> Row:
+    def survives(self, name: str, damage: str, rng: np.random.Generator) -> Damaged:
         shutil.rmtree(self.copy, ignore_errors=True)
         shutil.copytree(self.home, self.copy)
-        row = Row(name, damage)
+        row = Damaged(name, damage)
         path = self.copy / "runs" / name
         _apply(path, damage, rng)
         same = path.is_file() and path.read_bytes() == (self.home / "runs" / name).read_bytes()
@@ -125,7 +125,7 @@ class _World:
             self._recompute(row)
         return row
 
-    def _read(self, row: Row, same: bool) -> None:
+    def _read(self, row: Damaged, same: bool) -> None:
         """Verbs that never write: no traceback, sane exit codes, and no number that was never measured."""
         before = _listing(Path("runs"))
         own = [*TINY, "--seeds", "2"]
@@ -167,7 +167,7 @@ class _World:
         except ValueError:
             return False
 
-    def _recompute(self, row: Row) -> None:
+    def _recompute(self, row: Damaged) -> None:
         """What trains: afterwards all is as if nothing had been damaged."""
         tuning = row.file.startswith("tuning/") or row.file.split("/")[0] in self.trials
         words = ["run", "mine.yaml", *TINY, "--seeds", "2", "--retry-failed", "--no-report"]

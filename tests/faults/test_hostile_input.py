@@ -96,10 +96,10 @@ def test_the_table_tells_what_was_tried(monkeypatch: pytest.MonkeyPatch) -> None
         hostile, "attack", lambda name, cases, room: attack(name, cases, room) if name in chosen else 1 / 0
     )
     (first, second, bad) = hostile.rows(30)
-    assert first[0] == "hostile JSON"
-    assert first[1] == first[2] >= 10
-    assert re.fullmatch(r"\d+ refused in a line, \d+ read", second[3])
-    assert bad[2:] == (0, "NOT survived: ZeroDivisionError: division by zero")
+    assert first.fault == "hostile JSON"
+    assert first.tries == first.survived >= 10
+    assert re.fullmatch(r"\d+ refused in a line, \d+ read", second.how)
+    assert (bad.survived, bad.how) == (0, "NOT survived: ZeroDivisionError: division by zero")
 
 
 def test_without_atheris_the_fuzzer_says_so(
@@ -109,4 +109,4 @@ def test_without_atheris_the_fuzzer_says_so(
     monkeypatch.setattr(sys, "argv", ["fuzz_parsers"])
     assert hostile.fuzz_parsers.main() == 2
     assert "pip install atheris" in capsys.readouterr().err
-    assert "not tried" in hostile.guided_rows(1, 1)[0][3]
+    assert "not tried" in hostile.guided_rows(1, 1)[0].how
