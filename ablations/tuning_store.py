@@ -119,11 +119,14 @@ def save(store: Store, study: Study, search: str, preset: str, arms: Mapping[str
     return path
 
 
-def _is_search(arm: Mapping[str, Any]) -> bool:
+def _is_search(arm: object) -> bool:
     """Whether a record has what plans and reports read of it, and sets no field that is not searched."""
-    values, trials, edge = arm["values"], arm["trials"], arm.get("at_edge", [])
-    chosen = values is None or (set(values) <= set(SPACE) and all(_is_number(one) for one in values.values()))
-    return chosen and isinstance(trials, list) and isinstance(edge, list) and set(edge) <= set(SPACE)
+    if not isinstance(arm, dict) or not set(arm) >= _FIELDS:
+        return False
+    values, edge = arm["values"], arm["at_edge"]
+    chosen = isinstance(values, dict) and set(values) <= set(SPACE) and all(map(_is_number, values.values()))
+    searched = isinstance(edge, list) and all(isinstance(one, str) and one in SPACE for one in edge)
+    return (chosen or values is None) and searched and isinstance(arm["trials"], list)
 
 
 def _is_number(value: object) -> bool:

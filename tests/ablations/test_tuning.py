@@ -300,17 +300,20 @@ def test_a_damaged_file_says_what_to_do(text: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "record",
-    [{"values": {"data.source": "/etc"}, "trials": []}, {"values": {"optim.lr": "x"}, "trials": []},
-     {"values": {"optim.lr": True}, "trials": []}, {"values": [], "trials": []}, {"values": None, "trials": 3}, [],
-     None,
-     {"values": None, "trials": [], "at_edge": ["x"]}, {"values": 3, "trials": []}],
+    [*({"values": None, "trials": [], "failed": 0, "at_edge": []} | wrong for wrong in (
+        {"values": {"data.source": "/etc"}}, {"values": {"optim.lr": "x"}}, {"values": {"optim.lr": True}},
+        {"values": []}, {"values": 3}, {"trials": 3}, {"at_edge": ["x"]}, {"at_edge": [[]]},
+    )), {"values": None, "trials": []}, [], None],
 )  # fmt: skip
 def test_choices_that_are_none_are_refused_by_name(tmp_path: Path, record: object) -> None:
     store, study, config = Store(tmp_path), load_study("norm").study, RunConfig()
     path = tuning_store.save(store, study, tuning_store.search_digest(study, config), "quick", {"ln": record})
-    with pytest.raises(UserError, match="cannot be read") as caught:
+    with pytest.raises(UserError, match="does not hold a search") as caught:
         tuning_store.load(store, study, config)
     assert path.name in str(caught.value)
+    whole = {"values": {"optim.lr": 1e-3}, "trials": [], "failed": 0, "at_edge": ["optim.lr"]}
+    tuning_store.save(store, study, tuning_store.search_digest(study, config), "quick", {"ln": whole})
+    assert tuning_store.load(store, study, config) == {"ln": whole}
 
 
 @pytest.mark.parametrize("where", ["nosuch://x", "sqlite:////proc/none/x.db", "/proc/none/journal.log", "."])
