@@ -35,8 +35,7 @@ def add_run(store: Store, seed: int = 0, **overrides: Any) -> str:
     result, scores = result_of(config, 0.5 + seed / 100)
     key: str = result["key"]
     store.begin(key, config.to_yaml())
-    for row in result["curve"]:
-        store.log(key, row)
+    store.log(key, result["curve"])
     store.finish(key, result, scores)
     return key
 

@@ -103,6 +103,8 @@ def facts(place: Place) -> dict[str, Any]:
     """All that must be equal to the bit, by run: results without their timings, and the scores' bytes."""
     found: dict[str, Any] = {}
     for key in place.store.run_keys():
+        if place.store.state(key) != "done":
+            continue
         result = place.store.result(key)
         cost = {name: value for name, value in result["cost"].items() if name not in _NOT_THE_RUN}
         curve = [{name: value for name, value in point.items() if name != "seconds"} for point in result["curve"]]
@@ -116,7 +118,7 @@ def problems(place: Place, expected: dict[str, Any]) -> list[str]:
     """What is wrong with a store whose sweep was killed many times and is now done."""
     got = facts(place)
     wrong = [f"run {key} is missing" for key in expected.keys() - got.keys()]
-    wrong += [f"run {key} is one too many" for key in got.keys() - expected.keys()]
+    wrong += [f"run {key} is one too many" for key in set(place.store.run_keys()) - expected.keys()]
     wrong += [f"run {key} has other numbers" for key in expected.keys() & got.keys() if got[key] != expected[key]]
     checked = subprocess.run(
         [sys.executable, "-m", "ablations", "store", "check", "--store", str(place.store.root), "--json"],

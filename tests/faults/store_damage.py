@@ -272,10 +272,9 @@ def _in_this_process(known: dict[str, tuple[dict[str, Any], dict[str, np.ndarray
 def _trained(store: Store, task: Task, known: tuple[dict[str, Any], dict[str, np.ndarray]] | None) -> dict[str, Any]:
     store.begin(task.key, task.config.to_yaml())
     if known is None:
-        made = train(task.config, log=lambda row: store.log(task.key, row))
+        made = train(task.config, log=lambda curve: store.log(task.key, curve))
         known = (made.to_json(), made.scores)
     else:
-        for row in known[0]["curve"]:
-            store.log(task.key, row)
+        store.log(task.key, known[0]["curve"])
     store.finish(task.key, *known)
     return {**known[0]["metrics"], "seconds": 0.0}
