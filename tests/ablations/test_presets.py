@@ -33,7 +33,7 @@ def test_seeds_reach_the_first_look(name: str) -> None:
         ("{5: 0.0, 10: 1.0}", "above 0"),
         ("{5: -0.5, 10: 1.5}", "above 0"),
         ("{5: 0.2, 10: 0.7}", "sum to 1"),
-        ("{5: .nan}", "above 0"),
+        ("{5: .nan}", "no finite number"),
         ("{few: 1.0}", "looks"),
     ],
 )
