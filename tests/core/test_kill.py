@@ -74,6 +74,7 @@ def facts(root: Path) -> dict[str, Any]:
     store = Store(root)
     (key,) = store.run_keys()
     result = store.result(key)
+    del result["checksum"], result["files"]  # over the timings, too
     for name in ("seconds", "train_seconds", "samples_per_second", "peak_memory_mb", "time_share", "resumed"):
         del result["cost"][name]
     for point in result["curve"]:
