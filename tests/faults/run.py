@@ -29,7 +29,7 @@ TESTED = {
     "several commands on one store, holders that die, pause or disagree on the time": (
         "core/test_lease.py", "core/test_process.py", "ablations/test_many_processes.py", "ablations/test_gate.py",
     ),
-    "no space, read-only, no handles, no memory (host, GPU by injection), a hang, a loss that is not finite": (
+    "no space, read-only, no handles, no memory, a hang, a loss that is not finite": (
         "ablations/test_faults.py",
     ),
     "Ctrl-C and termination": ("ablations/test_cmd_run_stopped.py",),
