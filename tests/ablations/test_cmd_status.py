@@ -50,7 +50,7 @@ def test_runs_in_work_are_told_apart_with_who_has_them(cli: CommandLine) -> None
         Leases(leases_folder(store.root), beat=math.inf, process=process).acquire(key)
     store.fail(KEYS[2], "hung", "no progress", "")  # tried again
     store.begin(KEYS[3], "")
-    store.finish(KEYS[3], {"metrics": {"tpr@1e-3": 0.5}}, {"x": np.zeros(1)})  # its lease not yet given back
+    store.finish(KEYS[3], {"metrics": dict.fromkeys(METRICS, 0.5)}, {"x": np.zeros(1)})  # its lease not yet given back
     store.begin(KEYS[4], "")  # whose process was killed
     Leases(leases_folder(store.root)).acquire("head-cost")
     (leases_folder(store.root) / f"{KEYS[5]}.1").write_text("torn")
