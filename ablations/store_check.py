@@ -13,11 +13,9 @@ from core.data.rendering import Progress
 from core.errors import UserError
 from core.integrity import DAMAGED_FOLDER, Examined, examine
 from core.record import Damaged, Newer
-from core.result import code_digest
-from core.store import Store
+from core.store import Store, leases_folder
 from reports.head_turns import read_head_cost
 
-LEASES = ".leases"  # of processes at work: never looked into
 _TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}")  # as `tempfile` names them, which `core.store.write_atomic` uses
 
 
@@ -68,8 +66,7 @@ def check_store(store: Store, progress: Progress | None = None) -> Checked:
         problems += _of_run(store, key, found)
         if found.result is not None:
             old += "checksum" not in found.result
-            environment = found.result.get("environment")
-            other += not isinstance(environment, dict) or environment.get("code") != code_digest()
+            other += not found.of_this_code
         if progress:
             progress("checking runs", number, len(keys))
     others = list(_others(store))
@@ -84,7 +81,7 @@ def temporary_files(store: Store) -> Iterator[Path]:
     """What a writer that was killed has left, in the store and one level below."""
     searched = {"tuning", *store.run_keys()}
     for path in _entries(store.root):
-        if path.name in (DAMAGED_FOLDER, LEASES):
+        if path.name == DAMAGED_FOLDER or path == leases_folder(store.root):  # of processes at work
             continue
         if _TEMPORARY.fullmatch(path.name):
             yield path

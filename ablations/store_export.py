@@ -6,7 +6,6 @@ import gzip
 import hashlib
 import io
 import tarfile
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,7 @@ from core.data.rendering import Progress
 from core.errors import UserError
 from core.integrity import examine
 from core.record import Damaged
-from core.store import HEAD_COST, Store, publish, storage_failure
+from core.store import HEAD_COST, Store, atomic_file
 from core.stored_runs import FILES
 from reports.head_turns import read_head_cost
 
@@ -109,29 +108,20 @@ def _others(store: Store, searches: Sequence[Path], told: Exported) -> Iterator[
 
 
 def _write(target: Path, chosen: Mapping[str, Path], progress: Progress | None) -> None:
-    temporary: Path | None = None
-    try:
-        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as handle:
-            temporary = Path(handle.name)
-            files = {name: _facts(chosen[name]) for name in sorted(chosen)}
-            with (
-                gzip.GzipFile(filename="", mode="wb", fileobj=handle, mtime=0) as packed,
-                tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar,
-            ):
-                _add(tar, MANIFEST, record.seal({"files": files}, SCHEMA))
-                for number, name in enumerate(files, 1):
-                    data = chosen[name].read_bytes()
-                    if hashlib.sha256(data).hexdigest() != files[name]["sha256"]:
-                        raise UserError(f"{chosen[name]} changed while it was exported: export again")
-                    _add(tar, name, data)
-                    if progress:
-                        progress("writing", number, len(files))
-        publish(temporary, target)
-    except OSError as error:
-        raise storage_failure(target, error) from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+    with (
+        atomic_file(target) as handle,
+        gzip.GzipFile(filename="", mode="wb", fileobj=handle, mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar,
+    ):
+        files = {name: _facts(chosen[name]) for name in sorted(chosen)}
+        _add(tar, MANIFEST, record.seal({"files": files}, SCHEMA))
+        for number, name in enumerate(files, 1):
+            data = chosen[name].read_bytes()
+            if hashlib.sha256(data).hexdigest() != files[name]["sha256"]:
+                raise UserError(f"{chosen[name]} changed while it was exported: export again")
+            _add(tar, name, data)
+            if progress:
+                progress("writing", number, len(files))
 
 
 def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:

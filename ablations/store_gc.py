@@ -10,11 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ablations.store_check import LEASES, temporary_files
+from ablations.store_check import temporary_files
 from core.errors import RunFailure, UserError
 from core.integrity import DAMAGED_FOLDER, examine
-from core.result import code_digest
-from core.store import CHECKPOINT, Store, storage_failure
+from core.store import CHECKPOINT, Store, leases_folder, storage_failure
 
 IN_USE = 3600.0  # seconds: what was written since may be of a process at work, here or on another machine
 
@@ -110,9 +109,7 @@ def _candidates(store: Store, other_code: bool, failed: bool) -> Iterator[tuple[
         elif found.condition == "failed" and failed:
             yield folder, "failed run", folder
         elif found.result is not None:
-            environment = found.result.get("environment")
-            code = environment.get("code") if isinstance(environment, dict) else None
-            if other_code and code != code_digest():
+            if other_code and not found.of_this_code:
                 yield folder, "done by other code", folder
             elif (folder / CHECKPOINT).exists():
                 yield folder / CHECKPOINT, "checkpoint of a run that is done", folder
@@ -120,9 +117,8 @@ def _candidates(store: Store, other_code: bool, failed: bool) -> Iterator[tuple[
 
 def _leased(store: Store, name: str, now: float) -> bool:
     """Whether a lease that somebody has renewed of late is of this run."""
-    leases = store.root / LEASES
     try:
-        return any(now - _last_written(lease) < IN_USE for lease in leases.glob(f"{name}*"))
+        return any(now - _last_written(lease) < IN_USE for lease in leases_folder(store.root).glob(f"{name}*"))
     except OSError:
         return True
 

@@ -154,7 +154,10 @@ def _finish(chosen: Chosen, planned: Plan, budget: Budget, console: Console) -> 
         )  # fmt: skip
     if missing:
         failed = states.count("failed")
-        hopeless = sum(bool(would_repeat(one.key, chosen.store)) for one in planned.runs)
+        hopeless = sum(
+            state == "failed" and bool(would_repeat(one.key, chosen.store))
+            for one, state in zip(planned.runs, states, strict=True)
+        )
         again = "; `run --retry-failed` tries them again" if failed > hopeless else ""
         again += f"; {hopeless} would fail in the same way" if hopeless else ""
         console.print(

@@ -19,6 +19,7 @@ from typing import Any, Literal
 from core.config import METRICS, RunConfig
 from core.errors import UserError
 from core.record import Damaged, Newer
+from core.result import code_digest
 from core.store import CHECKPOINT, Store, storage_failure, write_atomic
 from core.stored_runs import FILES
 
@@ -40,6 +41,12 @@ class Examined:
     reason: str = ""
     result: dict[str, Any] | None = None
     failure: dict[str, Any] | None = None
+
+    @property
+    def of_this_code(self) -> bool:
+        """Whether a run that is done was made by the code that is here."""
+        environment = (self.result or {}).get("environment")
+        return isinstance(environment, dict) and environment.get("code") == code_digest()
 
 
 def examine(store: Store, key: str, *, digests: bool) -> Examined:

@@ -125,11 +125,8 @@ class LocalExecutor:
         runtime = task.config.runtime.model_copy(update={"threads": self._layout.threads})
         config = task.config.model_copy(update={"runtime": runtime})
         worker = self._workers[index]
-        worker.task, worker.silent, worker.last = (
-            replace(task, config=config, ticket=self._gate.ticket(task)),
-            0.0,
-            None,
-        )
+        worker.task = replace(task, config=config, ticket=self._gate.ticket(task))
+        worker.silent, worker.last = 0.0, None
         with suppress(OSError):  # it died just now, which the end of its pipe will say
             worker.pipe.send(worker.task)
         self._on_start(index, task)
@@ -174,11 +171,8 @@ class LocalExecutor:
         worker.process.join(5)
         code = worker.process.exitcode
         reason = "killed, perhaps for memory" if code == -9 else f"exit code {code}"
-        return self._failed(
-            worker,
-            "worker_died",
-            f"the worker process died ({reason}): run again with --retry-failed, or with fewer --jobs",
-        )
+        message = f"the worker process died ({reason}): run again with --retry-failed, or with fewer --jobs"
+        return self._failed(worker, "worker_died", message)
 
     def _failed(self, worker: _Worker, kind: str, message: str) -> Event:
         """The failure of a worker's task; lost, where the run is another process's by now."""
