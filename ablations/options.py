@@ -104,9 +104,7 @@ def parse_sets(pairs: Sequence[str]) -> dict[str, Any]:
             raise UserError(f"--set {field}: use --data, --eval, --device or --seeds")
         try:
             overrides[field], _ = yaml_text.parse(f"--set {field}", text)
-        except UserError as error:
-            if "not valid YAML" not in str(error):
-                raise
+        except yaml_text.NotYaml:
             overrides[field] = text
     return overrides
 

@@ -35,18 +35,25 @@ def parse(source: str, content: bytes | str) -> Any:
         UserError: naming `source`.
     """
     try:
+        return value_of(content)
+    except ValueError as error:
+        raise UserError(f"{source}: not valid JSON: {error}") from None
+
+
+def value_of(content: bytes | str) -> Any:
+    """As `parse`; raises `ValueError` with no more than what is wrong."""
+    deep = f"nested deeper than {MAX_DEPTH} levels"
+    try:
         text = content.decode("utf-8") if isinstance(content, bytes) else content
         value = json.loads(
             text, parse_int=_integer, parse_float=_finite, parse_constant=_no_constant, object_pairs_hook=_distinct
         )
     except RecursionError:
-        raise UserError(f"{source}: not valid JSON: nested deeper than {MAX_DEPTH} levels") from None
+        raise ValueError(deep) from None
     except UnicodeDecodeError:
-        raise UserError(f"{source}: not valid JSON: not UTF-8 text") from None
-    except ValueError as error:
-        raise UserError(f"{source}: not valid JSON: {error}") from None
+        raise ValueError("not UTF-8 text") from None
     if _deeper_than(value, MAX_DEPTH):
-        raise UserError(f"{source}: not valid JSON: nested deeper than {MAX_DEPTH} levels")
+        raise ValueError(deep)
     return value
 
 

@@ -13,9 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from core import json_text
 from core.errors import UserError
-
-_LONGEST = 64_000_000  # bytes; a record has some kilobytes
 
 
 def file_digest(path: Path, name: str = "sha256") -> str:
@@ -103,22 +102,22 @@ def read(path: Path, schema: int, remedy: str = "") -> dict[str, Any]:
 def _object(path: Path, remedy: str) -> dict[str, Any]:
     try:
         with path.open("rb") as handle:
-            data = handle.read(_LONGEST + 1)
-        if len(data) > _LONGEST:
-            raise ValueError(f"more than {_LONGEST:,} bytes")
+            data = handle.read(json_text.MAX_BYTES + 1)
+        if len(data) > json_text.MAX_BYTES:
+            raise Damaged(path, f"more than {json_text.MAX_BYTES:,} bytes", remedy)
         if not data.strip(b"\0"):
-            raise ValueError("it is empty" if not data else "it holds nothing but zeros")
-        value = json.loads(data.decode("utf-8"))
+            raise Damaged(path, "it is empty" if not data else "it holds nothing but zeros", remedy)
+        value = json_text.value_of(data)
     except FileNotFoundError:
         raise
     except NotADirectoryError:
         raise FileNotFoundError(str(path)) from None
     except OSError as error:
         raise Damaged(path, error.strerror or type(error).__name__, remedy) from None
-    except json.JSONDecodeError as error:
-        raise Damaged(path, f"it is not JSON: {error}", remedy) from None
-    except (ValueError, RecursionError) as error:  # no UTF-8, a number of thousands of digits, nested too deep
-        raise Damaged(path, str(error).splitlines()[0][:200], remedy) from None
+    except Damaged:
+        raise
+    except ValueError as error:
+        raise Damaged(path, f"it is not JSON: {str(error)[:200]}", remedy) from None
     if not isinstance(value, dict):
         raise Damaged(path, "it does not hold an object", remedy)
     return value

@@ -16,16 +16,25 @@ from core.errors import UserError
 MAX_BYTES = 256 * 1024  # the longest declaration of the package has 4 KiB; the parser reads some 200 KiB a second
 MAX_DEPTH = 24
 MAX_NODES = 20_000
-_LONGEST_NUMBER = (
-    40  # characters: Python counts digits beyond 4,300 as an attack, pydantic those of a float much sooner
-)
+_LONGEST_NUMBER = 40  # characters: beyond 4,300 digits Python refuses to read, and pydantic much sooner
 _PREFIX = "tag:yaml.org,2002:"
 _PLAIN_TAGS = {None, "!", f"{_PREFIX}str", f"{_PREFIX}seq", f"{_PREFIX}map"}
 _RESOLVED = {f"{_PREFIX}{name}" for name in ("bool", "int", "float", "null")}
 
 
+class NotYaml(UserError):
+    """A text that is not YAML, or none that is read here: it may be meant as plain text."""
+
+    def __init__(self, where: str, reason: object) -> None:
+        super().__init__(f"{where}: not valid YAML: {reason}")
+
+
 class _Refused(yaml.MarkedYAMLError):
     """Valid YAML that is not read here."""
+
+
+class _Strange(_Refused):
+    """A part of YAML that is not read here, and by which plain text may be taken for YAML."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -42,12 +51,12 @@ class _Loader(yaml.SafeLoader):
             raise _Refused(problem="YAML aliases are not supported; write the value out", problem_mark=mark)
         tag = getattr(event, "tag", None)
         if tag not in _PLAIN_TAGS:
-            raise _Refused(problem=f"not valid YAML: no tag such as {str(tag)[:60]!r} is read", problem_mark=mark)
+            raise _Strange(problem=f"no tag such as {str(tag)[:60]!r} is read", problem_mark=mark)
         self._nodes += 1
         if self._nodes > MAX_NODES:
             raise _Refused(problem=f"over {MAX_NODES:,} values, which no declaration needs", problem_mark=mark)
         if self._depth >= MAX_DEPTH:
-            raise _Refused(problem=f"not valid YAML: nested deeper than {MAX_DEPTH} levels", problem_mark=mark)
+            raise _Strange(problem=f"nested deeper than {MAX_DEPTH} levels", problem_mark=mark)
         self._depth += 1
         try:
             return super().compose_node(parent, index)
@@ -93,7 +102,7 @@ def parse(source: str, text: str) -> tuple[Any, yaml.Node | None]:
         source: what errors name, e.g. the path of the file.
 
     Raises:
-        UserError: with source and line.
+        UserError: with source and line; `NotYaml` where the text is none.
     """
     if len(text) > MAX_BYTES:
         raise UserError(f"{source}: over {MAX_BYTES // 1024} KiB, which no declaration needs")
@@ -105,17 +114,19 @@ def parse(source: str, text: str) -> tuple[Any, yaml.Node | None]:
             return (None if node is None else loader.construct_document(node)), node
         finally:
             loader.dispose()
+    except _Strange as error:
+        raise NotYaml(f"{source}{_line(error.problem_mark)}", error.problem) from None
     except _Refused as error:
         raise UserError(f"{source}{_line(error.problem_mark)}: {error.problem}") from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise UserError(f"{source}{_line(mark)}: not valid YAML: {error.problem or error.context}") from None
+        raise NotYaml(f"{source}{_line(mark)}", error.problem or error.context) from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise UserError(f"{source}:{line}: not valid YAML: {error.reason}") from None
+        raise NotYaml(f"{source}:{line}", error.reason) from None
     except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{source}: not valid YAML: {first}") from None
+        raise NotYaml(source, first) from None
 
 
 def _line(mark: yaml.Mark | None) -> str:
