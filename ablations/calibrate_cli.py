@@ -52,11 +52,11 @@ def calibrate(
     unusable = frame[frame["state"].isin(["damaged", "newer"])].drop_duplicates("key")
     for state, reason in zip(unusable["state"], unusable["reason"], strict=True):
         console.print(f"left out, {state}: {reason}", soft_wrap=True)
-    console.print(f"simulating {reports} reports for each effect", highlight=False)
+    console.print(f"simulating {reports} reports for each effect")
     found = simulate(noises(request.studies, frame, Replicates(chosen.store.scores)), request.preset.looks, reports)
     covered: list[tuple[Setting, Coverage]] = []
     for setting in SETTINGS if replications else ():
-        console.print(f"simulating {replications} comparisons", highlight=False)
+        console.print(f"simulating {replications} comparisons")
         covered.append((setting, coverage(setting, replications)))
     command = f"python -m ablations calibrate {chosen.again} --reports {reports}"
     command += f" --coverage {replications}" if replications else ""

@@ -184,7 +184,7 @@ def _print_report(report: FolderReport) -> None:
         line("FPR supported", f"{rates} ({report.identities:,} identities, {report.pairs:,} pairs)")
     for reason, (count, examples) in report.skipped.items():
         line(f"skipped {count:,}", f"{reason}: " + ", ".join(examples) + (", ..." if count > len(examples) else ""))
-    console.print(table, highlight=False)
+    console.print(table)
 
 
 def _range(sides: Sides | None) -> str:

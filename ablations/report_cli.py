@@ -86,7 +86,7 @@ def write(chosen: options.Chosen, out: Path, console: Console, *, html: bool) ->
         data_note=f"{data_note}; {note}" if note else data_note, looks=preset.looks, tuning=planned.tuning,
         html=html,
     )  # fmt: skip
-    console.print(f"report: {page}", highlight=False, soft_wrap=True)
+    console.print(f"report: {page}", soft_wrap=True)
 
 
 def _as_asked(chosen: options.Chosen) -> tuple[Plan, str]:
@@ -129,7 +129,7 @@ def _print_check(check: Check, out: Path, command: str) -> None:
     console = terminal.stdout()
 
     def say(text: str) -> None:
-        console.print(text, highlight=False, soft_wrap=True)
+        console.print(text, soft_wrap=True)
 
     for problem in check.problems:
         say(f"{problem.kind}: {problem.text}")

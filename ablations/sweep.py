@@ -49,7 +49,7 @@ class Display:
         self.progress.update(self._bars[index], description=task.label, completed=0, total=1)
 
     def say(self, text: str) -> None:
-        self._console.print(text, highlight=False, soft_wrap=True)
+        self._console.print(text, soft_wrap=True)
 
     def elsewhere(self, task: Task, state: State) -> None:
         """Another process finished a run, or failed at it."""
@@ -114,7 +114,7 @@ def bars(console: Console) -> Iterator[Callable[[str, int, int], None]]:
         shown.update(task, description=what, completed=done, total=total)
         if not console.is_terminal and time.monotonic() - last > _LINE_EVERY:
             last = time.monotonic()
-            console.print(f"{what}: {done}/{total}", highlight=False)
+            console.print(f"{what}: {done}/{total}")
 
     with shown:
         yield progress

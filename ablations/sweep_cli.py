@@ -97,7 +97,7 @@ def run(
     except KeyboardInterrupt:
         console.print(
             f"\n{STOPPED}. To go on: python -m ablations run {chosen.again}",
-            highlight=False, soft_wrap=True,
+            soft_wrap=True,
         )  # fmt: skip
         raise typer.Exit(EXIT_INTERRUPTED) from None
     if budget is None:
@@ -112,7 +112,7 @@ def _train(chosen: Chosen, train: Callable[[Plan], None], console: Console) -> P
     if chosen.until_resolved:
 
         def say(text: str) -> None:
-            console.print(text, highlight=False, soft_wrap=True)
+            console.print(text, soft_wrap=True)
 
         return sweep_looks(chosen.request, chosen.store, train, say)
     planned = plan(chosen.request, chosen.store, digests=True)
@@ -133,7 +133,7 @@ def _time_head(chosen: Chosen, console: Console) -> None:
         except Newer as newer:
             console.print(str(newer), soft_wrap=True)
             return
-        console.print("timing steps of the class head, some minutes (`cost` does it again)", highlight=False)
+        console.print("timing steps of the class head, some minutes (`cost` does it again)")
         head_cost.measure(chosen.store.root, device=chosen.request.overrides["runtime.device"], progress=progress)
 
 
@@ -150,7 +150,7 @@ def _finish(chosen: Chosen, planned: Plan, budget: Budget, console: Console) -> 
     if budget.left:
         console.print(
             f"{budget.left} runs were left for lack of time. To go on: python -m ablations run {chosen.again}, "
-            "with a new --budget or without one", highlight=False, soft_wrap=True,
+            "with a new --budget or without one", soft_wrap=True,
         )  # fmt: skip
     if missing:
         failed = states.count("failed")
@@ -162,6 +162,6 @@ def _finish(chosen: Chosen, planned: Plan, budget: Budget, console: Console) -> 
         again += f"; {hopeless} would fail in the same way" if hopeless else ""
         console.print(
             f"{missing} of {len(states)} runs are not done ({failed} failed): see `status`{again}",
-            highlight=False, soft_wrap=True,
+            soft_wrap=True,
         )  # fmt: skip
         raise typer.Exit(EXIT_FAILED)

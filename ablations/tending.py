@@ -47,4 +47,4 @@ def make_way(store: Store, path: Path, schema: int, console: Console) -> None:
 
 
 def _say(console: Console, text: str) -> None:
-    console.print(text, highlight=False, soft_wrap=True)
+    console.print(text, soft_wrap=True)

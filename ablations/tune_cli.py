@@ -82,7 +82,7 @@ def tune(
     except KeyboardInterrupt:
         again = f"{chosen.command} --trials {trials}" + (f" --storage {shlex.quote(storage)}" if storage else "")
         text = f"\n{STOPPED}. To go on: python -m ablations tune {again}"
-        console.print(text, highlight=False, soft_wrap=True)
+        console.print(text, soft_wrap=True)
         raise
     searches = [_judged(search, chosen.store) for search in searches]
     for search in searches:
@@ -126,9 +126,9 @@ def _run(arm: Run, trial: tuning.Trial, label: str, store: Store) -> Run:
 def _announce(console: Console, planned: Plan, searches: Sequence[Search], trials: int, jobs: int | None) -> None:
     """What is about to happen, and what cannot."""
     for study, arm, reason in dict.fromkeys((c.study, c.arm, c.reason) for c in planned.cells if c.key is None):
-        console.print(f"not here: {study}/{arm}: {reason}", highlight=False, soft_wrap=True)
+        console.print(f"not here: {study}/{arm}: {reason}", soft_wrap=True)
     for note in planned.notes:
-        console.print(f"note: {note}", highlight=False, soft_wrap=True)
+        console.print(f"note: {note}", soft_wrap=True)
     device = planned.baseline.runtime.device
     measure_if_worth(planned.seconds(), jobs, device, console.print)
     new = len(planned.pending(retry_failed=False))
@@ -136,9 +136,9 @@ def _announce(console: Console, planned: Plan, searches: Sequence[Search], trial
     if new:
         processes = Layout.choose(jobs, new, device).jobs
         line += f"; about {clock(planned.seconds() / processes)} on {processes} processes"
-    console.print(line, highlight=False, soft_wrap=True)
+    console.print(line, soft_wrap=True)
     judged_on = inputs.corpus_of(planned.baseline).notes["validation"]
-    console.print(f"judged on {judged_on}, for validation", highlight=False, soft_wrap=True)
+    console.print(f"judged on {judged_on}, for validation", soft_wrap=True)
 
 
 def _judged(search: Search, store: Store) -> Search:
@@ -161,10 +161,10 @@ def _print(facts: Sequence[dict[str, Any]]) -> None:
     console = terminal.stdout()
     for study in facts:
         terminal.PlainConsole(width=_WIDTH).print(_table(study))
-        console.print(f"written to {study['file']}\n", highlight=False, soft_wrap=True)
+        console.print(f"written to {study['file']}\n", soft_wrap=True)
     console.print(
         "Values are validation TPR@1e-3 of one short run each, the best of several: optimistic, and no result. "
-        "`run --tuned` trains with them on the evaluation seeds.", highlight=False, soft_wrap=True,
+        "`run --tuned` trains with them on the evaluation seeds.", soft_wrap=True,
     )  # fmt: skip
 
 

@@ -40,7 +40,7 @@ def open_journal(store: Store, console: Console) -> BaseStorage:
         told = f"{path} is damaged ({reason})"
         where = put_aside(store, path, told)
         text = f"{told}. It is set aside as {where}, and trials are told again from the store"
-        console.print(text, highlight=False, soft_wrap=True)
+        console.print(text, soft_wrap=True)
     opened = tuning_store.open_storage(str(path))
     for name, search in searches.items() if anew else ():
         own = next((one.values for one in search.values() if one.origin == "preset"), {})
