@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -12,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from core.checkpoint import progress
@@ -20,6 +18,7 @@ from core.config import RunConfig
 from core.store import CHECKPOINT, Store
 from tests.ablations.conftest import CommandLine
 from tests.core.killing import TINY
+from tests.core.stores import equal_part, logged
 
 # The command line with a checkpoint after every step; worker processes import it, too.
 EAGER = """
@@ -109,13 +108,6 @@ def test_killed_and_run_again_ends_as_if_it_had_not_been(tmp_path: Path, cli: Co
     assert parts.state(key) == "new"
     assert cli(*words) == 0
     assert parts.result(key)["cost"]["resumed"] == 1
-    assert _bits(parts, key) == _bits(whole, key)
-    assert all(np.array_equal(parts.scores(key)[name], values) for name, values in whole.scores(key).items())
+    assert equal_part(parts, key) == equal_part(whole, key)
+    assert logged(parts, key) == logged(whole, key)
     assert {path.name for path in parts.path(key).iterdir()} == {path.name for path in whole.path(key).iterdir()}
-
-
-def _bits(store: Store, key: str) -> Any:
-    result = store.result(key)
-    lines = [json.loads(line) for line in store.path(key, "metrics.jsonl").read_text().splitlines()]
-    curves = [[point | {"seconds": 0} for point in curve] for curve in (result["curve"], lines)]
-    return [result[name] for name in ("metrics", "validation", "untrained", "shifted", "test", "manipulation")] + curves

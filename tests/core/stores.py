@@ -1,4 +1,4 @@
-"""Small stores as a trainer leaves them, of this version and of the one before checksums."""
+"""Small stores as a trainer leaves them, of this version and of the one before checksums; and what must be equal."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from core.config import METRICS, RunConfig
 from core.store import Store
 
+TIMINGS = ("seconds", "train_seconds", "samples_per_second", "peak_memory_mb", "time_share", "resumed")  # of the cost
 INPUTS = {"train": "procedural:ab12", "test": "procedural:ab12", "pretrained": "none", "teacher": "none"}
 
 
@@ -51,3 +52,22 @@ def add_run_of_schema_1(root: Path, seed: int = 0) -> str:
     np.savez_compressed(folder / "scores.npz", **scores)  # type: ignore[arg-type]
     (folder / "result.json").write_text(json.dumps({"schema": 1, **result}, indent=1))
     return folder.name
+
+
+def equal_part(store: Store, key: str) -> dict[str, Any]:
+    """All of a done run that must be equal to the bit, however often it was stopped: what timings have no part in."""
+    result = store.result(key)
+    del result["checksum"], result["files"]  # over the timings, too
+    result["cost"] = {name: value for name, value in result["cost"].items() if name not in TIMINGS}
+    result["curve"] = _without_seconds(result["curve"])
+    scores = {name: (array.dtype.str, array.shape, array.tobytes()) for name, array in store.scores(key).items()}
+    return {**result, "scores": scores}
+
+
+def logged(store: Store, key: str) -> list[dict[str, float]]:
+    """What metrics.jsonl says of the curve, without its timings."""
+    return _without_seconds([json.loads(line) for line in store.path(key, "metrics.jsonl").read_text().splitlines()])
+
+
+def _without_seconds(curve: list[dict[str, float]]) -> list[dict[str, float]]:
+    return [{name: value for name, value in point.items() if name != "seconds"} for point in curve]

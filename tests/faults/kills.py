@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from core.store import Store
+from tests.core.stores import equal_part
 from tests.faults.rows import Row
 
 STUDY = """\
@@ -40,7 +41,6 @@ SMALL = [
 ]  # fmt: skip
 VICTIMS = ("everything", "the command", "a worker")
 _PATIENCE = 600.0
-_NOT_THE_RUN = ("seconds", "train_seconds", "samples_per_second", "peak_memory_mb", "time_share", "resumed")
 
 
 @dataclass
@@ -100,18 +100,9 @@ def descendants(pid: int) -> list[int]:
 
 
 def facts(place: Place) -> dict[str, Any]:
-    """All that must be equal to the bit, by run: results without their timings, and the scores' bytes."""
-    found: dict[str, Any] = {}
-    for key in place.store.run_keys():
-        if place.store.state(key) != "done":
-            continue
-        result = place.store.result(key)
-        cost = {name: value for name, value in result["cost"].items() if name not in _NOT_THE_RUN}
-        curve = [{name: value for name, value in point.items() if name != "seconds"} for point in result["curve"]]
-        kept = {name: result[name] for name in ("config", "metrics", "validation", "untrained", "shifted", "inputs")}
-        scores = {name: array.tobytes() for name, array in place.store.scores(key).items()}
-        found[key] = {**kept, "cost": cost, "curve": curve, "scores": scores}
-    return found
+    """All that must be equal to the bit, by run that is done."""
+    store = place.store
+    return {key: equal_part(store, key) for key in store.run_keys() if store.state(key) == "done"}
 
 
 def problems(place: Place, expected: dict[str, Any]) -> list[str]:

@@ -28,12 +28,9 @@ from core.errors import UserError
 from core.integrity import examine
 from core.store import CHECKPOINT, HEAD_COST, HEAD_COST_SCHEMA, Store
 from core.trainer import train
+from tests.ablations.conftest import TINY as OPTIONS
 
-TINY = [
-    "--preset", "smoke", "--set", "optim.samples=64", "--set", "eval.points=1", "--set", "data.pool=24",
-    "--set", "data.images=24", "--set", "eval.identities=8", "--set", "eval.validation_identities=6",
-    "--set", "eval.captures=3", "--set", "model.embed_dim=32", "--no-control",
-]  # fmt: skip
+TINY = [*OPTIONS, "--no-control"]
 _STUDY = (
     "study: mine\ntitle: t\nquestion: q\nfindings: [7_neck]\nbaseline: flat\narms:\n  flat: {}\n"
     "  gap: {model.neck: gap}\ncontrasts:\n  - {finding: 7_neck, better: flat, than: gap, smallest_effect: 0.05}\n"
