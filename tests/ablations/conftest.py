@@ -19,6 +19,14 @@ TINY = [
 TWO_ARMS = "study: mine\ntitle: t\nquestion: q\nbaseline: ln\narms:\n  ln: {}\n  bn: {model.norm: bn}\n"
 
 
+def with_two_arms(folder: Path, verb: str, *words: str) -> Path:
+    """The folder, with a study of two arms and the store of what `verb` trains of it."""
+    study = folder / "mine.yaml"
+    study.write_text(TWO_ARMS)
+    assert run_cli([verb, str(study), *TINY, *words, "--store", str(folder / "runs")]) == 0
+    return folder
+
+
 class CommandLine:
     """Runs the real command line in this process and keeps what it said."""
 

@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 
-from ablations.cli import run_cli
 from core import record
 from core.store import RESULT_SCHEMA, Store
-from tests.ablations.conftest import TINY, TWO_ARMS, CommandLine
+from tests.ablations.conftest import TINY, CommandLine, with_two_arms
 
 MINE = ["mine.yaml", *TINY, "--no-control"]
 
@@ -20,11 +19,7 @@ MINE = ["mine.yaml", *TINY, "--no-control"]
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a study of two arms and its store."""
-    folder = tmp_path_factory.mktemp("made")
-    (folder / "mine.yaml").write_text(TWO_ARMS)
-    words = ["run", str(folder / "mine.yaml"), *MINE[1:], "--store", str(folder / "runs"), "--no-report"]
-    assert run_cli(words) == 0
-    return folder
+    return with_two_arms(tmp_path_factory.mktemp("made"), "run", "--no-control", "--no-report")
 
 
 @pytest.fixture

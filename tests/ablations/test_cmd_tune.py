@@ -10,24 +10,19 @@ from typing import Any
 import optuna
 import pytest
 
-from ablations.cli import run_cli
 from ablations.registry import load_preset
 from ablations.tuning import TUNING_SEED
 from ablations.tuning_store import SCHEMA, open_storage
 from core import record
 from core.config import RunConfig
 from core.store import Store
-from tests.ablations.conftest import TINY, TWO_ARMS, CommandLine
+from tests.ablations.conftest import TINY, TWO_ARMS, CommandLine, with_two_arms
 
 
 @pytest.fixture(scope="module")
 def tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a study of two arms and the store of its two trials each."""
-    folder = tmp_path_factory.mktemp("tuned")
-    (folder / "mine.yaml").write_text(TWO_ARMS)
-    words = ["tune", str(folder / "mine.yaml"), *TINY, "--trials", "2", "--store", str(folder / "runs"), "--jobs", "1"]
-    assert run_cli(words) == 0
-    return folder
+    return with_two_arms(tmp_path_factory.mktemp("tuned"), "tune", "--trials", "2", "--jobs", "1")
 
 
 @pytest.fixture
