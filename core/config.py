@@ -51,11 +51,11 @@ class DataConfig(Section):
     """What is trained on."""
 
     source: Sources = _runtime(("procedural",), description="'procedural', or folders of images")
-    pool: int = Field(480, ge=1, le=MOST, description="procedural templates to draw from (folders: all their images)")
-    images: int = Field(48, ge=1, le=MOST, description="source images trained on, drawn from the pool by the seed")
-    expansion: Literal[1, 8, 24] = Field(24, description="classes per image: rotations, flips, halves")
+    pool: int = Field(2000, ge=1, le=MOST, description="procedural templates to draw from (folders: all their images)")
+    images: int = Field(1000, ge=1, le=MOST, description="source images trained on, drawn from the pool by the seed")
+    expansion: Literal[1, 8, 24] = Field(1, description="classes per image: rotations, flips, halves")
     image_size: int = Field(64, ge=32, le=512, multiple_of=2, description="pixels; images are squashed to squares")
-    augment: Literal["documented", "geometric", "photographed", "none"] = "documented"
+    augment: Literal["documented", "geometric", "photographed", "none"] = "photographed"
     strict: bool = _runtime(False, description="refuse unreadable files instead of skipping them")
 
     @property
@@ -113,13 +113,13 @@ class PrecisionConfig(Section):
 class OptimConfig(Section):
     """AdamW, linear warm-up, then linear decay to zero (the record's polynomial of power 1)."""
 
-    lr: float = Field(2e-4, gt=0)
-    centre_lr_ratio: float = Field(4.0, gt=0, description="learning rate of the class centres over `lr`")
+    lr: float = Field(1e-3, gt=0)
+    centre_lr_ratio: float = Field(10.0, gt=0, description="learning rate of the class centres over `lr`")
     weight_decay: float = Field(1e-3, ge=0)
     beta1: float = Field(0.9, ge=0, lt=1)
     beta2: float = Field(0.999, ge=0, lt=1)
     batch_size: int = Field(64, ge=2, le=MOST)
-    samples: int = Field(25_600, ge=1, le=1000 * MOST, description="images seen in all")
+    samples: int = Field(48_000, ge=1, le=1000 * MOST, description="images seen in all")
     warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps")
     clip: float = Field(5.0, gt=0, description="norm that gradients are clipped to")
 
@@ -135,7 +135,7 @@ class EvalConfig(Section):
     identities: int = Field(1000, ge=2, le=MOST, description="test identities")
     validation_identities: int = Field(300, ge=2, le=MOST)
     captures: int = Field(5, ge=2, le=MOST, description="simulated captures of each identity")
-    severity: float = Field(0.5, gt=0, le=1, description="of simulated captures: 1 is a hurried photograph")
+    severity: float = Field(1.0, gt=0, le=1, description="of simulated captures: 1 is a hurried photograph")
     points: int = Field(8, ge=1, le=MOST, description="validations during training, the last at the end")
     shifted: bool = Field(
         True,

@@ -80,8 +80,8 @@ def judge(
 def deciding(estimates: Sequence[Estimate]) -> tuple[Estimate, ...]:
     """The estimates that a verdict rests on: those declared to decide, less those that this machine cannot make.
 
-    Weights that cannot be had, and a precision that this hardware does not have, are no results: leaving their pairs
-    out does not choose among results. At least one pair must be left.
+    Weights that cannot be had, images that a pool does not have, and a precision that this hardware does not have, are
+    no results: leaving their pairs out does not choose among results. At least one pair must be left.
     """
     declared = tuple(one for one in estimates if one.contrast.decides)
     here = tuple(one for one in declared if not one.unavailable and not one.gate.startswith(NO_OP))

@@ -25,7 +25,7 @@ def allocate(self, batch):
     global steps
     steps += self.training
     if steps > 4:
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of ...")
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
     return forward(self, batch)
 
 if "PLENTY" not in os.environ:
