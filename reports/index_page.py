@@ -12,7 +12,7 @@ from reports.claims import Finding, record
 from reports.frame import PAIRS, STATES, UNTRAINED, VALIDATION
 from reports.markdown import NONE, code, escape, number
 from reports.material import Material
-from reports.page import Block, Table, Text
+from reports.page import Block, Figure, Table, Text
 from reports.study_page import PUBLISHED_NOTE
 from reports.verdict_tables import contrast_label, control_line, estimate_text, study_links, tuned_cell
 from reports.verdicts import OUTCOMES, Verdict, deciding
@@ -30,12 +30,13 @@ _READING = """## How to read this
 - All findings together are wrongly called reproduced or contradicted in at most 5 of 100 reports (Holm's procedure)."""
 
 
-def index_page(material: Material, run: Mapping[str, str]) -> list[Block]:
-    """The whole page; `run` holds `preset`, `command`, `data_note` and `store_digest`."""
+def index_page(material: Material, run: Mapping[str, str], figures: Sequence[Figure] = ()) -> list[Block]:
+    """The whole page; `run` holds `preset`, `command`, `data_note` and `store_digest`; `figures` show the findings."""
     return [
         Text(f"# Ablation report: preset {code(run['preset'])}"),
         Text("Thirteen documented findings on margin losses and embedding models for document images, measured again."),
         *_findings(material),
+        *figures,
         Text(control_line(material.control)),
         Text(_READING),
         Text(_what_was_run(material, run)),

@@ -12,6 +12,7 @@ from core.store import Store, write_atomic
 from reports import head_cost
 from reports.claims import Study
 from reports.figure_files import png, svg
+from reports.findings_plot import CAPTION, findings_figure
 from reports.folders import make_folders
 from reports.frame import Cell
 from reports.html import to_html
@@ -23,6 +24,7 @@ from reports.study_figures import study_figures
 from reports.study_page import study_page
 from reports.table_files import to_csv, to_latex
 from reports.tables import write_csv
+from reports.verdicts import deciding
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
@@ -64,7 +66,8 @@ def write_report(
     record = record_of(studies, cells, store, preset=preset, command=command, looks=looks or {})
     pages = [_study(study, material, Files(out, study.study, html), store) for study in studies]
     run = {"preset": preset, "command": command, "data_note": data_note, "store_digest": record.store_digest}
-    index = Page("index", "Findings", tuple(index_page(material, run)))
+    shown = _findings(material, Files(out, "index", html))
+    index = Page("index", "Findings", tuple(index_page(material, run, shown)))
     _check_names([index, *pages])
     for page in pages:
         _write_page(page, out)
@@ -109,6 +112,14 @@ class Files:
         write_atomic(self.out / figure.path, png(drawing))
         # A dot keeps the ids of study `a-b` and those of figure `b` of study `a` apart.
         return replace(figure, svg=svg(drawing, f"{self.page}.{kind}", alt)) if self.html else figure
+
+
+def _findings(material: Material, files: Files) -> list[Figure]:
+    """The figure of all findings, written, unless there is nothing to show."""
+    if not any(one.interval for verdict in material.verdicts for one in deciding(verdict.estimates)):
+        return []
+    drawing = findings_figure(material.verdicts)
+    return [files.write("findings", drawing, CAPTION, "what decides each finding, with intervals")]
 
 
 def _study(study: Study, material: Material, files: Files, store: Store) -> Page:

@@ -171,7 +171,7 @@ def build_world(root: Path) -> World:
                     reason = "the ImageNet weights of lcnet_050 are neither cached nor reachable"
                     cells.append(Cell(study.study, name, seed, None, reason))
                     continue
-                config = RunConfig().with_overrides({**arm.set, "seed": seed})
+                config = RunConfig().with_overrides({"data.expansion": 24, **arm.set, "seed": seed})
                 key = key_of(config)
                 cells.append(Cell(study.study, name, seed, key))
                 if store.state(key) != "new" or (name, seed) == ("x8", 1):

@@ -109,7 +109,7 @@ def test_nothing_is_loaded_and_nothing_runs(document: Document) -> None:
 
 def test_figures_and_tables_can_be_read_without_seeing_them(document: Document) -> None:
     figures = document.all("svg")
-    assert len(figures) == len(document.all("figure")) == len(document.all("figcaption")) == 11
+    assert len(figures) == len(document.all("figure")) == len(document.all("figcaption")) == 12
     assert all(attrs["role"] == "img" and attrs["aria-label"] for attrs in figures)
     regions = [attrs for attrs in document.all("div") if attrs.get("class") == "scroll"]
     assert len(regions) == len(figures) + len(document.all("table"))
