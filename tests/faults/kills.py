@@ -125,15 +125,17 @@ def sweep_until_done(place: Place, draw: random.Random, kills: int, longest: flo
     made = 0
     while True:
         command = place.start()
-        victim = draw.choice(VICTIMS)
-        # What is done stays done, so that short lives reach the end of a sweep, too, after some of them.
-        until = time.monotonic() + (draw.uniform(0, longest / 3) if made < kills else _PATIENCE)
-        while command.poll() is None and time.monotonic() < until:
-            time.sleep(0.005)
-        hit = made < kills and kill(command, victim, draw)
-        if hit:
-            made += 1
-            place.survived[victim] += 1
+        while made < kills and command.poll() is None:  # a command outlives its workers, and may be struck again
+            victim = draw.choice(VICTIMS)
+            # What is done stays done, so that short lives reach the end of a sweep, too, after some of them.
+            until = time.monotonic() + draw.uniform(0, longest / 3)
+            while command.poll() is None and time.monotonic() < until:
+                time.sleep(0.005)
+            if kill(command, victim, draw):
+                made += 1
+                place.survived[victim] += 1
+                if victim != "a worker":
+                    break
         try:
             code = command.wait(_PATIENCE)
         finally:
@@ -164,5 +166,6 @@ def rows(kills: int, folder: Path, seed: int = 0) -> list[Row]:
             survived += place.survived
             shutil.rmtree(place.folder)
         number += 1
+        print(f"{tries.total()} of {kills} kills, {number} sweeps, {survived.total()} survived", file=sys.stderr)
     how = f"started again until done, {number} sweeps: all runs there, once, equal to the bit, `store check` clean"
     return [Row(f"kill -9 of {victim} at a random moment", tries[victim], survived[victim], how) for victim in VICTIMS]
