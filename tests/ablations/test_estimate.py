@@ -8,7 +8,8 @@ from core.config import RunConfig
 
 def test_memory_of_centres_is_by_how_they_are_updated() -> None:
     def memory(update: str) -> float:
-        config = RunConfig().with_overrides({"data.images": 16256, "data.pool": 16256, "loss.centre_update": update})
+        images = {"data.images": 16256, "data.pool": 16256, "data.expansion": 24}
+        config = RunConfig().with_overrides({**images, "loss.centre_update": update})
         return estimate(config, {}).memory_mb
 
     table = 16256 * 24 * 256 * 4 / 1e6

@@ -61,8 +61,8 @@ def test_arms_see_identical_points_in_the_dimensions_that_they_share(everything:
                 seen.setdefault(field, set()).add(value)
         assert set(seen) == set(SPACE)
         assert {len(values) for values in seen.values()} == {1}
-    lr = [one.values["optim.lr"] for one in everything[0].trials]
-    assert len(set(lr)) == COUNT
+    rates = [(one.values["optim.lr"], one.values["optim.centre_lr_ratio"]) for one in everything[0].trials]
+    assert len(set(rates)) == COUNT
 
 
 def test_the_first_trial_is_published_and_the_second_is_the_preset(everything: list[Search]) -> None:

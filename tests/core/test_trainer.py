@@ -15,13 +15,15 @@ from core.config import METRICS, RunConfig
 from core.errors import RunFailure
 from core.evaluation import evaluate
 from core.materials import drawn_images, load_materials
+from core.precision import matmul_precision
 from core.result import RunResult
 from core.schedule import ClassOrder, learning_rate_factor
 from core.trainer import train
 from core.training_state import Trainer
 
 TINY: dict[str, Any] = {
-    "model.pretrained": "none", "data.pool": 12, "data.images": 8, "data.image_size": 32, "model.embed_dim": 16,
+    "model.pretrained": "none", "data.pool": 12, "data.images": 8, "data.expansion": 24, "data.image_size": 32,
+    "model.embed_dim": 16,
     "optim.batch_size": 8, "optim.samples": 32, "eval.identities": 6, "eval.validation_identities": 4,
     "eval.captures": 2, "eval.points": 2, "runtime.threads": 1,
 }  # fmt: skip
@@ -55,7 +57,8 @@ def test_result_is_complete(baseline: RunResult) -> None:
 
 def test_the_embedder_is_judged_before_its_first_step(baseline: RunResult) -> None:
     materials = load_materials(tiny())
-    fresh = evaluate(Trainer(tiny(), materials).embedder, materials.validation, torch.device("cpu")).metrics
+    with matmul_precision(tiny().precision.mode):
+        fresh = evaluate(Trainer(tiny(), materials).embedder, materials.validation, torch.device("cpu")).metrics
     assert baseline.untrained == fresh
     assert baseline.untrained != baseline.validation
 
@@ -161,7 +164,7 @@ def test_updating_used_rows_is_adamw_on_all_where_all_are_used(sampler: str, cli
         trainer.embedder.double().train()
         trainer.head.double()
         augment, seen = trainer.augment, []
-        trainer.augment = lambda images, stream: augment(images, stream).double()  # type: ignore[assignment]
+        trainer.augment = lambda *given: augment(*given).double()  # type: ignore[assignment]
         trainer._watch = lambda index, loss, norm: seen.append((loss, norm))  # type: ignore[method-assign]
         for index in range(config.optim.steps):
             trainer.step(index)
