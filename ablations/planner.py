@@ -183,6 +183,9 @@ def _arm_config(study: Study, name: str, arm: Arm, baseline: RunConfig) -> tuple
             None,
             f"{config.data.images} image x{config.data.expansion} makes under two classes: more images are needed",
         )
+    if int(config.loss.sample_rate * config.data.classes) < 1:
+        reason = f"a share of {config.loss.sample_rate:g} of {config.data.classes} classes is less than one"
+        return None, f"{reason}: more images are needed"
     try:
         inputs.fingerprints(config)
     except UserError as error:

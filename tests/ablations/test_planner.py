@@ -59,6 +59,15 @@ def test_scaled_fields_follow_the_preset(tmp_path: Path) -> None:
     assert by_label["pool/few-x24"].data.classes == by_label["pool/many-x1"].data.classes == 48
 
 
+def test_an_arm_with_too_few_classes_to_draw_from_is_not_here(tmp_path: Path) -> None:
+    (cell,) = [
+        cell for cell in planned(["class-count"], tmp_path, seeds="1", sets=["data.images=16"]).cells
+        if cell.arm == "eighth-x1"
+    ]  # fmt: skip
+    assert cell.key is None
+    assert cell.reason == "a share of 0.3 of 2 classes is less than one: more images are needed"
+
+
 def test_documented_weights_are_said_to_be_missing(tmp_path: Path) -> None:
     result = planned(["pretrain", "backbone", "clip"], tmp_path)
     missing = {(cell.study, cell.arm): cell.reason for cell in result.cells if cell.key is None}
