@@ -30,7 +30,7 @@ TESTED = {
         "core/test_lease.py", "core/test_process.py", "ablations/test_many_processes.py", "ablations/test_gate.py",
     ),
     "no space, read-only, no handles, no memory, a hang, a loss that is not finite": (
-        "ablations/test_faults.py",
+        "ablations/test_faults.py", "ablations/test_gpu_memory.py",
     ),
     "Ctrl-C and termination": ("ablations/test_cmd_run_stopped.py",),
     "an archive of a store that is torn or tampered with, a store of an older or a newer version": (
