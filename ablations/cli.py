@@ -82,14 +82,14 @@ def show(study: Annotated[str, typer.Argument(metavar="STUDY")], as_json: AsJson
 def plan_(
     studies: Studies, preset: PresetName = "quick", seeds: Seeds = None, data: Data = None, evaluation: Eval = None,
     sets: Sets = None, store: StorePath = Path(options.DEFAULT_STORE), device: Device = "cpu", strict: Strict = False,
-    control: Control = True, tuned: options.Tuned = False,
+    control: Control = True, deciding: options.Deciding = False, tuned: options.Tuned = False,
     jobs: Jobs = None,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """What `run` would do: new, cached and failed runs, time and memory."""
     chosen = options.choose(
         studies, preset, store, seeds=seeds, data=data, evaluation=evaluation, sets=sets, device=device, strict=strict,
-        control=control, tuned=tuned,
+        control=control, deciding=deciding, tuned=tuned,
     )  # fmt: skip
     planned = plan(chosen.request, chosen.store)
     facts = views.plan_facts(chosen, planned, Layout.choose(jobs, len(planned.runs), device).jobs)

@@ -50,6 +50,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Control = Annotated[
     bool, typer.Option("--control/--no-control", help="The baseline against itself on other seeds, as a check.")
 ]
+Deciding = Annotated[
+    bool, typer.Option("--deciding", help="Only the arms that a verdict rests on, not those shown beside it.")
+]
 UntilResolved = Annotated[
     bool,
     typer.Option("--until-resolved", help="Seeds as the preset's looks need them: more only where a finding is open."),
@@ -123,6 +126,7 @@ def choose(
     control: bool = True,
     until_resolved: bool = False,
     tuned: bool = False,
+    deciding: bool = False,
 ) -> Chosen:
     """Turn command-line options into a request; `UserError` says what is wrong with them."""
     if not names:
@@ -148,10 +152,10 @@ def choose(
     config = _single_config(names, overrides)
     if until_resolved:
         _check_looks(loaded, seeds, config)
-    if tuned:
-        words.append("--tuned")
-        if config is not None:
-            raise UserError("--tuned is for studies, not for a single run")
+    for option, given in (("--tuned", tuned), ("--deciding", deciding)):
+        if given and config is not None:
+            raise UserError(f"{option} is for studies, not for a single run")
+        words += [option] if given else []
     request = Request(
         studies=() if config else tuple(load_studies(list(names))),
         preset=loaded,
@@ -160,6 +164,7 @@ def choose(
         config=config,
         control=control,
         tuned=tuned,
+        deciding=deciding,
     )
     return Chosen(request, Store(store), shlex.join(words), until_resolved)
 

@@ -35,6 +35,7 @@ class Request:
     tuned: bool = False  # also with the values that `tune` chose
     arm_seeds: Mapping[Place, tuple[int, ...]] = field(default_factory=dict)  # of arms that have seeds of their own
     control: bool = True  # with studies: the baseline against itself on other seeds
+    deciding: bool = False  # no runs of arms that are only shown beside the verdicts
 
     def seeds_of(self, study: str, arm: str) -> tuple[int, ...]:
         return self.arm_seeds.get((study, arm), self.seeds)
@@ -59,7 +60,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Plan:
-    """All cells of the reports, and the distinct runs behind them."""
+    """All cells of the reports, and the distinct runs behind them; of arms left out there are cells alone."""
 
     cells: tuple[Cell, ...]
     runs: tuple[Run, ...]
@@ -106,22 +107,23 @@ def plan(request: Request, store: Store, *, digests: bool = False) -> Plan:
     cells: list[Cell] = []
     runs: dict[str, Run] = {}
 
-    def add(study: str, arm: str, seed: int, config: RunConfig) -> None:
-        """A cell, and its run unless an earlier cell has it."""
+    def add(study: str, arm: str, seed: int, config: RunConfig, wanted: bool = True) -> None:
+        """A cell, and its run if that is wanted, unless an earlier cell has it."""
         key = inputs.run_key(config)
         cells.append(Cell(study, arm, seed, key))
-        if key not in runs:
+        if wanted and key not in runs:
             label = f"{study}/{arm} seed {seed}"
             runs[key] = planned_run(key, config, label, store, estimate(config, rates), seed, digests=digests)
 
     for study in request.studies:
         for name, arm in study.arms.items():
             config, reason = _arm_config(study, name, arm, baseline)
+            wanted = not request.deciding or name in study.deciding
             for seed in request.seeds_of(study.study, name):
                 if config is None:
                     cells.append(Cell(study.study, name, seed, None, reason))
                 else:
-                    add(study.study, name, seed, config.with_overrides({"seed": seed}))
+                    add(study.study, name, seed, config.with_overrides({"seed": seed}), wanted)
         _refuse_empty(study, cells)
     if request.control and request.studies:
         # After the studies, so that the baseline's runs keep the names of the studies that want them.

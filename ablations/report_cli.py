@@ -49,7 +49,8 @@ def report(
     ] = None,
     preset: PresetName = "quick", seeds: Seeds = None, data: Data = None, evaluation: Eval = None,
     sets: Sets = None, store: StorePath = Path(options.DEFAULT_STORE), device: Device = "cpu", strict: Strict = False,
-    control: Control = True, tuned: options.Tuned = False, until_resolved: UntilResolved = False,
+    control: Control = True, deciding: options.Deciding = False, tuned: options.Tuned = False,
+    until_resolved: UntilResolved = False,
     out: Out = Path(options.DEFAULT_OUT), html: Html = True,
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing: is the report under --out still true of --store?")
@@ -61,7 +62,7 @@ def report(
         return
     chosen = options.choose(
         studies or [], preset, store, seeds=seeds, data=data, evaluation=evaluation, sets=sets, device=device,
-        strict=strict, control=control, tuned=tuned, until_resolved=until_resolved,
+        strict=strict, control=control, deciding=deciding, tuned=tuned, until_resolved=until_resolved,
     )  # fmt: skip
     if not chosen.request.studies:
         raise UserError("a report needs studies, not a single run: see `run-info`")

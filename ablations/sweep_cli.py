@@ -49,7 +49,8 @@ from reports.head_turns import head_turns
 def run(
     studies: Studies, preset: PresetName = "quick", seeds: Seeds = None, data: Data = None, evaluation: Eval = None,
     sets: Sets = None, store: StorePath = Path(options.DEFAULT_STORE), device: Device = "cpu", strict: Strict = False,
-    control: Control = True, tuned: options.Tuned = False, until_resolved: UntilResolved = False,
+    control: Control = True, deciding: options.Deciding = False, tuned: options.Tuned = False,
+    until_resolved: UntilResolved = False,
     budget: Annotated[
         str | None,
         typer.Option(
@@ -80,7 +81,7 @@ def run(
         raise UserError(f"--executor: unknown executor '{executor}' (known: local)")
     chosen = options.choose(
         studies, preset, store, seeds=seeds, data=data, evaluation=evaluation, sets=sets, device=device, strict=strict,
-        control=control, tuned=tuned, until_resolved=until_resolved,
+        control=control, deciding=deciding, tuned=tuned, until_resolved=until_resolved,
     )  # fmt: skip
     chosen.store.check_writable()
     console = terminal.stderr()

@@ -58,7 +58,7 @@ def _tuned(
     runs = {run.key: run for run in plan.runs}
     for cell in plan.cells:
         record = tuning.get(cell.study, {}).get(cell.arm)
-        if cell.key is None or record is None:
+        if cell.key is None or record is None or cell.key not in runs:  # of an arm that was left out
             continue
         if record["values"] is None:
             reason = f"no tuned values: all {len(record['trials'])} trials failed"

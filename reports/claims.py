@@ -186,6 +186,11 @@ class Study(BaseModel):
         return tuple(dict.fromkeys(named))
 
     @property
+    def deciding(self) -> frozenset[str]:
+        """The arms that a verdict rests on, and the baseline."""
+        return frozenset({self.baseline, *(arm for one in self.contrasts if one.decides for arm in one.arms)})
+
+    @property
     def digest(self) -> str:
         """Short content digest of the declaration, printed in reports: claims are fixed before results."""
         canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True)

@@ -12,6 +12,7 @@ from ablations.registry import baseline_values, load_preset, load_studies, load_
 from core.config import RunConfig
 from core.errors import UserError
 from core.store import Store
+from reports.control import CONTROL
 from tests.conftest import make_images
 
 NO_WEIGHTS = ["model.pretrained=none"]
@@ -34,6 +35,24 @@ def test_a_shared_baseline_is_one_run(tmp_path: Path) -> None:
     baselines = {cell.key for cell in result.cells if cell.arm in ("ln", "flatten", "cosface-pfc")}
     assert len(baselines) == 1
     assert len({run.key for run in result.runs}) == len(result.runs) < len(result.cells)
+
+
+def test_deciding_leaves_out_the_runs_of_arms_that_no_verdict_rests_on(tmp_path: Path) -> None:
+    whole = planned(["norm"], tmp_path, seeds="2", control=False)
+    part = planned(["norm"], tmp_path, seeds="2", control=False, deciding=True)
+    assert part.cells == whole.cells  # a report shows what the store has of them
+    trained = {run.label.removeprefix("norm/").split(" ")[0] for run in part.runs}
+    assert trained == {"ln", "bn", "ln_bn", "clip-squeeze-ln", "clip-squeeze-ln_bn"}
+    assert {run.key for run in part.runs} < {run.key for run in whole.runs}
+
+
+def test_deciding_keeps_the_control_and_is_refused_for_a_single_run(tmp_path: Path) -> None:
+    part = planned(["norm"], tmp_path, seeds="2", deciding=True)
+    assert {cell.key for cell in part.cells if cell.study == CONTROL} <= {run.key for run in part.runs}
+    config = tmp_path / "config.yaml"
+    config.write_text(RunConfig().to_yaml())
+    with pytest.raises(UserError, match="--deciding is for studies"):
+        choose([str(config)], "smoke", tmp_path, deciding=True)
 
 
 @pytest.mark.parametrize("name", study_names())
