@@ -14,6 +14,7 @@ from ablations import (
     cost_cli,
     data_cli,
     options,
+    repeat_cli,
     report_cli,
     store_cli,
     sweep_cli,
@@ -107,6 +108,7 @@ def status(store: StorePath = Path(options.DEFAULT_STORE), as_json: AsJson = Fal
 
 
 app.command("report")(report_cli.report)
+app.command("repeat")(repeat_cli.repeat)
 
 
 @app.command("run-info")

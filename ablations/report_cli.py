@@ -37,7 +37,7 @@ from core.store import Store
 from reports.claims import Study
 from reports.control import CONTROL, control_study
 from reports.provenance import read_record
-from reports.provenance_check import Check, verify
+from reports.provenance_check import OTHER_CODE, Check, verify
 
 _RUN_KINDS = ("changed run", "stale")
 
@@ -134,6 +134,8 @@ def _print_check(check: Check, out: Path, command: str) -> None:
 
     for problem in check.problems:
         say(f"{problem.kind}: {problem.text}")
+    for text in check.notes:
+        say(f"note: {text}")
     for text in check.unchecked:
         say(f"not checked: {text}")
     say(f"{out}: {', '.join(f'{count} {what}' for what, count in check.counts.items())} checked")
@@ -145,4 +147,6 @@ def _print_check(check: Check, out: Path, command: str) -> None:
     say(f"{len(check.problems)} problems: {', '.join(f'{count} {kind}' for kind, count in kinds.items())}")
     if any(kind.startswith(_RUN_KINDS) for kind in kinds):
         say("runs that are changed or stale count as done: train them anew in another --store, or move them away first")
+    if any(problem.kind == OTHER_CODE for problem in check.problems):
+        say("`repeat` trains one run of every arm again, to tell whether this code gives the same numbers")
     say(f"what is missing is trained, and the report is written again, by: {command}")

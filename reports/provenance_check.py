@@ -16,6 +16,7 @@ from core.store import Store, file_digest
 from reports.claims import Study
 from reports.frame import read_run
 from reports.provenance import NAME, CellRecord, Record, read_record, run_digests
+from reports.repeats import compare, read_repeats
 
 Resolve = Callable[[RunConfig], Mapping[str, str]]
 OTHER_CODE, OTHER_DATA = "stale: other code", "stale: other data"
@@ -32,11 +33,15 @@ class Problem:
 
 @dataclass(frozen=True)
 class Check:
-    """What `verify` found: problems, what could not be checked and why, and how many files, studies and runs were."""
+    """What `verify` found: problems, what could not be checked and why, and how many files, studies and runs were.
+
+    `notes` say why something that is not as it was is no problem.
+    """
 
     problems: tuple[Problem, ...]
     unchecked: tuple[str, ...]
     counts: dict[str, int]
+    notes: tuple[str, ...] = ()
 
 
 def verify(out: Path, store: Store | None, declared: Mapping[str, Study], *, resolve: Resolve = fingerprints) -> Check:
@@ -48,7 +53,7 @@ def verify(out: Path, store: Store | None, declared: Mapping[str, Study], *, res
         resolve: the present fingerprints of what a configuration reads.
 
     Raises:
-        UserError: there is no report, or its record cannot be read.
+        UserError: there is no report, or its record or its repeats cannot be read.
     """
     record = read_record(out)
     distinct: dict[str, CellRecord] = {}  # a run that several studies share is told once, in its first place
@@ -66,7 +71,9 @@ def verify(out: Path, store: Store | None, declared: Mapping[str, Study], *, res
     else:
         problems += [problem for run in runs for problem in _run(run, store)]
     done = [run for run in runs if run.state == "done"]
-    problems += _code(done)
+    stale = list(_code(done))
+    holds, notes = _repeated(record, out) if stale else (False, ())
+    problems += [] if holds else stale
     problems += _differing_data(record, declared)
     if store is not None:
         changed, unresolved = _present_data(done, store, resolve)
@@ -76,7 +83,7 @@ def verify(out: Path, store: Store | None, declared: Mapping[str, Study], *, res
         "files": len(record.files), "studies": sum(name in declared for name in record.studies),
         "runs": len(runs) if store is not None else 0,
     }  # fmt: skip
-    return Check(tuple(problems), tuple(unchecked), counts)
+    return Check(tuple(problems), tuple(unchecked), counts, notes)
 
 
 def _files(record: Record, out: Path) -> Iterator[Problem]:
@@ -125,6 +132,22 @@ def _code(done: Iterable[CellRecord]) -> Iterator[Problem]:
     for run in done:
         if run.code != code_digest():
             yield Problem(OTHER_CODE, f"{run.name} was made by code {run.code or 'unknown'}, this is {code_digest()}")
+
+
+def _repeated(record: Record, out: Path) -> tuple[bool, tuple[str, ...]]:
+    """Whether runs of other code hold all the same, as runs that were repeated by this code show; notes on that."""
+    notes = []
+    for repeats in read_repeats(out):
+        if repeats.code != code_digest():
+            continue
+        found = compare(record, repeats)
+        equal, tried = len(found.equal), len(found.equal) + len(found.differing)
+        told = f"{equal} of {tried} runs that this code repeated are equal to the bit to the report's"
+        if found.holds:
+            return True, (f"runs were made by other code; {told}, one of every arm at least ({repeats.hardware})",)
+        without = ", ".join(f"{study}/{arm}" for study, arm, _ in found.unrepeated)
+        notes.append(f"{told} ({repeats.hardware})" + (f"; not repeated: {without}" if without else ""))
+    return False, tuple(notes)
 
 
 def _differing_data(record: Record, declared: Mapping[str, Study]) -> Iterator[Problem]:

@@ -1,0 +1,126 @@
+"""`repeat`: runs of a written report, trained again by the code that is here, and held to the report to the bit."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from ablations import options, sweep_cli, terminal
+from ablations.executors.layout import measure_if_worth
+from ablations.options import EXIT_FAILED, EXIT_INTERRUPTED, Jobs, Out
+from ablations.planner import Plan, plan
+from ablations.sequential import at_look, with_seeds
+from ablations.sweep import STOPPED, sweep
+from core.errors import UserError
+from core.result import code_digest, environment
+from core.store import Store
+from reports.provenance import CellRecord, Record, read_record, run_digests
+from reports.repeats import Comparison, Repeats, add_repeats, compare, once_an_arm
+
+_START = "python -m ablations run "
+
+
+def repeat(
+    out: Out = Path(options.DEFAULT_OUT),
+    store: Annotated[Path, typer.Option("--store", help="Folder of the new runs; not the report's own.")] = Path(
+        "again"
+    ),
+    runs: Annotated[
+        int | None, typer.Option("--runs", min=1, help="No more than so many.", show_default="one of every arm")
+    ] = None,
+    jobs: Jobs = None,
+) -> None:
+    """Train some runs of the report under --out again: does the code that is here give the same numbers, to the bit?
+
+    What came of it is kept beside the report, in repeats.json: `report --check` then knows that runs of other code
+    hold. On other hardware, or with other versions of the libraries, the last bits differ for no fault of the code.
+    """
+    record, console = read_record(out), terminal.stderr()
+    wanted = once_an_arm(record, runs)
+    if not wanted:
+        raise UserError(f"{out}: the report has no run that is done and not tuned: there is nothing to repeat")
+    place = Store(store)
+    place.check_writable()
+    planned = _planned(record, out, wanted, place)
+    pending = planned.pending(retry_failed=True)
+    console.print(f"{len(wanted)} runs to repeat, {len(wanted) - len(pending)} of them done", soft_wrap=True)
+    try:
+        measure_if_worth(planned.seconds(), jobs, planned.baseline.runtime.device, console.print)
+        sweep(planned, place, console, jobs=jobs, retry_failed=True, fail_fast=False)
+    except KeyboardInterrupt:
+        console.print(f"\n{STOPPED}: run it again to go on", soft_wrap=True)
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    found = _kept(record, out, wanted, place, planned)
+    _tell(terminal.stdout(), found, len(wanted))
+    if len(found.equal) < len(wanted):
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _planned(record: Record, out: Path, wanted: Sequence[CellRecord], store: Store) -> Plan:
+    """The plan of the wanted runs alone, from the command that the report was made by.
+
+    Raises:
+        UserError: the command cannot be used here, or its data, weights or fonts are not the report's.
+    """
+    given = _options(record, out)
+    chosen = options.choose(
+        given["studies"], given["preset"], store.root, seeds=given["seeds"], data=given["data"],
+        evaluation=given["evaluation"], sets=given["sets"], device=given["device"], strict=given["strict"],
+        control=given["control"],
+    )  # fmt: skip
+    request = chosen.request
+    if given["until_resolved"]:
+        request = with_seeds(request, at_look(request, max(request.preset.looks)))
+    whole = plan(request, store, digests=True)
+    here = {run.key: run for run in whole.runs}
+    if others := [cell.name for cell in wanted if cell.key not in here]:
+        raise UserError(
+            f"{out}: {len(others)} of the {len(wanted)} runs to repeat have other keys here, e.g. {others[0]}: they "
+            "read other images, weights or fonts (DOCABLATE_FONTS), or have settings of another version"
+        )
+    return replace(whole, runs=tuple(here[str(cell.key)] for cell in wanted))
+
+
+def _options(record: Record, out: Path) -> dict[str, Any]:
+    """The options of the `run` that the report is of."""
+    if not record.command.startswith(_START):
+        raise UserError(f"{out}: its command is not a `{_START.strip()}`: {record.command[:200]}")
+    single = typer.Typer(add_completion=False)
+    single.command()(sweep_cli.run)
+    words = shlex.split(record.command.removeprefix(_START))
+    return dict(typer.main.get_command(single).make_context("run", words).params)
+
+
+def _kept(record: Record, out: Path, wanted: Sequence[CellRecord], store: Store, planned: Plan) -> Comparison:
+    """Write down what the repeated runs gave; how it compares."""
+    scores = {str(cell.key): run_digests(str(cell.key), store)["scores"] for cell in wanted}
+    made = {
+        key: digest for key, digest in scores.items()
+        if digest is not None and store.state(key) == "done" and _by_this_code(store, key)
+    }  # fmt: skip
+    hardware = environment(planned.baseline.runtime.device, 1)["hardware"]
+    new = Repeats(code=code_digest(), hardware=hardware, scores=made)
+    if made:
+        add_repeats(out, new)
+    return compare(record, new)
+
+
+def _by_this_code(store: Store, key: str) -> bool:
+    return bool(store.result(key)["environment"]["code"] == code_digest())
+
+
+def _tell(console: Console, found: Comparison, wanted: int) -> None:
+    for cell in found.differing:
+        console.print(f"differs: {cell.name}", soft_wrap=True)
+    console.print(f"{len(found.equal)} of {wanted} runs are equal to the bit to the report's", soft_wrap=True)
+    if done := wanted - len(found.equal) - len(found.differing):
+        console.print(f"{done} could not be repeated: see `status`, or take another --store", soft_wrap=True)
+    if found.unrepeated and not found.differing:
+        arms = ", ".join(f"{study}/{arm}" for study, arm, _ in found.unrepeated)
+        console.print(f"not repeated: {arms}", soft_wrap=True)

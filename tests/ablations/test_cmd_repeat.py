@@ -1,0 +1,90 @@
+"""`repeat`: runs of a report trained again, held to it to the bit, and known to `report --check`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ablations.cli import run_cli
+from reports.provenance import NAME, read_record
+from reports.repeats import read_repeats
+from tests.ablations.conftest import TINY, TWO_ARMS, CommandLine
+
+OTHER_CODE = "0123456789ab"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report whose runs are of other code, as far as it says; its store is gone."""
+    folder = tmp_path_factory.mktemp("made")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        Path("mine.yaml").write_text(TWO_ARMS)
+        assert run_cli(["run", "mine.yaml", *TINY, "--seeds", "2", "--out", "report", "--no-html"]) == 0
+    shutil.rmtree(folder / "runs")
+    change(folder, lambda cell: cell.update(code=OTHER_CODE))
+    return folder
+
+
+def change(folder: Path, of: Callable[[dict[str, Any]], Any], **changes: str) -> None:
+    """Write the record as if its cells had been so."""
+    path = folder / "report" / NAME
+    facts = json.loads(path.read_text()) | changes
+    for cell in facts["cells"]:
+        of(cell)
+    path.write_text(json.dumps(facts))
+    path.write_text(json.dumps(facts | {"store_digest": read_record(path.parent).digest()}))
+
+
+@pytest.fixture
+def here(made: Path, cli: CommandLine, tmp_path: Path) -> CommandLine:
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    return cli
+
+
+def test_equal_runs_make_a_report_of_other_code_hold(here: CommandLine) -> None:
+    assert here("report", "--check", "--out", "report") == 1
+    assert "`repeat` trains one run of every arm again" in here.out
+    assert here("repeat", "--out", "report") == 0
+    assert "2 of 2 runs are equal to the bit to the report's" in here.out
+    assert here("report", "--check", "--out", "report") == 0
+    assert "note: runs were made by other code; 2 of 2 runs that this code repeated are equal to the bit" in here.out
+    assert here("repeat", "--out", "report") == 0  # nothing is trained twice
+    assert "2 runs to repeat, 2 of them done" in here.err
+
+
+def test_a_run_that_differs_is_named_and_the_report_stays_stale(here: CommandLine, tmp_path: Path) -> None:
+    def of_bn(cell: dict[str, Any]) -> None:
+        if cell["arm"] == "bn":
+            cell["scores"] = "0" * 64
+
+    change(tmp_path, of_bn)
+    assert here("repeat", "--out", "report") == 1
+    assert "differs: mine/bn seed" in here.out
+    assert "1 of 2 runs are equal" in here.out
+    assert here("report", "--check", "--out", "report") == 1
+    assert "note: 1 of 2 runs that this code repeated" in here.out
+    assert "stale: other code" in here.out
+
+
+def test_fewer_runs_say_what_was_not_repeated(here: CommandLine) -> None:
+    assert here("repeat", "--out", "report", "--runs", "1") == 0
+    assert "not repeated: mine/bn" in here.out
+    assert here("report", "--check", "--out", "report") == 1
+    assert "not repeated: mine/bn" in here.out
+
+
+def test_what_cannot_be_repeated_here_is_refused_before_anything_runs(here: CommandLine, tmp_path: Path) -> None:
+    change(tmp_path, lambda cell: cell.update(key="f" * 16))
+    assert "have other keys here" in here.refuses("repeat", "--out", "report")
+    change(tmp_path, lambda cell: None, command="rm -rf /")
+    assert "its command is not a `python -m ablations run`" in here.refuses("repeat", "--out", "report")
+    change(tmp_path, lambda cell: cell.update(state="failed"))
+    assert "there is nothing to repeat" in here.refuses("repeat", "--out", "report")
+    assert "name the folder of a report" in here.refuses("repeat", "--out", "nowhere")
+    assert read_repeats(tmp_path / "report") == ()
