@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import sys
 
+from core import torchrun
+
 
 def main() -> None:
     from ablations.cli import run_cli
 
+    if torchrun.launched():
+        from ablations.executors import together
+
+        sys.exit(together.main(sys.argv[1:], run_cli))
     sys.exit(run_cli(sys.argv[1:]))
 
 

@@ -16,10 +16,12 @@ from ablations.budget import Budget
 from ablations.executors.gate import RunGate
 from ablations.executors.layout import Layout
 from ablations.executors.local import STALL, LocalExecutor
+from ablations.executors.together import TogetherExecutor
 from ablations.executors.worker import Event, Task
 from ablations.planner import Plan, Run
 from ablations.retry import worth_trying
 from ablations.tending import tend
+from core import torchrun
 from core.store import State, Store
 
 STOPPED = "stopped; what is done is kept, and an unfinished run goes on from its last checkpoint if it has one"
@@ -158,8 +160,13 @@ def sweep(
     device = plan.baseline.runtime.device
     layout = Layout.choose(jobs, len(runs), device)
     faster = "; more threads than one were measured to be faster here" if layout.threads > 1 and device == "cpu" else ""
-    display.say(f"{len(runs)} runs on {layout.jobs} x {layout.threads} (processes x threads{faster})")
-    executor = LocalExecutor(store, layout, stall)
+    executor: LocalExecutor | TogetherExecutor
+    if torchrun.launched():
+        executor = TogetherExecutor(store, torchrun.join())
+        display.say(f"{len(runs)} runs, one after another, each on all {torchrun.join().count} ranks")
+    else:
+        executor = LocalExecutor(store, layout, stall)
+        display.say(f"{len(runs)} runs on {layout.jobs} x {layout.threads} (processes x threads{faster})")
     tasks = [Task("run", run.key, run.label, run.config) for run in runs]
     gate = RunGate(store, budget, [run.key for run in runs], display.elsewhere, display.say)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,10 +14,9 @@ from core.checkpoint import Saver
 from core.clock import Stopwatch
 from core.config import RunConfig
 from core.data.rendering import Progress
-from core.evaluation import evaluate
-from core.materials import Materials
 from core.training_state import Trainer
 
+_AGREE_EVERY = 10  # steps between questions of several ranks whether a checkpoint is due
 Log = Callable[[Sequence[dict[str, float]]], None]
 
 
@@ -40,10 +40,10 @@ class Course:
     loop_seconds: float = 0.0
 
 
-def begin(trainer: Trainer, materials: Materials, kept: dict[str, Any] | None) -> Course:
+def begin(trainer: Trainer, kept: dict[str, Any] | None) -> Course:
     """The course of a run that starts, or that goes on from what a checkpoint kept."""
     if kept is None:
-        return Course(evaluate(trainer.embedder, materials.validation, trainer.device).metrics)
+        return Course(trainer.judge())
     trainer.load(kept["trainer"])
     course = Course(**kept["course"])
     course.resumed += 1
@@ -67,13 +67,17 @@ def run_steps(
         saver: of the checkpoints, if any are wanted.
         progress, log: as in `core.trainer.train`.
     """
-    config = trainer.config
+    config, ranks = trainer.config, trainer.ranks
     steps, batch = config.optim.steps, config.optim.batch_size
     validate_after = {math.ceil(steps * (i + 1) / config.eval.points) for i in range(config.eval.points)}
     loop = Stopwatch(course.loop_seconds)
     trainer.embedder.train()
-    if course.curve and log:  # the store clears what an interrupted attempt wrote
-        log(course.curve)
+
+    def tell() -> None:
+        if log and course.curve:
+            log(course.curve)
+
+    ranks.lead(tell)  # the store clears what an interrupted attempt wrote
     if saver:
         saver.start()
     while course.step < steps:
@@ -81,13 +85,15 @@ def run_steps(
         course.step += 1
         if course.step in validate_after:
             course.curve.append(trainer.validate(course.step * batch, loop.seconds()))
-            if log:
-                log(course.curve)
+            ranks.lead(tell)
         # After the last step, too, so that a kill while the run is judged does not lose a long training.
-        if saver and (saver.due() or (course.step == steps and loop.seconds() > saver.every)):
+        last = course.step == steps
+        asked = saver and (ranks.alone or last or course.step % _AGREE_EVERY == 0)
+        if saver and asked and ranks.agree(saver.due() or (last and loop.seconds() > saver.every)):
             with trainer.clock.time("checkpoints"):
                 course.run_seconds, course.loop_seconds = whole.seconds(), loop.seconds()
                 kept = {"threads": torch.get_num_threads(), "trainer": trainer.state(), "course": asdict(course)}
-                saver.save(kept, course.step * batch, steps * batch)
-        if progress and (course.step % 8 == 0 or course.step == steps):
+                ranks.lead(partial(saver.save, kept, course.step * batch, steps * batch))
+                del kept
+        if progress and (course.step % 8 == 0 or last):
             progress("training", course.step * batch, steps * batch)

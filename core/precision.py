@@ -37,8 +37,12 @@ def autocast(mode: str, device: torch.device) -> AbstractContextManager[Any]:
     return torch.autocast(device.type, dtype=_AUTOCAST.get(mode, torch.bfloat16), enabled=mode in _AUTOCAST)
 
 
-def grad_scaler(mode: str, device: torch.device) -> torch.amp.GradScaler:
-    """Loss scaling, for `fp16` alone."""
+def grad_scaler(mode: str, device: torch.device, *, shared: bool = False) -> torch.amp.GradScaler:
+    """Loss scaling, for `fp16` alone; one that is `shared` skips a step on all ranks if it must on any."""
+    if mode == "fp16" and shared:
+        from torch.distributed.fsdp.sharded_grad_scaler import ShardedGradScaler
+
+        return ShardedGradScaler(device=device.type)
     return torch.amp.GradScaler(device.type, enabled=mode == "fp16")
 
 

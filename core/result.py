@@ -92,8 +92,8 @@ def _cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
-def environment(device: str, threads: int) -> dict[str, Any]:
-    """Versions, hardware and code of this process."""
+def environment(device: str, threads: int, ranks: int = 1) -> dict[str, Any]:
+    """Versions, hardware and code of this process; `ranks` are the processes that train a run together."""
     import torch
 
     hardware = torch.cuda.get_device_name(device) if device.startswith("cuda") else _cpu_name()
@@ -104,6 +104,7 @@ def environment(device: str, threads: int) -> dict[str, Any]:
         "device": device,
         "hardware": hardware,
         "threads": threads,
+        **({"ranks": ranks} if ranks > 1 else {}),
         "system": f"{platform.system()} {platform.machine()}",
         "git": _git_commit(),
         "code": code_digest(),

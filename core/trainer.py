@@ -18,14 +18,16 @@ from core.loop import Course, Log, begin, run_steps, threads_of
 from core.materials import load_materials
 from core.model.embedder import flops_g, parameter_count, size_mb
 from core.precision import matmul_precision, probe
+from core.ranks import ALONE, Ranks
 from core.result import RunResult, environment
 from core.teacher import teacher_metrics
 from core.training_state import Trainer
 
 
 def train(
-    config: RunConfig, *, progress: Progress | None = None, log: Log | None = None, checkpoint: Path | None = None
-) -> RunResult:
+    config: RunConfig, *, progress: Progress | None = None, log: Log | None = None, checkpoint: Path | None = None,
+    ranks: Ranks = ALONE,
+) -> RunResult:  # fmt: skip
     """Train and judge one run.
 
     Args:
@@ -34,24 +36,17 @@ def train(
         checkpoint: file to write now and then, and to go on from where it is of this very run (same key, code,
             libraries and hardware). On the CPU the result is then the same to the bit as without a stop. To remove
             the file once the result is stored is the caller's; a run that diverged does it itself.
+        ranks: that train it together, of which this is the leading one; all others call `follow`.
 
     Raises:
         UserError: data or weights that cannot be had.
         RunFailure: `diverged`, `too_few_images`, `bad_weights`, `bad_config`, `no_space`, `store_not_writable`.
     """
     whole, threads = Stopwatch(), torch.get_num_threads()
-    saver = Saver(checkpoint, identity(run_key(config), config.runtime.device)) if checkpoint else None
-    kept = saver.read() if saver else None
-    config = threads_of(config, kept)
-    torch.set_num_threads(config.runtime.threads)
+    saver = _saver(config, checkpoint)
     try:
-        materials = load_materials(config, progress)
-        with matmul_precision(config.precision.mode):
-            trainer = Trainer(config, materials)
-            course = begin(trainer, materials, kept)
-            whole.add(course.run_seconds)
-            del kept  # a second copy of all weights
-            run_steps(trainer, course, whole, saver, progress, log)
+        trainer, course = _trained(config, whole, saver, progress, log, ranks)
+        config, materials = trainer.config, trainer.materials
         test = evaluate(trainer.embedder, materials.test, trainer.device, progress)
         scores, shifted = test.scores(progress), None
         if materials.shifted:
@@ -72,8 +67,43 @@ def train(
         validation={name: course.curve[-1][name] for name in test.metrics}, untrained=course.untrained,
         shifted=shifted, cost=_cost(trainer, course, whole.seconds()), curve=course.curve, test=test.counts(),
         manipulation=manipulation, inputs=materials.fingerprints, data=materials.notes,
-        environment=environment(config.runtime.device, config.runtime.threads), scores=scores,
+        environment=environment(config.runtime.device, config.runtime.threads, ranks.count), scores=scores,
     )  # fmt: skip
+
+
+def follow(config: RunConfig, ranks: Ranks, checkpoint: Path | None = None) -> None:
+    """The part of another rank than the leading one in its `train` of the same run; arguments and errors are its."""
+    threads = torch.get_num_threads()
+    try:
+        _trained(config, Stopwatch(), _saver(config, checkpoint), None, None, ranks)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _saver(config: RunConfig, checkpoint: Path | None) -> Saver | None:
+    return Saver(checkpoint, identity(run_key(config), config.runtime.device)) if checkpoint else None
+
+
+def _trained(
+    config: RunConfig, whole: Stopwatch, saver: Saver | None, progress: Progress | None, log: Log | None, ranks: Ranks
+) -> tuple[Trainer, Course]:
+    """Train to the last step, from the last checkpoint if there is one that all ranks can read."""
+    if config.optim.batch_size < ranks.count:
+        raise RunFailure("bad_config", f"optim.batch_size is {config.optim.batch_size}, for {ranks.count} ranks")
+    kept = saver.read() if saver else None
+    kept = kept if ranks.every(kept is not None) else None
+    config = threads_of(config, kept)
+    torch.set_num_threads(config.runtime.threads)
+    if not ranks.alone:  # the leader makes what is not in the cache yet
+        ranks.lead(lambda: load_materials(config, progress) and None)
+    materials = load_materials(config, progress)
+    with matmul_precision(config.precision.mode):
+        trainer = Trainer(config, materials, ranks)
+        course = begin(trainer, kept)
+        whole.add(course.run_seconds)
+        del kept  # a second copy of all weights
+        run_steps(trainer, course, whole, saver, progress, log)
+    return trainer, course
 
 
 def _cost(trainer: Trainer, course: Course, seconds: float) -> dict[str, Any]:

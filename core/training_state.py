@@ -17,34 +17,41 @@ from core.evaluation import evaluate
 from core.loss.distillation import NEEDS_PROJECTION, distillation_loss
 from core.loss.fast_partial_fc import FastPartialFC
 from core.loss.partial_fc import PartialFC
+from core.loss.sharded_partial_fc import ShardedPartialFC
 from core.materials import Materials
 from core.model.embedder import Embedder
+from core.model.parallel import forward_of
 from core.precision import autocast, grad_scaler
+from core.ranks import ALONE, Ranks
 from core.result import resident_mb
 from core.schedule import ClassOrder, learning_rate_factor
 from core.seeds import global_stream, torch_stream
+from core.sharded_state import own_moments, own_rows, whole_moments, whole_rows
 
+SHARDED = ("weight", "rows", "optimizer.used", "optimizer.first", "optimizer.second")  # of a head's state, by class
 _CHECK_EVERY = 25  # steps between looks at the loss where looking makes the device wait
 _LOSS_SMOOTHING = 0.05  # of the running mean of the loss that curves show
 
 
 class Trainer:
-    """The state of one run in training."""
+    """The state of one run in training, or of this rank's part of it."""
 
-    def __init__(self, config: RunConfig, materials: Materials) -> None:
-        self.config, self.materials = config, materials
+    def __init__(self, config: RunConfig, materials: Materials, ranks: Ranks = ALONE) -> None:
+        self.config, self.materials, self.ranks = config, materials, ranks
+        self.part = ranks.part(config.optim.batch_size)
         self.device = torch.device(config.runtime.device)
         data, seed = config.data, config.seed
         self.embedder = Embedder(config.model, data.image_size, seed)
         self.embedder.to(self.device).to(memory_format=torch.channels_last)
-        self.head = class_head(config).to(self.device)
+        self.head = class_head(config, ranks).to(self.device)
         self.projection = self._projection()
+        self.forward = forward_of(self.embedder, self.projection, config.precision.mode, ranks)
         self.pool = materials.pool.to(self.device)
         self.augment = Augment(data.augment)
         self.augment_stream = torch_stream(seed, "augment", self.device)
         self.order_stream = torch_stream(seed, "order")
         self.order = ClassOrder(data.classes, config.optim.batch_size, self.order_stream)
-        self.scaler = grad_scaler(config.precision.mode, self.device)
+        self.scaler = grad_scaler(config.precision.mode, self.device, shared=not ranks.alone)
         self.optimizer = self._optimizer()
         self.clock = Clock()
         self.loss_mean = math.nan
@@ -66,8 +73,10 @@ class Trainer:
             groups.append({"params": list(self.projection.parameters()), "ratio": 1.0})
         if isinstance(self.head, PartialFC):  # the fast head updates its own
             groups.append({"params": list(self.head.parameters()), "ratio": optim.centre_lr_ratio})
+        # The fused kernel does not take what the scaler that ranks share says of gradients that are not finite.
+        fused = self.ranks.alone or not self.scaler.is_enabled()
         return torch.optim.AdamW(
-            groups, lr=optim.lr, betas=(optim.beta1, optim.beta2), weight_decay=optim.weight_decay, fused=True
+            groups, lr=optim.lr, betas=(optim.beta1, optim.beta2), weight_decay=optim.weight_decay, fused=fused
         )
 
     def step(self, index: int) -> None:
@@ -75,14 +84,14 @@ class Trainer:
         optim = self.config.optim
         with self.clock.time("data"):
             classes = self.order.next()
-            clean = take(self.pool, classes.to(self.device), self.config.data.expansion)
-            images = self.augment(clean, self.augment_stream)
+            clean = take(self.pool, classes[self.part.rows].to(self.device), self.config.data.expansion)
+            images = self.augment(clean, self.augment_stream, self.part)
             if self.config.distill.clean_view:
                 images = torch.cat([images, clean.float().div_(255)])
             images = images.contiguous(memory_format=torch.channels_last)
         with self.clock.time("forward and backward"):
-            loss = self._loss(images, classes)
-            self.scaler.scale(loss).backward()
+            loss, share = self._loss(images, classes)
+            self.scaler.scale(share).backward()
         with self.clock.time("optimizer"):
             norm = self._update(learning_rate_factor(index, optim.steps, optim.warmup))
         if self.device.type == "cpu" or index % _CHECK_EVERY == 0 or index == optim.steps - 1:
@@ -94,13 +103,10 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = optim.lr * group["ratio"] * factor
         self.scaler.unscale_(self.optimizer)
-        if isinstance(self.head, PartialFC):
-            norm = nn.utils.clip_grad_norm_(parameters, optim.clip)
-        else:
+        norm = self._gradient_norm()
+        nn.utils.clip_grads_with_norm_(parameters, optim.clip, norm)
+        if isinstance(self.head, FastPartialFC):
             scale = self.scaler.get_scale()
-            gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-            norm = torch.hypot(nn.utils.get_total_norm(gradients), self.head.gradient_norm() / scale)
-            nn.utils.clip_grads_with_norm_(parameters, optim.clip, norm)
             if self.scaler.is_enabled() and not norm.isfinite():
                 self.head.skip()  # as the scaler skips all else
             else:
@@ -111,20 +117,47 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         return norm
 
-    def _loss(self, images: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
-        config, batch = self.config, len(classes)
-        rows = self.embedder.neck(self.embedder.backbone(images))
+    def _gradient_norm(self) -> torch.Tensor:
+        """The common norm of all gradients, class centres' and other ranks' among them."""
+        parameters = self._parameters()
+        if isinstance(self.head, ShardedPartialFC):
+            parameters, own = parameters[:-1], parameters[-1]
+            centres = self.ranks.sum_(nn.utils.get_total_norm([_gradient(own)]).square()).sqrt()
+        elif isinstance(self.head, FastPartialFC):
+            centres = self.head.gradient_norm() / self.scaler.get_scale()
+        norm = nn.utils.get_total_norm([one.grad for one in parameters if one.grad is not None])
+        return norm if type(self.head) is PartialFC else torch.hypot(norm, centres)
+
+    def _loss(self, images: torch.Tensor, classes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The loss of the whole batch, for eyes only, and this rank's share of it, of which gradients are summed.
+
+        Args:
+            images: this rank's augmented images, and after them their clean views where those are wanted.
+            classes: of the whole batch.
+        """
+        config, here = self.config, len(self.part)
+        # The last rows are the clean view where there is one, else the augmented images themselves.
+        embeddings, students = self.forward(images, here)
         with autocast(config.precision.mode, self.device):
-            embeddings = self.embedder.head(rows)
-            loss: torch.Tensor = self.head(embeddings[:batch], classes)
-            if config.distill.active and self.materials.teacher is not None:
-                # The last rows are the clean view where there is one, else the augmented images themselves.
-                student = embeddings[-batch:]
-                student = student if self.projection is None else self.projection(student)
-                teacher = self.materials.teacher[classes].to(self.device)
-                distill = config.distill
-                loss = loss + distill.weight * distillation_loss(student, teacher, distill.kind, distill.temperature)
-        return loss
+            loss: torch.Tensor = self.head(embeddings[:here], classes)
+            if not config.distill.active or self.materials.teacher is None:
+                return loss, loss
+            told, share = self._distillation(students, classes)
+            return loss.detach() + told, loss + share
+
+    def _distillation(self, students: torch.Tensor, classes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """As `_loss`, of what the teacher adds."""
+        distill, teacher = self.config.distill, self.materials.teacher
+        assert teacher is not None
+        of_batch = distill.kind == "similarity"  # compares every image with all others
+        if of_batch:
+            students = self.ranks.gather_same(students, len(classes))
+        rows = teacher[classes if of_batch else classes[self.part.rows]].to(self.device)
+        share = distill.weight * distillation_loss(students, rows, distill.kind, distill.temperature)
+        if self.ranks.alone or of_batch:
+            return share.detach(), share
+        share = share * (len(self.part) / self.part.of)
+        return self.ranks.sum_(share.detach().clone()), share
 
     def _parameters(self) -> list[nn.Parameter]:
         return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
@@ -151,15 +184,28 @@ class Trainer:
     def validate(self, samples: int, seconds: float) -> dict[str, float]:
         """One point of the learning curve, on validation identities."""
         with self.clock.time("validation"):
-            metrics = evaluate(self.embedder, self.materials.validation, self.device).metrics
+            metrics = self.judge()
         lr = self.optimizer.param_groups[0]["lr"]
         return {"samples": samples, "seconds": round(seconds, 3), "loss": self.loss_mean, "lr": lr, **metrics}
 
+    def judge(self) -> dict[str, float]:
+        """Metrics on validation identities, which the leading rank finds."""
+        return self.ranks.lead(lambda: evaluate(self.embedder, self.materials.validation, self.device).metrics)
+
     def state(self) -> dict[str, Any]:
-        """Everything that the next step, and what is told of the run, depend on; tensors are the run's own."""
+        """Everything that the next step, and what is told of the run, depend on; tensors are the run's own.
+
+        Of several ranks every one has the whole of it, and must ask for it.
+        """
+        classes, ranks = self.config.data.classes, self.ranks
+        modules = {name: module.state_dict() for name, module in self._modules().items()}
+        modules["head"] = whole_rows(modules["head"], SHARDED, classes, ranks)
+        optimizer = self.optimizer.state_dict()
+        if isinstance(self.head, PartialFC):
+            optimizer = whole_moments(optimizer, len(self._parameters()) - 1, classes, ranks)
         state: dict[str, Any] = {
-            "modules": {name: module.state_dict() for name, module in self._modules().items()},
-            "optimizer": self.optimizer.state_dict(),
+            "modules": modules,
+            "optimizer": optimizer,
             "scaler": self.scaler.state_dict(),
             "order": self.order.state(),
             "streams": {name: stream.get_state() for name, stream in self._streams().items()},
@@ -171,10 +217,15 @@ class Trainer:
         return state
 
     def load(self, state: dict[str, Any]) -> None:
-        """Go on from the `state` of another trainer of the same configuration, with tensors on any device."""
+        """Go on from the `state` of a trainer of the same configuration, whatever its device and number of ranks."""
+        part = self.ranks.part(self.config.data.classes)
+        modules = {**state["modules"], "head": own_rows(state["modules"]["head"], SHARDED, part)}
         for name, module in self._modules().items():
-            module.load_state_dict(state["modules"][name])
-        self.optimizer.load_state_dict(state["optimizer"])
+            module.load_state_dict(modules[name])
+        optimizer = state["optimizer"]
+        if isinstance(self.head, PartialFC):
+            optimizer = own_moments(optimizer, len(self._parameters()) - 1, part)
+        self.optimizer.load_state_dict(optimizer)
         self.scaler.load_state_dict(state["scaler"])
         self.order.load(state["order"])
         for name, stream in self._streams().items():
@@ -192,14 +243,21 @@ class Trainer:
         return {"augment": self.augment_stream, "order": self.order_stream}
 
 
-def class_head(config: RunConfig) -> PartialFC | FastPartialFC:
+def _gradient(parameter: nn.Parameter) -> torch.Tensor:
+    assert parameter.grad is not None
+    return parameter.grad
+
+
+def class_head(config: RunConfig, ranks: Ranks = ALONE) -> PartialFC | FastPartialFC:
     """Class centres and their loss: the record's, or the one that updates its own centres."""
     loss, optim, seed = config.loss, config.optim, config.seed
     shape = config.model.embed_dim, config.data.classes, loss.kind, loss.scale, loss.margin, loss.sample_rate
     draws, init = torch_stream(seed, "partial_fc"), torch_stream(seed, "init.centres")
-    if loss.centre_update == "dense":
+    if loss.centre_update == "dense" and ranks.alone:
         return PartialFC(*shape, sampler=loss.sampler, generator=draws, init_generator=init)
+    if loss.centre_update == "dense":
+        return ShardedPartialFC(*shape, ranks=ranks, sampler=loss.sampler, generator=draws, init_generator=init)
     return FastPartialFC(
         *shape, sampler=loss.sampler, update=loss.centre_update, betas=(optim.beta1, optim.beta2),
-        weight_decay=optim.weight_decay, generator=draws, init_generator=init,
+        weight_decay=optim.weight_decay, generator=draws, init_generator=init, ranks=ranks,
     )  # fmt: skip

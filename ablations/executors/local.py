@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
@@ -12,18 +12,13 @@ from multiprocessing.process import BaseProcess
 
 from ablations.executors.gate import Gate
 from ablations.executors.layout import ALLOCATOR, Layout, environment_of
+from ablations.executors.turns import OnEvent, OnStart, Turns
 from ablations.executors.worker import Event, Task, main
-from core.errors import RunFailure
-from core.result import code_versions
 from core.store import Store
-
-OnStart = Callable[[int, Task], None]
-OnEvent = Callable[[int, Task, Event], None]
 
 STALL = 1800.0  # seconds without a word after which a worker is taken to hang
 _TICK = 1.0  # seconds between looks at workers, and at runs in other hands
 _MOST_GAP = 5.0  # seconds of a look that count: this process may have been stopped together with its workers
-_NOBODY = -1  # the worker of a task that never got one
 # A worker that ran out of something may hold on to what is left, and one that met the unknown is in no known state: the
 # next run gets a new process.
 _USED_UP = ("out_of_memory", "too_many_files", "error")
@@ -49,7 +44,6 @@ class LocalExecutor:
         self._store, self._layout, self._stall = store, layout, stall
         self._context = multiprocessing.get_context("spawn")
         self._workers: list[_Worker] = []
-        self._queue: list[Task] = []
         self._gate = Gate()
 
     def run(
@@ -61,11 +55,11 @@ class LocalExecutor:
         A task starts only once the gate lets it. Those that it refuses when all others have ended stay undone; for
         those that other processes have this one waits.
         """
-        self._queue, self._gate = list(tasks), gate or Gate()
-        self._on_start, self._on_event, self._fail_fast, self._failures = on_start, on_event, fail_fast, 0
+        self._gate, self._on_start, self._on_event = gate or Gate(), on_start, on_event
+        self._turns = Turns(self._store, tasks, self._gate, on_event, fail_fast)
         looked = time.monotonic()
         try:
-            while self._queue or self._busy():
+            while self._turns or self._busy():
                 waits = self._hand_out()
                 if self._busy():
                     for worker, event in self._events():
@@ -81,7 +75,7 @@ class LocalExecutor:
         except BaseException:
             self.stop()
             raise
-        return self._failures
+        return self._turns.failures
 
     def _busy(self) -> list[_Worker]:
         return [worker for worker in self._workers if worker.task is not None]
@@ -91,31 +85,11 @@ class LocalExecutor:
         for index in range(self._layout.jobs):
             if index < len(self._workers) and self._workers[index].task is not None:
                 continue
-            task, waits = self._next()
+            task, waits = self._turns.next()
             if task is None:
                 return waits
             self._start(index, task)
         return False
-
-    def _next(self) -> tuple[Task | None, bool]:
-        """The first task that may start, taken from the queue; else None, and whether another process has any."""
-        place, waits = 0, False
-        while place < len(self._queue):
-            task = self._queue[place]
-            try:
-                answer = self._gate.admit(task)
-            except RunFailure as failure:
-                self._queue.pop(place)
-                self._end(_NOBODY, task, Event("failed", task.key, failure=failure.kind, message=failure.message))
-                continue
-            if answer == "go":
-                return self._queue.pop(place), waits
-            if answer == "over":
-                self._queue.pop(place)
-                continue
-            waits = waits or answer == "wait"
-            place += 1
-        return None, waits
 
     def _start(self, index: int, task: Task) -> None:
         if index == len(self._workers):
@@ -152,20 +126,7 @@ class LocalExecutor:
         if event.failure in _USED_UP:
             _kill(worker)
         worker.task = None
-        self._end(index, task, event)
-
-    def _end(self, index: int, task: Task, event: Event) -> None:
-        """A task is no longer worked on: done, failed, or taken over by another process."""
-        if event.kind == "failed":
-            self._failures += 1
-            if task.kind == "run" and not event.recorded and self._gate.holds(task):
-                self._store.fail(task.key, event.failure, event.message, task.config.to_yaml(), code_versions())
-            if self._fail_fast:
-                self._queue.clear()
-        self._on_event(index, task, event)
-        self._gate.leave(task)
-        if event.kind == "lost":
-            self._queue.append(task)
+        self._turns.end(index, task, event)
 
     def _died(self, worker: _Worker) -> Event:
         worker.process.join(5)

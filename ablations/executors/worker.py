@@ -9,7 +9,7 @@ import time
 import traceback
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ablations.executors.fenced import FencedStore
 from core.config import RunConfig
@@ -19,12 +19,18 @@ from core.process import end_with_parent
 from core.result import code_versions
 from core.store import CHECKPOINT, MORE_FILES, Store
 
+if TYPE_CHECKING:
+    from core.data.rendering import Progress
+    from core.ranks import Ranks
+
 _REPORT_EVERY = 0.25  # seconds between progress messages
 _NO_FILES = "Too many open files"
 _NO_MEMORY = (
     "can't allocate memory", "Cannot allocate memory", "not enough memory", "out of memory", "bad_alloc",
     "STATUS_ALLOC_FAILED",
 )  # fmt: skip
+_COLLECTIVES = ("gloo/", "NCCL", "process group")  # in the errors of a rank whose partner is gone
+LOST_RANK = "worker_died"
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,8 @@ class Task:
 class Event:
     """What a worker says: `progress` with (what, done, total), `done` with metrics, or `failed`.
 
-    `lost` is a run that another process took over. `recorded` says that the store has the failure.
+    `lost` is a run that another process took over. `recorded` says that the store has the failure, `shared` that all
+    ranks that train together met it, so that they can go on.
     """
 
     kind: Literal["progress", "done", "failed", "lost"]
@@ -54,6 +61,7 @@ class Event:
     failure: str = ""
     message: str = ""
     recorded: bool = False
+    shared: bool = True
 
 
 class _ParentGone(Exception):
@@ -91,46 +99,56 @@ def main(pipe: Connection, store_root: str) -> None:
         if task is None:
             return
         try:
-            event = _execute(task, FencedStore(store_root, task.ticket), _Reporter(pipe, task.key))
+            event = execute(task, FencedStore(store_root, task.ticket), _Reporter(pipe, task.key))
             pipe.send(event)
         except (_ParentGone, BrokenPipeError):
             return
 
 
-def _execute(task: Task, store: Store, report: _Reporter) -> Event:
+def execute(task: Task, store: Store, report: Progress, ranks: Ranks | None = None) -> Event:
+    """Do a task and write down what came of it; everything that goes wrong is an event.
+
+    Args:
+        report: told how far it is; what it raises passes through where it is `_ParentGone` or `KeyboardInterrupt`.
+        ranks: that train it together, this one being the leading one.
+    """
     try:
         if task.kind == "prepare":
             return _prepare(task, report)
-        return _run(task, store, report)
-    except _ParentGone:
+        return _run(task, store, report, ranks)
+    except (_ParentGone, KeyboardInterrupt):
         raise
     except LeaseLost as lost:
         return Event("lost", task.key, message=str(lost))
     except BaseException as error:
+        shared = ranks is None or ranks.shares(error)
         kind, message = classify(error)
         error.__traceback__ = None  # it holds on to the run's arrays and open files
     try:
         recorded = task.kind == "run" and store.fail(task.key, kind, message, task.config.to_yaml(), code_versions())
     except LeaseLost as lost:
         return Event("lost", task.key, message=str(lost))
-    return Event("failed", task.key, failure=kind, message=message, recorded=recorded)
+    return Event("failed", task.key, failure=kind, message=message, recorded=recorded, shared=shared)
 
 
-def _prepare(task: Task, report: _Reporter) -> Event:
+def _prepare(task: Task, report: Progress) -> Event:
     from core.materials import load_materials
 
     load_materials(task.config, report)
     return Event("done", task.key)
 
 
-def _run(task: Task, store: Store, report: _Reporter) -> Event:
+def _run(task: Task, store: Store, report: Progress, ranks: Ranks | None) -> Event:
     report("starting", 0, 1)
+    from core.ranks import ALONE
     from core.trainer import train
 
     store.begin(task.key, task.config.to_yaml())
+    if ranks is not None:
+        ranks.send((task.config, str(store.root), task.key))  # from here on the others train, too
     result = train(
         task.config, progress=report, log=lambda curve: store.log(task.key, curve),
-        checkpoint=store.path(task.key, CHECKPOINT),
+        checkpoint=store.path(task.key, CHECKPOINT), ranks=ranks or ALONE,
     )  # fmt: skip
     store.finish(task.key, result.to_json(), result.scores)
     return Event("done", task.key, payload={**result.metrics, "seconds": result.cost["seconds"]})
@@ -147,6 +165,8 @@ def classify(error: BaseException) -> tuple[str, str]:
         return error.kind, error.message
     if isinstance(error, UserError):
         return "bad_input", str(error)
+    if isinstance(error, RuntimeError) and any(words in str(error) for words in _COLLECTIVES):
+        return LOST_RANK, "another of the ranks that trained it ended: run again with --retry-failed"
     last = traceback.extract_tb(error.__traceback__)[-1:]
     where = f" ({last[0].filename.rsplit('/', 1)[-1]}:{last[0].lineno})" if last else ""
     first = str(error).splitlines()[0] if str(error) else ""

@@ -12,6 +12,7 @@ import torch
 
 from core.data.blur import BLURS, between, blur, choice, constant, sample, sampling_grid
 from core.data.views import photographed
+from core.ranks import Part
 
 POLICIES = ("documented", "geometric", "photographed", "none")
 NOISES = ("iso", "gauss", "multiplicative")
@@ -170,11 +171,15 @@ class Augment:
             raise ValueError(f"augmentation policy is {policy!r}, choose one of {', '.join(POLICIES)}")
         self.policy = policy
 
-    def __call__(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    def __call__(self, images: torch.Tensor, generator: torch.Generator, part: Part | None = None) -> torch.Tensor:
         """images uint8 (B, 3, S, S) -> float32 (B, 3, S, S) in [0, 1], new and contiguous; the input is unchanged.
 
         All randomness comes from `generator`, on its device, which must be that of the images. How many numbers are
         drawn depends on B, S and the policy only. Raises ValueError for another dtype, shape or device.
+
+        Args:
+            part: the images are these of a batch of `part.of`. All numbers of the batch are drawn, so that each image
+                comes out as it does with the others.
         """
         if images.dtype != torch.uint8:
             raise ValueError(f"augmentation needs uint8 images, got {images.dtype}")
@@ -185,23 +190,25 @@ class Augment:
         if self.policy == "none" or not len(images):
             return images.to(torch.float32).div_(255)
         if self.policy == "photographed":
-            return photographed(images, generator)
-        u = torch.rand(len(images), _PARAMETERS, generator=generator, device=images.device)
+            return photographed(images, generator, part=part)
+        part = part or Part(0, len(images), len(images))
+        u = torch.rand(part.of, _PARAMETERS, generator=generator, device=images.device)[part.rows]
         if self.policy == "geometric":
             maps = crop_maps(u[:, _CROP]) @ shift_scale_rotate_maps(u[:, _SHIFT])
             return _warp(images, maps, u[:, _BORDER]).clamp_(0, 1)
-        noise, out = _random_bytes(images, generator), torch.empty(images.shape, device=images.device)
+        noise = _random_bytes((part.of, *images.shape[1:]), generator)[part.rows]
+        out = torch.empty(images.shape, device=images.device)
         piece = max(_PIECE // (4 * images[0].numel()), 1)
-        for part in zip(*(tensor.split(piece) for tensor in (images, u, noise, out)), strict=True):
-            _documented(*part)
+        for some in zip(*(tensor.split(piece) for tensor in (images, u, noise, out)), strict=True):
+            _documented(*some)
         return out
 
 
-def _random_bytes(like: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Uniform bytes of the given tensor's shape, eight for each number drawn: the cheapest noise there is."""
-    words = torch.empty(-(-like.numel() // 8), dtype=torch.int64, device=like.device)
+def _random_bytes(shape: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
+    """Uniform bytes of a shape, eight for each number drawn: the cheapest noise there is."""
+    words = torch.empty(-(-math.prod(shape) // 8), dtype=torch.int64, device=generator.device)
     words.random_(-(2**63), None, generator=generator)
-    return words.view(torch.uint8)[: like.numel()].view(like.shape)
+    return words.view(torch.uint8)[: math.prod(shape)].view(shape)
 
 
 def _groups(u: torch.Tensor, options: tuple[str, ...]) -> tuple[torch.Tensor, list[tuple[str, slice]]]:
@@ -230,7 +237,7 @@ def _documented(images: torch.Tensor, u: torch.Tensor, noise: torch.Tensor, out:
     order, u = order[by_noise], u.index_select(0, by_noise)
     noisy = warped.index_select(0, by_noise)
     for option, part in noises:
-        add_noise(noisy[part], option, u[part, _NOISE_ARGS], noise[part])
+        add_noise(noisy[part], option, u[part, _NOISE_ARGS], noise.index_select(0, order[part]))
 
     matrices, offsets = _colour_maps(u, noisy.mean((2, 3)))
     coloured = torch.baddbmm(offsets, matrices, noisy.flatten(2), out=warped.view(noisy.shape[0], 3, -1))

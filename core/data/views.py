@@ -13,26 +13,33 @@ import torch
 from torch.nn import functional
 
 from core.data.blur import between
+from core.ranks import Part
 
 _CORNER_SHIFT = 0.12  # of a side: more than the captures' own, so that theirs are inside
 _FIELD = 12  # light is smooth: it is computed on this many cells a side and enlarged
 _SQUARE = torch.tensor([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
 
 
-def photographed(images: torch.Tensor, generator: torch.Generator, *, varied: bool = False) -> torch.Tensor:
+def photographed(
+    images: torch.Tensor, generator: torch.Generator, *, varied: bool = False, part: Part | None = None
+) -> torch.Tensor:
     """(B, 3, S, S) uint8 -> float32 in [0, 1]: perspective, softness, light, shadow, glare, colour and noise.
 
     Corners move by up to 12 % of a side, or with `varied` by up to a share of that which is each image's own, so that
     careful photographs are among them; every number is drawn from `generator`, on the images' device.
+
+    Args:
+        part: the images are these of a batch, whose draws are made whole; by default they are a whole batch.
     """
-    batch, channels, size, _ = images.shape
+    count, channels, size, _ = images.shape
+    batch, rows = (count, slice(None)) if part is None else (part.of, part.rows)
     device, square = images.device, _SQUARE.to(images.device)
-    shift = (torch.rand(batch, 4, 2, generator=generator, device=device) * 2 - 1) * (2 * _CORNER_SHIFT)
+    shift = (torch.rand(batch, 4, 2, generator=generator, device=device)[rows] * 2 - 1) * (2 * _CORNER_SHIFT)
     if varied:
-        shift = shift * torch.rand(batch, 1, 1, generator=generator, device=device)
-    grid = _perspective_grid(homography(square.expand(batch, 4, 2), square + shift), size)
+        shift = shift * torch.rand(batch, 1, 1, generator=generator, device=device)[rows]
+    grid = _perspective_grid(homography(square.expand(count, 4, 2), square + shift), size)
     moved = functional.grid_sample(images.float(), grid, "bilinear", "border", align_corners=False)
-    u = torch.rand(batch, 16, 1, 1, generator=generator, device=device)
+    u = torch.rand(batch, 16, 1, 1, generator=generator, device=device)[rows]
     inner = moved[..., 1:, 1:]
     mean = (inner + moved[..., :-1, :-1]).add_(moved[..., 1:, :-1]).add_(moved[..., :-1, 1:]).mul_(0.25)
     inner.lerp_(mean, u[:, :1])
@@ -43,8 +50,9 @@ def photographed(images: torch.Tensor, generator: torch.Generator, *, varied: bo
     moved.mul_(fields[:, :1])
     moved.addcmul_(fields[:, 1:], 1 - moved)
     # One 64-bit draw is eight bytes of noise: eight times as fast as drawing bytes.
-    words = torch.randint(-(2**62), 2**62, (math.ceil(moved.numel() / 8),), generator=generator, device=device)
-    noise = words.view(torch.int8)[: moved.numel()].view(batch, channels, size, size)
+    whole = batch * moved[0].numel()
+    words = torch.randint(-(2**62), 2**62, (math.ceil(whole / 8),), generator=generator, device=device)
+    noise = words.view(torch.int8)[:whole].view(batch, channels, size, size)[rows]
     return moved.addcmul_(noise.float(), u[:, 15:16] * (0.08 / 128)).clamp_(0, 1)
 
 

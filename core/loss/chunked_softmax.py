@@ -15,11 +15,13 @@ import torch
 from core.loss.class_sampling import Block, Sample
 from core.loss.margin import apply_margin
 from core.loss.row_optimizer import RowGradient
+from core.ranks import ALONE, Ranks
 
 # Exponentials of logits in +-REACH are normal numbers whose sums do not overflow: no maximum has to be subtracted,
 # and none is subnormal, on which processors are tens of times slower.
 _REACH = {torch.float32: 64.0, torch.float64: 320.0}
 _LOWEST = 80.0  # below the running maximum; what is lower adds nothing, and would be subnormal in float32
+_NO_CLASS = -1e30  # the peak where there is no logit: finite, so that differences are, too
 _TINY = 1e-12  # length below which a centre is not scaled up, as `torch.nn.functional.normalize` has it
 
 
@@ -54,10 +56,11 @@ class ChunkedSoftmax:
         table: (C, D) class centres, of any length; it must not change before the gradients are read.
         keep_bytes: up to so much memory is used to keep exponentials and gradients between sweeps; where that is too
             little they are computed again, at about twice the products.
+        ranks: that each have a part of the table and of the sample, and all of the embeddings.
 
     Attributes:
-        loss: scalar.
-        unit_gradient: (B, D), by `unit`, of the loss times one.
+        loss: scalar, of all ranks' classes.
+        unit_gradient: (B, D), by `unit`, of the loss times one; of several ranks the share of this one's classes.
     """
 
     def __init__(
@@ -71,10 +74,14 @@ class ChunkedSoftmax:
         *,
         scratch: Scratch,
         keep_bytes: int,
+        ranks: Ranks = ALONE,
     ) -> None:
         self._unit, self._scaled, self._table, self._scratch = unit, unit * scale, table, scratch
         self._blocks = (Block(sample.positives), *sample.blocks)
-        self._target, self._margin = sample.target, (kind, scale, margin)
+        self._ranks, self._margin = ranks, (kind, scale, margin)
+        # Rows of the batch whose class this rank has: all of them, where it is alone.
+        self._mine: slice | torch.Tensor = slice(None) if ranks.alone else (sample.target >= 0).nonzero().squeeze(1)
+        self._target = sample.target[self._mine]
         self._lengths = scratch.take("lengths", table, sum(len(block) for block in self._blocks), 1)
         width = max(unit.shape)
         size = len(self._lengths) * width
@@ -83,7 +90,7 @@ class ChunkedSoftmax:
         for block in self._blocks:
             self._starts.append(self._starts[-1] + len(block))
         self._shifts = scale > _REACH[table.dtype]
-        self._peak = unit.new_zeros(len(unit), 1)
+        self._peak = unit.new_full((len(unit), 1), _NO_CLASS if self._shifts else 0.0)
         self._gradients: list[RowGradient] = []
         self._forward()
 
@@ -102,15 +109,34 @@ class ChunkedSoftmax:
             total.add_(powers.sum(1, keepdim=True))
             pulled.addmm_(powers, centres)
             peaks.append(self._peak)
-        log_total = total.log_().add_(self._peak)
+        log_total = self._log_total(total)
         # Of each block's exponentials, what makes them probabilities over B.
         self._factors = [(peak - log_total).exp_().div_(batch) for peak in peaks]
-        probability = (self._logit - log_total).exp_()
-        self.loss = (log_total - self._logit).mean()
+        probability = (self._logit - log_total[self._mine]).exp_()
+        self.loss = self._mean_loss(log_total)
         # The target's share of the gradient passes through the margin, all others' through the cosine alone.
         self._correction = ((probability - 1) * self._slope - probability).div_(batch)
         own = self._unit_centres(0).index_select(0, self._target)
-        self.unit_gradient = pulled.mul_(self._factors[-1]).addcmul_(own, self._correction).mul_(scale)
+        pulled.mul_(self._factors[-1])
+        if isinstance(self._mine, slice):
+            pulled.addcmul_(own, self._correction)
+        else:
+            pulled.index_add_(0, self._mine, own * self._correction)
+        self.unit_gradient = pulled.mul_(scale)
+
+    def _log_total(self, total: torch.Tensor) -> torch.Tensor:
+        """(B, 1) logarithm of the sum of all ranks' exponentials, of which `total` is this one's over its peak."""
+        if self._ranks.alone:
+            return total.log_().add_(self._peak)
+        highest = self._ranks.max_(self._peak.clone())
+        return self._ranks.sum_(total.mul_((self._peak - highest).exp_())).log_().add_(highest)
+
+    def _mean_loss(self, log_total: torch.Tensor) -> torch.Tensor:
+        if self._ranks.alone:
+            return (log_total - self._logit).mean()
+        logits = torch.zeros_like(log_total)
+        logits[self._mine] = self._logit
+        return (log_total - self._ranks.sum_(logits)).mean()
 
     def _unit_centres(self, index: int) -> torch.Tensor:
         """(R, D) the block's centres at unit length; the next block reuses the memory."""
@@ -134,9 +160,12 @@ class ChunkedSoftmax:
         self._product(centres, powers)
         if index == 0:
             if first:
-                self._margin_of(powers)
-            powers.scatter_(1, self._target[:, None], self._logit)
-        if self._shifts:
+                self._margin_of(powers[self._mine])
+            if self._ranks.alone:
+                powers.scatter_(1, self._target[:, None], self._logit)
+            else:
+                powers[self._mine, self._target] = self._logit.squeeze(1)
+        if self._shifts and len(block):  # of several ranks one may have no class of the batch
             if first:
                 highest = powers.amax(1, keepdim=True)
                 self._peak = torch.maximum(self._peak, highest) if index else highest
@@ -154,7 +183,10 @@ class ChunkedSoftmax:
             torch.mm(self._scaled, centres.T, out=out)
 
     def _margin_of(self, logits: torch.Tensor) -> None:
-        """The targets' logits (B, 1) with their margin, and their slope by the cosine over the scale."""
+        """The targets' logits (M, 1) with their margin, and their slope by the cosine over the scale.
+
+        M is the number of rows of the batch whose class is here.
+        """
         kind, scale, margin = self._margin
         cosine = (logits.gather(1, self._target[:, None]) / scale).clamp_(-1, 1).requires_grad_()
         with torch.enable_grad():
@@ -197,7 +229,7 @@ class ChunkedSoftmax:
         raw = self._scratch.take("gradient", self._table, powers.shape[1], self._table.shape[1])
         torch.mm(powers.T, self._scaled * factor, out=raw)
         if index == 0:
-            raw.index_add_(0, self._target, self._scaled * self._correction)
+            raw.index_add_(0, self._target, self._scaled[self._mine] * self._correction)
         lengths = self._lengths[self._starts[index] : self._starts[index + 1]].squeeze(1)
         product = torch.mul(raw, self._centres(index), out=self._scratch.take("unit", self._table, *raw.shape))
         return RowGradient(raw, product.sum(1).div_(lengths), lengths)

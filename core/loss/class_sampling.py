@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import torch
 
 from core.errors import nearest
+from core.ranks import Part
 
 SAMPLERS = ("uniform", "windows")
 
@@ -39,6 +40,19 @@ class Block:
     def __len__(self) -> int:
         return self.rows.stop - self.rows.start if isinstance(self.rows, slice) else len(self.rows)
 
+    def within(self, part: Part) -> Block:
+        """The rows that are also in `part` of the table, numbered from its first."""
+        if not isinstance(self.rows, slice):
+            inside = (self.rows >= part.start) & (self.rows < part.stop)
+            return Block(self.rows[inside] - part.start)  # rows that are named one by one hide none
+        first, last = max(self.rows.start, part.start), min(self.rows.stop, part.stop)
+        hidden = self.hidden
+        if hidden is not None:
+            moved = hidden + (self.rows.start - first)
+            moved = moved[(moved >= 0) & (moved < last - first)]
+            hidden = moved if len(moved) else None
+        return Block(slice(first - part.start, max(first, last) - part.start), hidden)
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -46,7 +60,7 @@ class Sample:
 
     Attributes:
         positives: (U,) int64, rows of the batch's classes, distinct and in rising order.
-        target: (B,) int64, index into `positives` for each label.
+        target: (B,) int64, index into `positives` for each label; -1 for one whose row is not among them.
         blocks: the negatives.
         overflow: the batch has more classes than the sample has room for, and there are no negatives.
     """
@@ -55,6 +69,15 @@ class Sample:
     target: torch.Tensor
     blocks: tuple[Block, ...]
     overflow: bool
+
+    def within(self, part: Part) -> Sample:
+        """Of the sample the rows that are in `part` of the table, numbered from its first."""
+        bounds = torch.tensor([part.start, part.stop], device=self.positives.device)
+        first, last = torch.searchsorted(self.positives, bounds).tolist()
+        target = self.target - first
+        target[(target < 0) | (target >= last - first)] = -1
+        blocks = tuple(block for block in (block.within(part) for block in self.blocks) if len(block))
+        return Sample(self.positives[first:last] - part.start, target, blocks, self.overflow)
 
 
 class ClassSampler:

@@ -10,11 +10,11 @@ from torch import nn
 
 from core.loss.chunked_softmax import ChunkedSoftmax, Scratch
 from core.loss.class_sampling import ClassSampler, Sample
-from core.loss.partial_fc import INIT_SEED, SAMPLING_SEED, check_batch, check_head, cpu_generator
+from core.loss.partial_fc import INIT_SEED, SAMPLING_SEED, check_batch, check_head, cpu_generator, normal_rows
 from core.loss.row_optimizer import RowOptimizer
+from core.ranks import ALONE, Part, Ranks
 
 _KEEP_BYTES = {"cpu": 100_000_000, "cuda": 500_000_000}
-_INIT_ROWS = 4096  # drawn at once; a multiple of the 16 values in which torch draws normal numbers
 
 
 class FastPartialFC(nn.Module):
@@ -38,6 +38,8 @@ class FastPartialFC(nn.Module):
         update: one of `core.loss.row_optimizer.UPDATES`.
         betas, eps, weight_decay: of the update.
         keep_bytes: memory that a step may use to avoid computing products twice; by default 100 MB, on a GPU 500 MB.
+        ranks: that train together. Each has a part of the rows and their state, draws the whole sample, and calls
+            `forward` with its part of the embeddings and all labels; the loss is that of the whole batch.
 
     Attributes:
         num_sampled: classes in a step that does not overflow (`windows` uses up to a window fewer).
@@ -65,28 +67,30 @@ class FastPartialFC(nn.Module):
         init_generator: torch.Generator | None = None,
         init_std: float = 0.01,
         keep_bytes: int | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
         super().__init__()
         self.num_sampled = check_head(embed_dim, num_classes, kind, scale, margin, sample_rate, init_std)
         self.embed_dim, self.num_classes = embed_dim, num_classes
         self.kind, self.scale, self.margin, self.sample_rate = kind, scale, margin, sample_rate
         self.keep_bytes, self.overflow_steps = keep_bytes, 0
+        self._ranks, self._part = ranks, ranks.part(num_classes)
         self._sampler = ClassSampler(sampler, num_classes, self.num_sampled, cpu_generator(generator, SAMPLING_SEED))
         self._scratch = Scratch()
         self._latest: ChunkedSoftmax | None = None
         self._pending: tuple[ChunkedSoftmax, torch.Tensor] | None = None
         self.rows: torch.Tensor
         init = cpu_generator(init_generator, INIT_SEED)
-        self.register_buffer("rows", _first_rows(num_classes, embed_dim, init_std, init, self._sampler.row_of))
+        self.register_buffer("rows", _first_rows(self._part, embed_dim, init_std, init, self._sampler.row_of))
         self.optimizer = RowOptimizer(update, self.rows, betas=betas, eps=eps, weight_decay=weight_decay)
 
     def forward(self, embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Mean loss, a scalar of at least float32; arguments and errors as `PartialFC.forward`."""
-        check_batch(embeddings, labels, self.embed_dim, self.num_classes)
+        check_batch(embeddings, labels[self._ranks.part(len(labels)).rows], self.embed_dim, self.num_classes)
         return self.loss_over(embeddings, self.draw(labels))
 
     def draw(self, labels: torch.Tensor) -> Sample:
-        """The rows of one step for labels (B,) int64 in [0, C); takes one draw below sample rate 1."""
+        """The rows of one step for labels (B,) int64 in [0, C), of all ranks; takes one draw below sample rate 1."""
         return self._sampler.draw(labels, self.rows.device)
 
     def loss_over(self, embeddings: torch.Tensor, sample: Sample) -> torch.Tensor:
@@ -100,13 +104,18 @@ class FastPartialFC(nn.Module):
         self.overflow_steps += sample.overflow
         with torch.autocast(embeddings.device.type, enabled=False):
             unit = F.normalize(embeddings.to(self.rows.dtype))
+        unit = self._ranks.gather_shared(unit, len(sample.target))
+        if not self._ranks.alone:
+            sample = sample.within(self._part)
         loss: torch.Tensor = _Loss.apply(unit, self, sample)
         return loss
 
     def gradient_norm(self) -> torch.Tensor:
         """Euclidean norm (scalar tensor) of the centres' gradient that is pending."""
         softmax, upstream = self._waiting()
-        return softmax.gradient_norm() * upstream.abs()
+        norm = softmax.gradient_norm()
+        norm = norm if self._ranks.alone else self._ranks.sum_(norm.square()).sqrt()
+        return norm * upstream.abs()
 
     @torch.no_grad()
     def step(self, lr: float, coefficient: float | torch.Tensor = 1.0) -> None:
@@ -145,9 +154,9 @@ class FastPartialFC(nn.Module):
         return self._sampler.class_ids(sample)
 
     def centres(self) -> torch.Tensor:
-        """(C, D) a copy of the centres, by class."""
-        order = self._sampler.row_of
-        return self.rows.clone() if order is None else self.rows[order.to(self.rows.device)]
+        """(C, D) a copy of the centres of all ranks, by class."""
+        order, rows = self._sampler.row_of, self._ranks.gather(self.rows, self.num_classes)
+        return rows.clone() if order is None else rows[order.to(rows.device)]
 
     def get_extra_state(self) -> torch.Tensor:
         """What buffers do not hold, the sampler and the count, as bytes: so `state_dict` is tensors alone."""
@@ -176,7 +185,7 @@ class _Loss(torch.autograd.Function):
         # A loss that is only looked at leaves the memory of one that is waiting for its backward pass alone.
         softmax = ChunkedSoftmax(
             unit, sample, head.rows, head.kind, head.scale, head.margin,
-            scratch=head._scratch if wanted else Scratch(), keep_bytes=head._most_kept(),
+            scratch=head._scratch if wanted else Scratch(), keep_bytes=head._most_kept(), ranks=head._ranks,
         )  # fmt: skip
         if wanted:
             head._latest, ctx.head, ctx.softmax = softmax, head, softmax
@@ -193,13 +202,13 @@ class _Loss(torch.autograd.Function):
 
 
 def _first_rows(
-    classes: int, dim: int, std: float, generator: torch.Generator, row_of: torch.Tensor | None
+    part: Part, dim: int, std: float, generator: torch.Generator, row_of: torch.Tensor | None
 ) -> torch.Tensor:
-    """Normal (C, D), class c in row `row_of[c]`; drawn in parts, so that a second copy of millions is never held."""
-    rows = torch.empty(classes, dim)
-    if row_of is None:
-        return rows.normal_(0, std, generator=generator)
-    for start in range(0, classes, _INIT_ROWS):
-        places = row_of[start : start + _INIT_ROWS]
-        rows[places] = torch.empty(len(places), dim).normal_(0, std, generator=generator)
+    """Normal rows `part` of (C, D), class c in row `row_of[c]`: few are held at once besides those that are kept."""
+    rows = torch.empty(len(part), dim)
+    for first, drawn in normal_rows(part.of, dim, std, generator):
+        places = torch.arange(first, first + len(drawn)) if row_of is None else row_of[first : first + len(drawn)]
+        places = places - part.start
+        inside = (places >= 0) & (places < len(part))
+        rows[places[inside]] = drawn[inside]
     return rows

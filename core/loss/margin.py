@@ -74,7 +74,7 @@ def plateau_loss(kind: str, scale: float, margin: float, classes: int) -> float:
     """
     check_margin(kind, scale, margin)
     zero = torch.zeros(1, 1, dtype=torch.float64)
-    shift = 0.0 if kind == "softmax" else scale * float(_shift(zero, kind, margin))
+    shift = 0.0 if kind == "softmax" else scale * float(margin_shift(zero, kind, margin))
     return math.log(math.exp(shift) + classes - 1) - shift
 
 
@@ -86,11 +86,11 @@ def apply_margin(cosine: torch.Tensor, target: torch.Tensor, kind: str, scale: f
         return logits
     column = target[:, None]
     # Adding to the product, not overwriting it, leaves its gradient to pass through without a copy of (B, C).
-    return logits.scatter_add_(1, column, _shift(cosine.gather(1, column), kind, margin) * scale)
+    return logits.scatter_add_(1, column, margin_shift(cosine.gather(1, column), kind, margin) * scale)
 
 
-def _shift(cosine: torch.Tensor, kind: str, margin: float) -> torch.Tensor:
-    """What the margin adds to the targets' cosines (B, 1)."""
+def margin_shift(cosine: torch.Tensor, kind: str, margin: float) -> torch.Tensor:
+    """What the margin adds to the targets' cosines (B, 1); arguments as of `margin_logits`, and unchecked."""
     if kind == "cosface":
         return torch.full_like(cosine, -margin)
     if kind == "arcface_straight_through":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -11,6 +13,9 @@ from core.loss.margin import apply_margin, check_labels, check_margin
 
 # Seeds of the generators used when none is passed; unequal, so that centres and samples are independent.
 SAMPLING_SEED, INIT_SEED = 1, 2
+# Torch draws normal numbers sixteen at a time, and fewer in another way.
+_DRAWN_TOGETHER = 16
+_DRAWN_ROWS = 256 * _DRAWN_TOGETHER
 
 
 class PartialFC(nn.Module):
@@ -67,7 +72,10 @@ class PartialFC(nn.Module):
             ClassSampler(sampler, num_classes, self.num_sampled, self._generator) if sampler != "uniform" else None
         )
         init = cpu_generator(init_generator, INIT_SEED)
-        self.weight = nn.Parameter(torch.empty(num_classes, embed_dim).normal_(0, init_std, generator=init))
+        self.weight = nn.Parameter(self._first_weight(init_std, init))
+
+    def _first_weight(self, std: float, generator: torch.Generator) -> torch.Tensor:
+        return torch.empty(self.num_classes, self.embed_dim).normal_(0, std, generator=generator)
 
     def forward(self, embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Mean loss, a scalar of at least float32.
@@ -159,6 +167,15 @@ def check_head(
     if (sampled := int(sample_rate * num_classes)) < 1:
         raise ValueError(f"sample_rate {sample_rate} of {num_classes} classes is less than one; raise it")
     return sampled
+
+
+def normal_rows(classes: int, dim: int, std: float, generator: torch.Generator) -> Iterator[tuple[int, torch.Tensor]]:
+    """The rows of a normal (classes, dim) as one draw would give them, some at a time, each part with its first row."""
+    starts = list(range(0, classes, _DRAWN_ROWS))
+    if len(starts) > 1 and (classes - starts[-1]) * dim < _DRAWN_TOGETHER:
+        starts.pop()
+    for start, stop in zip(starts, [*starts[1:], classes], strict=True):
+        yield start, torch.empty(stop - start, dim).normal_(0, std, generator=generator)
 
 
 def check_batch(embeddings: torch.Tensor, labels: torch.Tensor, embed_dim: int, num_classes: int) -> None:

@@ -10,6 +10,7 @@ from torch import nn
 from core.config import ModelConfig
 from core.errors import RunFailure
 from core.model.backbone import build_backbone
+from core.ranks import ALONE
 from core.seeds import global_stream
 
 SQUEEZE_RATIO = 0.25
@@ -18,21 +19,22 @@ SQUEEZE_RATIO = 0.25
 class Centring(nn.Module):
     """Rows (B, D) less the mean of the batch, or in eval mode its running mean: BatchNorm without the division.
 
-    Momentum as in `torch.nn.BatchNorm1d`; no parameters. A control for BatchNorm's two effects.
+    Momentum as in `torch.nn.BatchNorm1d`; no parameters. A control for BatchNorm's two effects. The batch is that of
+    all `ranks`.
     """
 
     def __init__(self, dim: int, momentum: float = 0.1) -> None:
         super().__init__()
-        self.momentum = momentum
+        self.momentum, self.ranks = momentum, ALONE
         self.running_mean: torch.Tensor
         self.register_buffer("running_mean", torch.zeros(dim))
 
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
         if not self.training:
             return rows - self.running_mean
-        mean = rows.mean(0)
+        mean = self.ranks.mean(rows)
         with torch.no_grad():
-            self.running_mean.lerp_(mean.float(), self.momentum)
+            self.running_mean.lerp_(mean.to(self.running_mean), self.momentum)
         return rows - mean
 
 

@@ -1,0 +1,137 @@
+"""One run after another, each trained by all processes that torchrun started; the leading one plans, judges and writes.
+
+The others follow: they wait for a run, train their part of it, and wait for the next.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ablations.executors.fenced import FencedStore
+from ablations.executors.gate import Gate
+from ablations.executors.layout import core_count
+from ablations.executors.turns import OnEvent, OnStart, Turns
+from ablations.executors.worker import LOST_RANK, Event, Task, classify, execute
+from core import torchrun
+from core.config import RunConfig
+from core.errors import RunFailure
+from core.result import code_versions
+from core.store import CHECKPOINT, Store
+
+if TYPE_CHECKING:
+    from core.ranks import Ranks
+
+_TICK = 1.0  # seconds between looks at runs in other hands
+_INTERRUPTED = 130
+
+
+class TogetherExecutor:
+    """The leading rank's: the same runs, store and events as of the executor of one machine, a run at a time."""
+
+    def __init__(self, store: Store, ranks: Ranks) -> None:
+        self._store, self._ranks = store, ranks
+
+    def run(
+        self, tasks: Sequence[Task], on_start: OnStart, on_event: OnEvent, fail_fast: bool = False,
+        gate: Gate | None = None,
+    ) -> int:  # fmt: skip
+        """Run all tasks; returns how many failed.
+
+        Raises:
+            RunFailure: of kind ``worker_died``, where this rank failed in a way that left the others waiting.
+        """
+        gate = gate or Gate()
+        turns = Turns(self._store, tasks, gate, on_event, fail_fast)
+        while turns:
+            task, waits = turns.next()
+            if task is not None:
+                on_start(0, task)
+                self._do(task, turns, gate, on_event)
+            elif waits:
+                gate.idle()
+                time.sleep(_TICK)
+            else:
+                break
+        return turns.failures
+
+    def _do(self, task: Task, turns: Turns, gate: Gate, on_event: OnEvent) -> None:
+        here = replace(task, config=on_this_rank(task.config), ticket=gate.ticket(task))
+
+        def report(what: str, done: int, total: int) -> None:
+            on_event(0, task, Event("progress", task.key, what, done, total))
+
+        try:
+            event = execute(here, self._store_of(here), report, self._ranks)
+        except BaseException:
+            self._ranks.broken = True
+            if task.kind == "run":
+                self._store.discard_unfinished(task.key)
+            raise
+        turns.end(0, task, event)
+        if not event.shared:
+            self._ranks.broken = True
+            raise RunFailure(
+                "worker_died", f"{task.label} failed on one rank alone ({event.failure}), and the others wait for it: "
+                "start torchrun again to go on with the other runs",
+            )  # fmt: skip
+
+    def _store_of(self, task: Task) -> Store:
+        return FencedStore(str(self._store.root), task.ticket)
+
+    def close(self) -> None:
+        """Nothing is kept between sweeps."""
+
+
+def on_this_rank(config: RunConfig) -> RunConfig:
+    """The configuration with this rank's share of its machine's cores, and its own GPU."""
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    threads = max(1, core_count() // here)
+    device = f"cuda:{torchrun.local_rank()}" if config.runtime.device.startswith("cuda") else config.runtime.device
+    runtime = config.runtime.model_copy(update={"threads": threads, "device": device})
+    return config.model_copy(update={"runtime": runtime})
+
+
+def main(arguments: Sequence[str], command: Callable[[list[str]], int]) -> int:
+    """The command line under torchrun: the leading rank runs `command`, the others follow. Returns the exit code."""
+    ranks = torchrun.join()
+    code = 1
+    try:
+        code = command(list(arguments)) if ranks.leads else _follow(ranks)
+        if ranks.leads and not ranks.broken:
+            ranks.send(None)
+    except KeyboardInterrupt:
+        code, ranks.broken = _INTERRUPTED, True
+    finally:
+        if ranks.broken:  # a collective that some ranks wait in would keep this process from ending
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+    torchrun.leave()
+    return code
+
+
+def _follow(ranks: Ranks) -> int:
+    """Train this rank's part of every run, until the leader has no more; 1 after a failure that only this rank met."""
+    from core.trainer import follow
+
+    while (order := ranks.send()) is not None:
+        config, root, key = order
+        config, store = on_this_rank(config), Store(root)
+        try:
+            follow(config, ranks, store.path(key, CHECKPOINT))
+        except Exception as error:
+            if ranks.shares(error):
+                continue
+            kind, message = classify(error)
+            ranks.broken = True
+            if kind != LOST_RANK:  # the leader's own end is for the leader to tell
+                told = f"on rank {ranks.index}: {message}"
+                store.fail(key, kind, told, config.to_yaml(), code_versions())
+                print(f"error: {key}: {kind}: {told}", file=sys.stderr)
+            return 1
+    return 0
