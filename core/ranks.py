@@ -16,6 +16,8 @@ from torch import distributed
 from core.errors import RunFailure, UserError
 
 T = TypeVar("T")
+# One function, renamed in torch 2.14.
+_all_gather = getattr(distributed, "all_gather_single", None) or distributed.all_gather_into_tensor
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class Ranks:
         padded = rows.new_zeros(most, *rows.shape[1:])
         padded[: len(rows)] = rows.detach()
         found = rows.new_empty(self.count * most, *rows.shape[1:])
-        distributed.all_gather_into_tensor(found, padded)
+        _all_gather(found, padded)
         return torch.cat([found[rank * most :][: len(self.part(total, rank))] for rank in range(self.count)])
 
     def gather_shared(self, rows: torch.Tensor, total: int) -> torch.Tensor:
