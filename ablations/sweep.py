@@ -134,7 +134,7 @@ def clock(seconds: float) -> str:
 
 def sweep(
     plan: Plan, store: Store, console: Console, *, jobs: int | None, retry_failed: bool, fail_fast: bool,
-    budget: Budget | None = None, stall: float = STALL,
+    budget: Budget | None = None, stall: float = STALL, make_gate: Callable[..., RunGate] = RunGate,
 ) -> int:  # fmt: skip
     """Train what the plan still needs and the budget allows; returns the number of failed runs.
 
@@ -142,6 +142,7 @@ def sweep(
 
     Args:
         stall: seconds without any progress after which a worker is taken to hang.
+        make_gate: called as `RunGate`, for a gate that also asks elsewhere.
 
     Raises:
         KeyboardInterrupt: on Ctrl-C or a termination signal, after workers are stopped and unfinished runs without a
@@ -168,7 +169,7 @@ def sweep(
         executor = LocalExecutor(store, layout, stall)
         display.say(f"{len(runs)} runs on {layout.jobs} x {layout.threads} (processes x threads{faster})")
     tasks = [Task("run", run.key, run.label, run.config) for run in runs]
-    gate = RunGate(store, budget, [run.key for run in runs], display.elsewhere, display.say)
+    gate = make_gate(store, budget, [run.key for run in runs], display.elsewhere, display.say)
 
     def start(index: int, task: Task) -> None:
         budget.start(task.key)

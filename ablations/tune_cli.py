@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,16 +15,20 @@ from rich.table import Table
 
 from ablations import options, terminal, tuning, tuning_journal, tuning_store
 from ablations.estimate import estimate
+from ablations.executors.gate import RunGate
 from ablations.executors.layout import Layout, measure_if_worth
 from ablations.options import AsJson, Chosen, Data, Device, Eval, Jobs, PresetName, Sets, StorePath, Strict, Studies
 from ablations.planner import Plan, Run, plan, planned_run
 from ablations.sweep import STOPPED, clock, sweep
 from ablations.tending import make_way
+from ablations.tuning_claims import Claims, Place
+from ablations.tuning_gate import TrialGate, settle
 from ablations.views import print_json
 from core import inputs
 from core.config import RunConfig
 from core.errors import RunFailure, UserError
-from core.store import Store
+from core.lease import Leases
+from core.store import Store, leases_folder
 from reports.claims import Study
 from reports.markdown import NONE
 
@@ -39,6 +44,11 @@ class Search:
     name: str
     config: RunConfig
     trials: tuple[tuning.Trial, ...]
+
+    @property
+    def places(self) -> list[Place]:
+        own = tuning.values_of(self.config, tuple(self.trials[0].values))
+        return [Place(self.name, own, trial) for trial in self.trials]
 
 
 def tune(
@@ -71,22 +81,34 @@ def tune(
     chosen.store.check_writable()
     console = terminal.stderr()
     where = storage or str(tuning_store.folder(chosen.store) / "journal.log")
-    opened = tuning_journal.open_other(storage) if storage else tuning_journal.open_journal(chosen.store, console)
+    # Another storage may be shared by commands that have nothing else in common; of the store's own, leases are enough.
+    claims = Claims(tuning_journal.open_other(storage)) if storage else None
+    opened = None if storage else tuning_journal.open_journal(chosen.store, console)
     planned, searches = search_plan(chosen, trials)
+    if claims is not None:
+        planned = _not_done_elsewhere(planned, searches, claims)
     for study in chosen.request.studies:
         path = tuning_store.search_path(chosen.store, study, tuning_store.search_digest(study, planned.baseline))
         make_way(chosen.store, path, tuning_store.SCHEMA, console)
     _announce(console, planned, searches, trials, jobs)
+    make_gate = RunGate if claims is None else partial(TrialGate, claims, _claimed(searches), retry_failed)
     try:
-        sweep(planned, chosen.store, console, jobs=jobs, retry_failed=retry_failed, fail_fast=False)
+        sweep(
+            planned, chosen.store, console, jobs=jobs, retry_failed=retry_failed, fail_fast=False, make_gate=make_gate
+        )
     except KeyboardInterrupt:
         again = f"{chosen.command} --trials {trials}" + (f" --storage {shlex.quote(storage)}" if storage else "")
         text = f"\n{STOPPED}. To go on: python -m ablations tune {again}"
         console.print(text, soft_wrap=True)
         raise
-    searches = [_judged(search, chosen.store) for search in searches]
-    for search in searches:
-        tuning_store.tell(opened, search.name, search.config, search.trials)
+    if claims is not None:
+        searches = [replace(one, trials=tuple(settle(claims, one.places, chosen.store))) for one in searches]
+        claims.close()
+    if opened is not None:
+        searches = [_judged(search, chosen.store) for search in searches]
+        with Leases(leases_folder(chosen.store.root)).hold("tuning"):  # another `tune` may have the same to tell
+            for search in searches:
+                tuning_store.tell(opened, search.name, search.config, search.trials)
     facts = _save(chosen, planned.baseline, searches)
     print_json({"storage": where, "studies": facts}) if as_json else _print(facts)
     if lost := [search.name for search in searches if tuning.choose(search.trials) is None]:
@@ -139,6 +161,21 @@ def _announce(console: Console, planned: Plan, searches: Sequence[Search], trial
     console.print(line, soft_wrap=True)
     judged_on = inputs.corpus_of(planned.baseline).notes["validation"]
     console.print(f"judged on {judged_on}, for validation", soft_wrap=True)
+
+
+def _claimed(searches: Sequence[Search]) -> dict[str, Place]:
+    """Where each run is claimed, by its key: of trials that share a run, the first arm's stands for all."""
+    places: dict[str, Place] = {}
+    for search in searches:
+        for place in search.places:
+            places.setdefault(place.trial.key, place)
+    return places
+
+
+def _not_done_elsewhere(planned: Plan, searches: Sequence[Search], claims: Claims) -> Plan:
+    """The plan without the runs that the storage knows as done."""
+    done = {key for key, place in _claimed(searches).items() if claims.look(place) == "done"}
+    return replace(planned, runs=tuple(run for run in planned.runs if run.state == "done" or run.key not in done))
 
 
 def _judged(search: Search, store: Store) -> Search:

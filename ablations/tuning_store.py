@@ -47,12 +47,20 @@ def open_storage(where: str) -> BaseStorage:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         if "://" in where:
-            return get_storage(where)
+            return get_storage(_with_driver(where))
         Path(where).parent.mkdir(parents=True, exist_ok=True)
         return JournalStorage(JournalFileBackend(where))
     except Exception as error:  # each database has its own
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if where.startswith("postgresql") and "import" in reason:
+            reason = "its driver is not installed: pip install 'docablate[postgresql]'"
         raise UserError(f"--storage {where}: cannot be opened ({reason}): give a path or a database URL") from None
+
+
+def _with_driver(url: str) -> str:
+    """PostgreSQL by the driver that we install, whichever this version of SQLAlchemy would take."""
+    scheme, rest = url.split("://", 1)
+    return f"postgresql+psycopg://{rest}" if scheme == "postgresql" else url
 
 
 def judged(trial: Trial, store: Store) -> Trial:

@@ -59,7 +59,7 @@ class RunGate(Gate):
         self._leases = Leases(leases_folder(store.root))
         self._failed_before = {key: store.attempts(key) for key in keys}
         self._held: dict[str, Lease] = {}
-        self._others: dict[str, Holder] = {}
+        self._others: dict[str, Holder | str] = {}
         self._said = ""
 
     def admit(self, task: Task) -> Answer:
@@ -82,15 +82,19 @@ class RunGate(Gate):
         self._held[task.key] = lease
         return "go"
 
+    def _ended_elsewhere(self, task: Task, state: State) -> Answer:
+        self._others.pop(task.key, None)
+        self._budget.drop(task.key)
+        self._over(task, state)
+        return "over"
+
     def _ended(self, task: Task) -> bool:
         state = self._store.state(task.key)
         if state == "failed" and self._store.attempts(task.key) <= self._failed_before[task.key]:
             return False  # it is this process's to try again
         if state == "new":
             return False
-        self._others.pop(task.key, None)
-        self._budget.drop(task.key)
-        self._over(task, state)
+        self._ended_elsewhere(task, state)
         return True
 
     def ticket(self, task: Task) -> Ticket | None:
