@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
 _FIELDS = {"values", "trials", "failed", "at_edge"}
+_WAITS = (0.2, 0.5, 1.0)  # seconds between attempts to open a database
 SCHEMA = 2  # of a search; 1 had no checksum
 
 
@@ -47,7 +50,7 @@ def open_storage(where: str) -> BaseStorage:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         if "://" in where:
-            return get_storage(_with_driver(where))
+            return _patient(partial(get_storage, _with_driver(where)))
         Path(where).parent.mkdir(parents=True, exist_ok=True)
         return JournalStorage(JournalFileBackend(where))
     except Exception as error:  # each database has its own
@@ -55,6 +58,19 @@ def open_storage(where: str) -> BaseStorage:
         if where.startswith("postgresql") and "import" in reason:
             reason = "its driver is not installed: pip install 'docablate[postgresql]'"
         raise UserError(f"--storage {where}: cannot be opened ({reason}): give a path or a database URL") from None
+
+
+def _patient(connect: Callable[[], BaseStorage]) -> BaseStorage:
+    """Of several that make the tables of an empty database at once all but one fail, and find them there afterwards."""
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    for wait in _WAITS:
+        try:
+            return connect()
+        except (SQLAlchemyError, StorageInternalError):
+            time.sleep(wait)
+    return connect()
 
 
 def _with_driver(url: str) -> str:

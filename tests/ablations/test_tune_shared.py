@@ -95,6 +95,15 @@ def running(storage: str) -> list[str]:
     return [one.user_attrs["process"] for one in trials if one.state.name == "RUNNING" and "process" in one.user_attrs]
 
 
+def test_several_may_make_the_tables_of_an_empty_database_at_once(postgresql: str) -> None:
+    opening = f"from ablations.tuning_store import open_storage; open_storage({postgresql!r}).get_all_studies()"
+    processes = [
+        subprocess.Popen([sys.executable, "-c", opening], stderr=subprocess.PIPE, text=True) for _ in range(4)
+    ]  # fmt: skip
+    said = [process.communicate(timeout=_PATIENCE)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0] * 4, said
+
+
 @pytest.mark.parametrize("storage_kind", ["journal", "postgresql"])
 def test_a_killed_commands_trial_is_done_by_the_others(
     request: pytest.FixtureRequest, storage_kind: str, tmp_path: Path
