@@ -16,6 +16,7 @@ from ablations import (
     options,
     repeat_cli,
     report_cli,
+    scale_cli,
     store_cli,
     sweep_cli,
     terminal,
@@ -38,7 +39,6 @@ from ablations.options import (
     Sets,
     StorePath,
     Strict,
-    Studies,
 )
 from ablations.planner import plan
 from ablations.registry import load_study, study_names
@@ -81,16 +81,40 @@ def show(study: Annotated[str, typer.Argument(metavar="STUDY")], as_json: AsJson
 
 @app.command("plan")
 def plan_(
-    studies: Studies, preset: PresetName = "quick", seeds: Seeds = None, data: Data = None, evaluation: Eval = None,
+    studies: Annotated[
+        list[str] | None, typer.Argument(metavar="STUDY...|all|FILE", help="As of `run`; not with --classes or --gpus.")
+    ] = None,
+    preset: PresetName = "quick", seeds: Seeds = None, data: Data = None, evaluation: Eval = None,
     sets: Sets = None, store: StorePath = Path(options.DEFAULT_STORE), device: Device = "cpu", strict: Strict = False,
     control: Control = True, deciding: options.Deciding = False, tuned: options.Tuned = False,
     jobs: Jobs = None,
+    classes: Annotated[
+        int | None, typer.Option("--classes", min=10, help="One run of the preset with so many classes: what it takes.")
+    ] = None,
+    gpus: Annotated[
+        int | None, typer.Option("--gpus", min=1, help="The same, on so many devices like --device.")
+    ] = None,
+    link: Annotated[
+        float, typer.Option("--link", min=0.001, help="Gbit/s between devices, for --gpus.")
+    ] = scale_cli.LINK,
+    price: Annotated[float | None, typer.Option("--price", min=0, help="Of an hour of a device, for --gpus.")] = None,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """What `run` would do: new, cached and failed runs, time and memory."""
+    """What `run` would do: new, cached and failed runs, time and memory.
+
+    With --classes or --gpus: time, memory, traffic and price of one run of the preset past this machine, from steps
+    that are measured here once, with the error of that model on steps that it was not fitted to.
+    """
+    if classes is not None or gpus is not None:
+        if studies:
+            raise UserError("--classes and --gpus are of one run of a preset: leave the studies out")
+        chosen = options.choose(["all"], preset, store, sets=sets, device=device)
+        facts = scale_cli.scale_facts(chosen, classes, gpus or 1, link, price, terminal.stderr())
+        views.print_json(facts) if as_json else scale_cli.print_scale(terminal.stdout(), facts)
+        return
     chosen = options.choose(
-        studies, preset, store, seeds=seeds, data=data, evaluation=evaluation, sets=sets, device=device, strict=strict,
-        control=control, deciding=deciding, tuned=tuned,
+        studies or [], preset, store, seeds=seeds, data=data, evaluation=evaluation, sets=sets, device=device,
+        strict=strict, control=control, deciding=deciding, tuned=tuned,
     )  # fmt: skip
     planned = plan(chosen.request, chosen.store)
     facts = views.plan_facts(chosen, planned, Layout.choose(jobs, len(planned.runs), device).jobs)

@@ -108,7 +108,7 @@ def turns(
 
 
 def _row(cell: Cell) -> dict[str, Any]:
-    needed, free = _needed_mb(cell), _free_mb(cell.device)
+    needed, free = needed_mb(cell), free_mb(cell.device)
     if needed > _ROOM * free:
         return {**asdict(cell), "reason": f"needs about {needed / 1e3:.1f} GB, {free / 1e3:.1f} GB are free"}
     return {**asdict(cell), **_row_of_process(cell)}
@@ -131,7 +131,7 @@ def measure_cell(cell: Cell) -> dict[str, float | None]:
     device = torch.device(cell.device)
     generator = torch.Generator().manual_seed(0)
     embeddings = torch.randn(cell.batch, cell.embed_dim, generator=generator).to(device).requires_grad_()
-    step, state, scratch = _step(cell, device)
+    step, state, scratch = head_step(cell, device)
     batches = torch.randint(cell.classes, (_MOST_STEPS + 2, cell.batch), generator=generator)
 
     def run(labels: torch.Tensor) -> None:
@@ -156,7 +156,7 @@ def measure_cell(cell: Cell) -> dict[str, float | None]:
     return {"ms": round(statistics.median(seen) * 1e3, 4), "step_mb": peak, "state_mb": round(state_mb, 1)}
 
 
-def _step(
+def head_step(
     cell: Cell, device: torch.device
 ) -> tuple[Callable[[torch.Tensor, torch.Tensor], None], Callable[[], int], Callable[[], int]]:
     """A training step, the bytes of centres and optimiser state, and of what steps hold for the next one."""
@@ -210,13 +210,13 @@ def status_mb(field: str) -> float:
     return int(next(line for line in lines if line.startswith(field)).split()[1]) * 1024 / 1e6
 
 
-def _needed_mb(cell: Cell) -> float:
+def needed_mb(cell: Cell) -> float:
     """Roughly: centres, and for the documented head gradient, two moments and as much again for the moment."""
     tables = 1.2 if cell.head == "fast" else 6.0
     return tables * cell.classes * cell.embed_dim * 4 / 1e6
 
 
-def _free_mb(device: str) -> float:
+def free_mb(device: str) -> float:
     if device.startswith("cuda"):
         return torch.cuda.mem_get_info(device)[0] / 1e6
     try:

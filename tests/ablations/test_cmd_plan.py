@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from core import step_cost
+from core.step_cost import EmbedderStep, HeadStep
 from tests.ablations.conftest import TINY, TWO_ARMS, CommandLine
+from tests.ablations.test_scaling import embedders, heads
 
 
 def test_plan_counts_before_anything_runs(cli: CommandLine, tmp_path: Path) -> None:
@@ -46,7 +49,7 @@ def test_plan_json(cli: CommandLine) -> None:
         (["norm", "--set", "data.images=9999"], "data.images is 9999"),
         (["mine.yaml"], "study file 'mine.yaml' does not exist"),
         (["norm", "--sets", "x=1"], "No such option"),
-        ([], "Missing argument"),
+        ([], "name at least one study"),
     ],
 )
 def test_mistakes_are_one_line(cli: CommandLine, words: list[str], expected: str) -> None:
@@ -62,3 +65,48 @@ def test_strict_refuses_what_would_be_skipped(cli: CommandLine, image_folder: Pa
     (image_folder / "notes.txt").write_text("not an image")
     assert cli("plan", "norm", *TINY, "--data", image_folder) == 0
     assert "not an image" in cli.refuses("plan", "norm", *TINY, "--data", image_folder, "--strict")
+
+
+@pytest.fixture
+def quick_steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Measurements as if made here, and which were asked for."""
+    asked: list[str] = []
+
+    def head_steps(kind: str, config: object, progress: object) -> list[HeadStep]:
+        asked.append(kind)
+        return heads()
+
+    def embedder_steps(config: object, progress: object) -> list[EmbedderStep]:
+        asked.append("embedder")
+        return embedders()
+
+    monkeypatch.setattr(step_cost, "head_steps", head_steps)
+    monkeypatch.setattr(step_cost, "embedder_steps", embedder_steps)
+    return asked
+
+
+def test_a_run_past_this_machine(cli: CommandLine, quick_steps: list[str]) -> None:
+    words = ["plan", "--preset", "published", "--classes", "10_000_000", "--gpus", "8", "--price", "2.5"]
+    assert cli(*words, "--json") == 0  # without the weights that a run of it needs
+    facts = json.loads(cli.out)
+    assert (facts["classes"], facts["devices"], facts["steps"], facts["batch"]) == (10_000_000, 8, 100_000, 512)
+    step = facts["step_ms"]
+    assert step["all"] == pytest.approx(step["embedder"] + step["head"] + step["exchange"], abs=0.01)
+    assert facts["seconds"] == pytest.approx(step["all"] * 100, rel=1e-3)
+    assert facts["price"] == pytest.approx(facts["device_hours"] * 2.5, rel=1e-3)
+    assert facts["memory_mb"]["class centres and their state"] == 10_000_000 / 8 * 256 * 16 / 1e6
+    assert facts["error"]["head"]["held_out"] == 9
+    assert quick_steps == ["documented", "embedder"]
+    assert cli(*words, "--link", "10", "--set", "loss.centre_update=row_scalar") == 0
+    assert "exchange at 10 Gbit/s" in cli.out
+    assert "held out of 27 measured" in cli.out
+    assert quick_steps == ["documented", "embedder", "fast"]  # what was measured before is kept
+    assert cli("plan", "--gpus", "2") == 0
+    assert "one run of preset quick: 1,000 classes on 2 devices" in cli.out
+
+
+def test_mistakes_about_devices_are_one_line(cli: CommandLine, quick_steps: list[str]) -> None:
+    assert "leave the studies out" in cli.refuses("plan", "norm", "--gpus", "2")
+    assert "a batch of 64 to share out" in cli.refuses("plan", "--gpus", "100")
+    assert "--classes" in cli.refuses("plan", "--classes", "1")
+    assert "name at least one study" in cli.refuses("plan")

@@ -35,7 +35,7 @@ def test_a_cell_has_time_and_memory(monkeypatch: pytest.MonkeyPatch, head: str, 
 def test_rows_are_kept_and_what_does_not_fit_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(head_cost, "RATES", (1.0,))
     monkeypatch.setattr(head_cost, "_row_of_process", lambda one: {"ms": 1.0, "step_mb": 2.0, "state_mb": 3.0})
-    monkeypatch.setattr(head_cost, "_free_mb", lambda device: 1.0)
+    monkeypatch.setattr(head_cost, "free_mb", lambda device: 1.0)
     seen: list[tuple[str, int, int]] = []
     rows = measure(tmp_path, classes=[100, 10**9], batch=4, embed_dim=8, progress=lambda *said: seen.append(said))
     assert [row.get("reason", "")[:11] for row in rows] == ["", "", "needs about", "needs about"]
@@ -53,14 +53,14 @@ def test_rates_take_turns_at_the_records_number_of_classes(monkeypatch: pytest.M
         return {"ms": float(len(asked)), "step_mb": 2.0, "state_mb": 3.0}
 
     monkeypatch.setattr(head_cost, "_row_of_process", told)
-    monkeypatch.setattr(head_cost, "_free_mb", lambda device: 1e6)
+    monkeypatch.setattr(head_cost, "free_mb", lambda device: 1e6)
     measure(tmp_path, classes=[TURN_CLASSES])
     timed = json.loads((tmp_path / HEAD_COST).read_text())["turns"]
     assert {rate: len(ms) for rate, ms in timed.items()} == {"1": TURNS, "0.3": TURNS, "0.1": TURNS}
     last = asked[-len(RATES) * TURNS :]
     assert [one.rate for one in last[:6]] == [*RATES, *RATES]
     assert {(one.head, one.classes) for one in last} == {("documented", TURN_CLASSES)}
-    monkeypatch.setattr(head_cost, "_free_mb", lambda device: 1.0)
+    monkeypatch.setattr(head_cost, "free_mb", lambda device: 1.0)
     assert head_cost.turns(8, 16, "cpu", 1) == {}
     measure(tmp_path, classes=[100])
     assert json.loads((tmp_path / HEAD_COST).read_text())["turns"] == {}
