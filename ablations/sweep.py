@@ -13,18 +13,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.text import Text
 
 from ablations.budget import Budget
+from ablations.executors.choice import Where, executor_for
 from ablations.executors.gate import RunGate
 from ablations.executors.layout import Layout
-from ablations.executors.local import STALL, LocalExecutor
-from ablations.executors.together import TogetherExecutor
+from ablations.executors.local import STALL
 from ablations.executors.worker import Event, Task
 from ablations.planner import Plan, Run
 from ablations.retry import worth_trying
 from ablations.tending import tend
-from core import torchrun
 from core.store import State, Store
 
 STOPPED = "stopped; what is done is kept, and an unfinished run goes on from its last checkpoint if it has one"
+HERE = Where()
 _LINE_EVERY = 30.0  # seconds between lines where no bar can be drawn
 
 
@@ -135,6 +135,7 @@ def clock(seconds: float) -> str:
 def sweep(
     plan: Plan, store: Store, console: Console, *, jobs: int | None, retry_failed: bool, fail_fast: bool,
     budget: Budget | None = None, stall: float = STALL, make_gate: Callable[..., RunGate] = RunGate,
+    where: Where = HERE,
 ) -> int:  # fmt: skip
     """Train what the plan still needs and the budget allows; returns the number of failed runs.
 
@@ -143,6 +144,7 @@ def sweep(
     Args:
         stall: seconds without any progress after which a worker is taken to hang.
         make_gate: called as `RunGate`, for a gate that also asks elsewhere.
+        where: runs happen.
 
     Raises:
         KeyboardInterrupt: on Ctrl-C or a termination signal, after workers are stopped and unfinished runs without a
@@ -158,16 +160,9 @@ def sweep(
     affordable = [run for run in runs if budget.allows(run.key)]
     if not affordable:
         return 0
-    device = plan.baseline.runtime.device
-    layout = Layout.choose(jobs, len(runs), device)
-    faster = "; more threads than one were measured to be faster here" if layout.threads > 1 and device == "cpu" else ""
-    executor: LocalExecutor | TogetherExecutor
-    if torchrun.launched():
-        executor = TogetherExecutor(store, torchrun.join())
-        display.say(f"{len(runs)} runs, one after another, each on all {torchrun.join().count} ranks")
-    else:
-        executor = LocalExecutor(store, layout, stall)
-        display.say(f"{len(runs)} runs on {layout.jobs} x {layout.threads} (processes x threads{faster})")
+    layout = Layout.choose(jobs, len(runs), plan.baseline.runtime.device)
+    executor, told = executor_for(where, store, layout, stall, runs)
+    display.say(told)
     tasks = [Task("run", run.key, run.label, run.config) for run in runs]
     gate = make_gate(store, budget, [run.key for run in runs], display.elsewhere, display.say)
 

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from ablations import options, report_cli, terminal, views
 from ablations.budget import Budget, parse_duration
+from ablations.executors.choice import Where
 from ablations.executors.layout import Layout, measure_if_worth
 from ablations.options import (
     EXIT_FAILED,
@@ -59,7 +60,19 @@ def run(
         ),
     ] = None,
     jobs: Jobs = None,
-    executor: Annotated[str, typer.Option("--executor", help="Where runs happen: local.")] = "local",
+    executor: Annotated[
+        str, typer.Option("--executor", help="Where runs happen: local, or ray (a cluster, see --address).")
+    ] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(
+            "--address", metavar="HOST:PORT", help="With --executor ray: of the cluster.",
+            show_default="one on this machine",
+        ),
+    ] = None,
+    gpus_per_run: Annotated[
+        float, typer.Option("--gpus-per-run", min=0.01, help="With --executor ray and --device cuda: share of a GPU.")
+    ] = 1.0,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Train failed runs again, but those bound to fail in the same way.")
     ] = False,
@@ -77,8 +90,7 @@ def run(
     stall = parse_duration(stall_timeout, "--stall-timeout")
     if not stall:
         raise UserError("--stall-timeout: no run makes progress in no time; give some minutes")
-    if executor != "local":
-        raise UserError(f"--executor: unknown executor '{executor}' (known: local)")
+    where = Where(executor, address, gpus_per_run)
     chosen = options.choose(
         studies, preset, store, seeds=seeds, data=data, evaluation=evaluation, sets=sets, device=device, strict=strict,
         control=control, deciding=deciding, tuned=tuned, until_resolved=until_resolved,
@@ -90,7 +102,7 @@ def run(
         _announce(chosen, planned, console, jobs, device)
         sweep(
             planned, chosen.store, console, jobs=jobs, retry_failed=retry_failed, fail_fast=fail_fast, budget=limit,
-            stall=stall,
+            stall=stall, where=where,
         )  # fmt: skip
 
     try:

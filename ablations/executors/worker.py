@@ -132,10 +132,12 @@ def execute(task: Task, store: Store, report: Progress, ranks: Ranks | None = No
 
 
 def _prepare(task: Task, report: Progress) -> Event:
+    from core.data import cache
     from core.materials import load_materials
 
-    load_materials(task.config, report)
-    return Event("done", task.key)
+    with cache.watched() as files:
+        load_materials(task.config, report)
+    return Event("done", task.key, payload={"files": [str(path) for path in files]})
 
 
 def _run(task: Task, store: Store, report: Progress, ranks: Ranks | None) -> Event:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ from core.errors import UserError
 from core.lease import Lease, Leases
 from core.lease_file import Holder
 from core.store import file_digest, publish, storage_failure, write_atomic
+
+_watching: list[list[Path]] = []
 
 
 def cache_dir(configured: str | None) -> Path:
@@ -85,11 +88,29 @@ def cached_images(
     return _entry(folder, name, description, write, progress)
 
 
+@contextmanager
+def watched() -> Iterator[list[Path]]:
+    """Which files of the cache are used meanwhile, by this process and thread or any of its others."""
+    files: list[Path] = []
+    _watching.append(files)
+    try:
+        yield files
+    finally:
+        _watching.remove(files)
+
+
+def checksum_of(path: Path) -> Path:
+    """The file that an array is trusted by."""
+    return path.with_suffix(".sha256")
+
+
 def _entry(
     folder: Path, name: str, description: str, write: Callable[[Path], None], progress: Progress | None
 ) -> np.ndarray:
     digest = hashlib.sha256(description.encode()).hexdigest()[:16]
     path = folder / f"{name.replace(' ', '-')}-{digest}.npy"
+    for files in _watching:
+        files.append(path)
 
     def waiting(maker: Holder) -> None:
         if progress:
@@ -109,7 +130,7 @@ def _entry(
 def _make(path: Path, write: Callable[[Path], None], lease: Lease) -> bool:
     """Make the array and put it in its place; False where another process took that over, as this one stood still."""
     temporary: Path | None = None
-    checksum = _checksum(path)
+    checksum = checksum_of(path)
     try:
         for left in path.parent.glob(f".{path.stem}.*.npy"):  # by a maker that was killed
             left.unlink(missing_ok=True)
@@ -134,13 +155,9 @@ def _make(path: Path, write: Callable[[Path], None], lease: Lease) -> bool:
     return True
 
 
-def _checksum(path: Path) -> Path:
-    return path.with_suffix(".sha256")
-
-
 def _load(path: Path) -> np.ndarray | None:
     try:
-        if _checksum(path).read_text().strip() != file_digest(path):
+        if checksum_of(path).read_text().strip() != file_digest(path):
             return None
         loaded: np.ndarray = np.load(path, mmap_mode="c", allow_pickle=False)
         return loaded

@@ -1,0 +1,279 @@
+"""Runs on a Ray cluster: the driver plans, holds leases and writes its store; nodes train and need no shared disk.
+
+What a run reads is put into Ray's object store once, and unpacked once a node. A run whose node or process is lost is
+given out again. Ray does the scheduling: a run asks for its threads, memory and share of a GPU.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ablations.executors import ray_node
+from ablations.executors.gate import Gate
+from ablations.executors.layout import ALLOCATOR, Layout
+from ablations.executors.local import STALL, LocalExecutor
+from ablations.executors.ray_shipping import Shipping
+from ablations.executors.turns import NOBODY, OnEvent, OnStart, Turns
+from ablations.executors.worker import Event, Task, classify
+from core.errors import RunFailure, UserError
+from core.result import code_versions
+from core.store import Store
+
+_TICK = 1.0  # seconds between looks at runs
+_TRIES = 3  # of a run whose process or node was lost
+_MOST_GAP = 5.0  # seconds of a look that count: this process may have been stopped
+_PASSED_ON = ("DOCABLATE_FONTS", "HF_HUB_OFFLINE")
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What one run takes of a node: threads, a share of a GPU, memory in MB (10^6 bytes)."""
+
+    threads: int
+    gpus: float
+    memory_mb: float
+
+
+@dataclass
+class _Flight:
+    """A run that was handed to Ray."""
+
+    place: int
+    task: Task
+    events: Any  # Ray's generator of references to events
+    silent: float = 0.0
+    started: bool = False
+    last: Event | None = None
+
+
+class RayExecutor:
+    """As `LocalExecutor`, on the nodes of a cluster.
+
+    Args:
+        address: of the cluster, HOST:PORT or ray://HOST:PORT; None starts one on this machine.
+        needs: of a run.
+
+    Raises:
+        UserError: Ray is not installed, or the cluster cannot be reached or has no room for any run.
+    """
+
+    def __init__(self, store: Store, address: str | None, needs: Needs, stall: float = STALL) -> None:
+        self._store, self._needs, self._stall = store, needs, stall
+        self._ray = _connect(address)
+        self._shipping = Shipping(self._ray)
+        self._flights: list[_Flight] = []
+        self._tries: dict[str, int] = {}
+        if not self.room():
+            self._ray.shutdown()
+            raise UserError(
+                f"--executor ray: no node has {needs.threads} CPUs, {needs.gpus:g} GPUs and {needs.memory_mb:,.0f} MB "
+                "for a run"
+            )
+
+    @property
+    def nodes(self) -> int:
+        return sum(bool(node["Alive"]) for node in self._ray.nodes())
+
+    def room(self) -> int:
+        """How many runs the living nodes have room for at once."""
+        needs, found = self._needs, 0
+        for node in self._ray.nodes():
+            has = node["Resources"] if node["Alive"] else {}
+            shares = [has.get("CPU", 0) / needs.threads, has.get("memory", 0) / (needs.memory_mb * 1e6)]
+            shares += [has.get("GPU", 0) / needs.gpus] if needs.gpus else []
+            found += int(min(shares))
+        return found
+
+    def run(
+        self, tasks: Sequence[Task], on_start: OnStart, on_event: OnEvent, fail_fast: bool = False,
+        gate: Gate | None = None,
+    ) -> int:  # fmt: skip
+        """As of `LocalExecutor`; preparations are made on this machine."""
+        if tasks and all(task.kind == "prepare" for task in tasks):
+            return self._prepare(tasks, on_start, on_event)
+        self._gate, self._on_start, self._on_event = gate or Gate(), on_start, on_event
+        self._turns = Turns(self._store, tasks, self._gate, on_event, fail_fast)
+        looked = time.monotonic()
+        try:
+            while self._turns or self._flights:
+                waits = self._hand_out()
+                if not self._flights and not waits:
+                    break
+                if not self._flights:
+                    self._gate.idle()
+                    time.sleep(_TICK)
+                self._listen()
+                now = time.monotonic()
+                self._look_after(min(now - looked, _MOST_GAP))
+                looked = now
+        except BaseException:
+            self.stop()
+            raise
+        return self._turns.failures
+
+    def _prepare(self, tasks: Sequence[Task], on_start: OnStart, on_event: OnEvent) -> int:
+        def event(place: int, task: Task, said: Event) -> None:
+            if said.kind == "done" and said.payload:
+                self._shipping.add_arrays(said.payload["files"])
+            on_event(place, task, said)
+
+        local = LocalExecutor(self._store, Layout(1, 1), self._stall)
+        try:
+            return local.run(tasks, on_start, event)
+        finally:
+            local.close()
+
+    def _hand_out(self) -> bool:
+        """Give Ray what may start; whether other processes have something that this one would start."""
+        while len(self._flights) < max(1, self.room()):
+            task, waits = self._turns.next()
+            if task is None:
+                return waits
+            taken = {flight.place for flight in self._flights}
+            place = next(number for number in range(len(taken) + 1) if number not in taken)
+            try:
+                self._start(place, task)
+            except (UserError, RunFailure, OSError) as error:
+                kind, message = classify(error)
+                self._turns.end(NOBODY, task, Event("failed", task.key, failure=kind, message=message))
+        return False
+
+    def _start(self, place: int, task: Task) -> None:
+        runtime = task.config.runtime.model_copy(update={"threads": self._needs.threads, "cache_dir": None})
+        there = replace(task, config=task.config.model_copy(update={"runtime": runtime}))
+        packed, arrays = self._shipping.sources(task.config), self._shipping.arrays()
+        self._store.begin(task.key, task.config.to_yaml())
+        needs = self._needs
+        remote = self._ray.remote(_run_there).options(
+            num_cpus=needs.threads, num_gpus=needs.gpus, memory=int(needs.memory_mb * 1e6), max_retries=0,
+            num_returns="streaming", name=task.label, runtime_env={"env_vars": _environment(needs.threads)},
+        )  # fmt: skip
+        events = remote.remote(there, code_versions(), list(packed), list(packed.values()), arrays)
+        self._flights.append(_Flight(place, task, events))
+        self._on_start(place, task)
+
+    def _listen(self) -> None:
+        """Hear what runs say, for a while."""
+        if not self._flights:
+            return
+        ready, _ = self._ray.wait([flight.events for flight in self._flights], num_returns=1, timeout=_TICK)
+        for flight in [one for one in self._flights if any(one.events is events for events in ready)]:
+            self._hear(flight)
+
+    def _hear(self, flight: _Flight) -> None:
+        from ray.exceptions import OutOfMemoryError, RayError
+
+        task = flight.task
+        try:
+            event, sent = self._ray.get(next(flight.events))
+        except StopIteration:
+            self._lost(flight, "its process ended without a result")
+            return
+        except OutOfMemoryError:
+            message = "the node ran out of memory: lower optim.batch_size, or the runs at once"
+            self._end(flight, Event("failed", task.key, failure="out_of_memory", message=message))
+            return
+        except RayError as error:
+            self._lost(flight, (str(error).splitlines() or [type(error).__name__])[0][:200])
+            return
+        flight.silent, flight.last, flight.started = 0.0, event, True
+        if event.kind == "progress":
+            self._on_event(flight.place, task, event)
+            return
+        self._end(flight, self._keep(task, sent) if sent is not None else event)
+
+    def _keep(self, task: Task, sent: ray_node.Sent) -> Event:
+        """Write what a run sent back; what became of that."""
+        result = {**sent.result, "config": task.config.model_dump(mode="json")}
+        result["config"]["runtime"]["threads"] = self._needs.threads
+        try:
+            if not self._gate.holds(task):
+                return Event("lost", task.key, message="taken over by another process")
+            self._store.log(task.key, sent.curve)
+            self._store.finish(task.key, result, sent.scores)
+        except RunFailure as failure:
+            return Event("failed", task.key, failure=failure.kind, message=failure.message)
+        metrics, seconds = sent.result["metrics"], sent.result["cost"]["seconds"]
+        return Event("done", task.key, payload={**metrics, "seconds": seconds})
+
+    def _lost(self, flight: _Flight, why: str) -> None:
+        """A run whose process or node is gone is next again, some times."""
+        tries = self._tries[flight.task.key] = self._tries.get(flight.task.key, 0) + 1
+        if tries < _TRIES:
+            message = f"lost on the cluster ({why}); it is given out again"
+            self._on_event(flight.place, flight.task, Event("lost", flight.task.key, message=message))
+            self._flights.remove(flight)
+            self._turns.put_back(flight.task)
+            return
+        message = f"lost {tries} times on the cluster, last since {why}"
+        self._end(flight, Event("failed", flight.task.key, failure="worker_died", message=message))
+
+    def _end(self, flight: _Flight, event: Event) -> None:
+        self._flights.remove(flight)
+        self._turns.end(flight.place, flight.task, event)
+
+    def _look_after(self, gap: float) -> None:
+        """End runs that another process took over, and those that hang; one that waits for a node does not hang."""
+        for flight in list(self._flights):
+            flight.silent += gap if flight.started else 0.0
+            held = self._gate.holds(flight.task)
+            if flight.silent >= self._stall or not held:
+                self._ray.cancel(flight.events, force=True)
+                message = f"no progress for {flight.silent:.0f} s, so it was ended: run again with --retry-failed"
+                taken = Event("lost", flight.task.key, message="taken over by another process")
+                hung = Event("failed", flight.task.key, failure="hung", message=message)
+                self._end(flight, hung if held else taken)
+
+    def stop(self) -> None:
+        """End all runs now; what nodes had of them is left there, and the store as if they had not begun."""
+        for flight in self._flights:
+            self._ray.cancel(flight.events, force=True)
+            if self._gate.holds(flight.task):
+                self._store.discard_unfinished(flight.task.key)
+        self._flights.clear()
+        self.close()
+
+    def close(self) -> None:
+        """Leave the cluster."""
+        self._shipping.clear()
+        if self._ray.is_initialized():
+            self._ray.shutdown()
+
+
+def _connect(address: str | None) -> Any:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    try:
+        import ray
+    except ImportError:
+        raise UserError("--executor ray: Ray is not installed: pip install 'docablate[ray]'") from None
+    try:
+        ray.init(
+            address=address,
+            log_to_driver=False,
+            configure_logging=False,
+            include_dashboard=False if address is None else None,
+        )
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"--address {address}: the cluster cannot be reached ({reason})") from None
+    return ray
+
+
+def _environment(threads: int) -> dict[str, str]:
+    passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    return {"OMP_NUM_THREADS": str(threads), **ALLOCATOR, **passed}
+
+
+def _run_there(
+    task: Task, versions: dict[str, str], paths: list[str], packed: list[Any], arrays: list[Any]
+) -> Iterator[Any]:
+    """On a node: references that came in lists are fetched here, once a node."""
+    import ray
+
+    shipped = dict(zip(paths, ray.get(packed), strict=True))
+    yield from ray_node.run(task, versions, shipped, ray.get(arrays))
