@@ -68,7 +68,8 @@ def executor_for(
         ranks = torchrun.join()
         return TogetherExecutor(store, ranks), f"{count} runs, one after another, each on all {ranks.count} ranks"
     if where.name == "ray":
-        from ablations.executors.ray_cluster import Needs, RayExecutor
+        from ablations.executors.ray_cluster import RayExecutor
+        from ablations.executors.ray_link import Needs
 
         memory = max(run.estimate.memory_mb for run in runs)
         gpus = where.gpus if device.startswith("cuda") else 0.0

@@ -6,16 +6,16 @@ given out again. Ray does the scheduling: a run asks for its threads, memory and
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ablations.executors import ray_node
 from ablations.executors.gate import Gate
-from ablations.executors.layout import ALLOCATOR, Layout
+from ablations.executors.layout import Layout
 from ablations.executors.local import STALL, LocalExecutor
+from ablations.executors.ray_link import Needs, connect, environment_there, run_there
 from ablations.executors.ray_shipping import Shipping
 from ablations.executors.turns import NOBODY, OnEvent, OnStart, Turns
 from ablations.executors.worker import Event, Task, classify
@@ -26,16 +26,6 @@ from core.store import Store
 _TICK = 1.0  # seconds between looks at runs
 _TRIES = 3  # of a run whose process or node was lost
 _MOST_GAP = 5.0  # seconds of a look that count: this process may have been stopped
-_PASSED_ON = ("DOCABLATE_FONTS", "HF_HUB_OFFLINE")
-
-
-@dataclass(frozen=True)
-class Needs:
-    """What one run takes of a node: threads, a share of a GPU, memory in MB (10^6 bytes)."""
-
-    threads: int
-    gpus: float
-    memory_mb: float
 
 
 @dataclass
@@ -46,8 +36,7 @@ class _Flight:
     task: Task
     events: Any  # Ray's generator of references to events
     silent: float = 0.0
-    started: bool = False
-    last: Event | None = None
+    node: str = ""  # where it is, once it said so
 
 
 class RayExecutor:
@@ -63,7 +52,7 @@ class RayExecutor:
 
     def __init__(self, store: Store, address: str | None, needs: Needs, stall: float = STALL) -> None:
         self._store, self._needs, self._stall = store, needs, stall
-        self._ray = _connect(address)
+        self._ray = connect(address)
         self._shipping = Shipping(self._ray)
         self._flights: list[_Flight] = []
         self._tries: dict[str, int] = {}
@@ -148,9 +137,9 @@ class RayExecutor:
         packed, arrays = self._shipping.sources(task.config), self._shipping.arrays()
         self._store.begin(task.key, task.config.to_yaml())
         needs = self._needs
-        remote = self._ray.remote(_run_there).options(
+        remote = self._ray.remote(run_there).options(
             num_cpus=needs.threads, num_gpus=needs.gpus, memory=int(needs.memory_mb * 1e6), max_retries=0,
-            num_returns="streaming", name=task.label, runtime_env={"env_vars": _environment(needs.threads)},
+            num_returns="streaming", name=task.label, runtime_env={"env_vars": environment_there(needs.threads)},
         )  # fmt: skip
         events = remote.remote(there, code_versions(), list(packed), list(packed.values()), arrays)
         self._flights.append(_Flight(place, task, events))
@@ -180,7 +169,10 @@ class RayExecutor:
         except RayError as error:
             self._lost(flight, (str(error).splitlines() or [type(error).__name__])[0][:200])
             return
-        flight.silent, flight.last, flight.started = 0.0, event, True
+        flight.silent = 0.0
+        if isinstance(event, str):
+            flight.node = event
+            return
         if event.kind == "progress":
             self._on_event(flight.place, task, event)
             return
@@ -217,9 +209,17 @@ class RayExecutor:
         self._turns.end(flight.place, flight.task, event)
 
     def _look_after(self, gap: float) -> None:
-        """End runs that another process took over, and those that hang; one that waits for a node does not hang."""
+        """End runs that another process took over, and those that hang; one that waits for a node does not hang.
+
+        A node that cannot be reached is told by the cluster minutes before the connection to it would break.
+        """
+        gone = {node["NodeID"] for node in self._ray.nodes() if not node["Alive"]}
         for flight in list(self._flights):
-            flight.silent += gap if flight.started else 0.0
+            if flight.node in gone:
+                self._ray.cancel(flight.events, force=True)
+                self._lost(flight, "its node is gone")
+                continue
+            flight.silent += gap if flight.node else 0.0
             held = self._gate.holds(flight.task)
             if flight.silent >= self._stall or not held:
                 self._ray.cancel(flight.events, force=True)
@@ -242,38 +242,3 @@ class RayExecutor:
         self._shipping.clear()
         if self._ray.is_initialized():
             self._ray.shutdown()
-
-
-def _connect(address: str | None) -> Any:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    try:
-        import ray
-    except ImportError:
-        raise UserError("--executor ray: Ray is not installed: pip install 'docablate[ray]'") from None
-    try:
-        ray.init(
-            address=address,
-            log_to_driver=False,
-            configure_logging=False,
-            include_dashboard=False if address is None else None,
-        )
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"--address {address}: the cluster cannot be reached ({reason})") from None
-    return ray
-
-
-def _environment(threads: int) -> dict[str, str]:
-    passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    return {"OMP_NUM_THREADS": str(threads), **ALLOCATOR, **passed}
-
-
-def _run_there(
-    task: Task, versions: dict[str, str], paths: list[str], packed: list[Any], arrays: list[Any]
-) -> Iterator[Any]:
-    """On a node: references that came in lists are fetched here, once a node."""
-    import ray
-
-    shipped = dict(zip(paths, ray.get(packed), strict=True))
-    yield from ray_node.run(task, versions, shipped, ray.get(arrays))
