@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from ablations.tuning import Trial, distributions
+from core import json_text
 from core.errors import UserError
 from core.lease import BEAT, LEASE
 from core.process import Process
@@ -240,6 +241,6 @@ def _is_failure(one: FrozenTrial) -> bool:
 
 def _process(one: FrozenTrial) -> Process | None:
     try:
-        return Process.of(json.loads(one.user_attrs.get("process", "")))
-    except (ValueError, TypeError):
+        return Process.of(json_text.value_of(str(one.user_attrs.get("process", ""))))
+    except ValueError:
         return None

@@ -83,6 +83,23 @@ class Ranks:
         _all_gather(found, padded)
         return torch.cat([found[rank * most :][: len(self.part(total, rank))] for rank in range(self.count)])
 
+    def collect(self, rows: torch.Tensor, total: int) -> torch.Tensor:
+        """(total, ...) from every rank's `part(total)`, on the leader and on its CPU; nothing on the others.
+
+        No other memory is taken than that of the whole: tables may fill most of a machine.
+        """
+        if self.alone:
+            return rows
+        rows = rows.detach().cpu().contiguous()
+        if not self.leads:
+            distributed.send(rows, 0)
+            return rows[:0]
+        found = rows.new_empty(total, *rows.shape[1:])
+        found[self.part(total).rows] = rows
+        for rank in range(1, self.count):
+            distributed.recv(found[self.part(total, rank).rows], rank)
+        return found
+
     def gather_shared(self, rows: torch.Tensor, total: int) -> torch.Tensor:
         """`gather` with a gradient, for what every rank computes its own share from: shares of it are summed."""
         gathered: torch.Tensor = rows if self.alone else _GatherShared.apply(rows, self, total)

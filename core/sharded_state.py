@@ -13,10 +13,10 @@ _MOMENTS = ("exp_avg", "exp_avg_sq")  # of AdamW, which are of the parameter's s
 
 
 def whole_rows(state: dict[str, Any], names: Collection[str], classes: int, ranks: Ranks) -> dict[str, Any]:
-    """A module's `state_dict` with the tables `names` of all ranks together, each of `classes` rows."""
+    """A module's `state_dict` with the tables `names` of all ranks together, each of `classes` rows, on the leader."""
     if ranks.alone:
         return state
-    return {name: ranks.gather(value, classes) if name in names else value for name, value in state.items()}
+    return {name: ranks.collect(value, classes) if name in names else value for name, value in state.items()}
 
 
 def own_rows(state: dict[str, Any], names: Collection[str], part: Part) -> dict[str, Any]:
@@ -25,10 +25,10 @@ def own_rows(state: dict[str, Any], names: Collection[str], part: Part) -> dict[
 
 
 def whole_moments(state: dict[str, Any], index: int, classes: int, ranks: Ranks) -> dict[str, Any]:
-    """An optimiser's `state_dict` with the moments of parameter `index` of all ranks together."""
+    """An optimiser's `state_dict` with the moments of parameter `index` of all ranks together, on the leader."""
     if ranks.alone or index not in state["state"]:
         return state
-    return _with_moments(state, index, lambda moment: ranks.gather(moment, classes))
+    return _with_moments(state, index, lambda moment: ranks.collect(moment, classes))
 
 
 def own_moments(state: dict[str, Any], index: int, part: Part) -> dict[str, Any]:

@@ -195,7 +195,7 @@ class Trainer:
     def state(self) -> dict[str, Any]:
         """Everything that the next step, and what is told of the run, depend on; tensors are the run's own.
 
-        Of several ranks every one has the whole of it, and must ask for it.
+        Of several ranks the leader has the whole of it, and all must ask for it.
         """
         classes, ranks = self.config.data.classes, self.ranks
         modules = {name: module.state_dict() for name, module in self._modules().items()}

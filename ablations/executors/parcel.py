@@ -18,6 +18,7 @@ import numpy as np
 
 from core.config import RunConfig
 from core.data import cache
+from core.data.archives import Limits, extract
 from core.errors import UserError
 from core.lease import Leases
 from core.store import file_digest
@@ -27,6 +28,7 @@ _WEIGHTS: dict[str, tuple[str, ...]] = {
     "model.pretrained": ("none", "procedural", "imagenet"), "distill.teacher": ("procedural", "random", "openai"),
 }  # fmt: skip
 _IMAGES: dict[str, tuple[str, ...]] = {"data.source": ("procedural",), "eval.source": ("held-out",)}
+_LIMITS = Limits(fold_case=False)
 
 
 @dataclass(frozen=True)
@@ -93,11 +95,13 @@ def unpack(packed: Packed, folder: Path) -> Path:
     if not whole.exists():
         with Leases(folder).hold(f".lease-{packed.digest}"):
             if not whole.exists():
+                place.mkdir(parents=True, exist_ok=True)
+                archive = place / "content.tar"
+                archive.write_bytes(packed.data)
                 fresh = place / "unpacked"
-                fresh.mkdir(parents=True, exist_ok=True)
-                with tarfile.open(fileobj=io.BytesIO(packed.data)) as archive:
-                    archive.extractall(fresh, filter="data")
+                extract(archive, fresh, limits=_LIMITS)
                 (fresh / packed.name if packed.single else fresh).rename(whole)
+                archive.unlink()
     return whole
 
 

@@ -49,4 +49,4 @@ class Shipping:
 
 
 def _array(file: Path) -> Array:
-    return Array(file.name, np.fromfile(file, np.uint8), cache.checksum_of(file).read_bytes())
+    return Array(file.name, np.frombuffer(file.read_bytes(), np.uint8), cache.checksum_of(file).read_bytes())

@@ -8,8 +8,11 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from tests.faults.kills import descendants
 
 _PATIENCE = 90.0
 _RAY = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--num-cpus", "1", "--memory", "3000000000",
@@ -25,9 +28,11 @@ class Node:
     cache: Path
 
     def kill(self) -> None:
-        """End it as a power cut would: raylet, workers and all."""
+        """End it as a power cut would: raylet, workers and all, some of which are leaders of groups of their own."""
         if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
+            for pid in (self.process.pid, *descendants(self.process.pid)):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             self.process.wait()
 
 

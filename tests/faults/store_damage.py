@@ -19,8 +19,8 @@ from unittest import mock
 
 import numpy as np
 
-from ablations import sweep
 from ablations.cli import run_cli
+from ablations.executors import choice
 from ablations.executors.worker import Event, Task
 from ablations.registry import load_study
 from core import record
@@ -262,7 +262,7 @@ def _in_this_process(known: dict[str, tuple[dict[str, Any], dict[str, np.ndarray
 
         stop = close
 
-    with mock.patch.object(sweep, "LocalExecutor", Here):
+    with mock.patch.object(choice, "LocalExecutor", Here):
         yield
 
 
