@@ -25,7 +25,7 @@ class Needs:
 
 
 def connect(address: str | None) -> Any:
-    """The module `ray`, connected to a cluster; None starts one on this machine.
+    """The module `ray`, connected to a cluster; None is that of RAY_ADDRESS, else starts one on this machine.
 
     Raises:
         UserError: Ray is not installed, or the cluster cannot be reached.
@@ -36,16 +36,14 @@ def connect(address: str | None) -> Any:
         import ray
     except ImportError:
         raise UserError("--executor ray: Ray is not installed: pip install 'docablate[ray]'") from None
+    # Unless told otherwise Ray would join whatever cluster was started last on this machine.
+    where = address or os.environ.get("RAY_ADDRESS") or "local"
+    own: dict[str, Any] = {"include_dashboard": False} if where == "local" else {}
     try:
-        ray.init(
-            address=address,
-            log_to_driver=False,
-            configure_logging=False,
-            include_dashboard=False if address is None else None,
-        )
+        ray.init(address=where, log_to_driver=False, configure_logging=False, **own)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"--address {address}: the cluster cannot be reached ({reason})") from None
+        raise UserError(f"--executor ray: the cluster at {where} cannot be reached ({reason})") from None
     return ray
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from ablations.cli import run_cli
+from ablations.registry import load_study
 from reports.provenance import NAME, read_record
 from reports.repeats import read_repeats
 from tests.ablations.conftest import TINY, TWO_ARMS, CommandLine
@@ -24,6 +25,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("made")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        load_study.cache_clear()  # a study file of the same name in another test's folder is another study
         Path("mine.yaml").write_text(TWO_ARMS)
         assert run_cli(["run", "mine.yaml", *TINY, "--seeds", "2", "--out", "report", "--no-html"]) == 0
     shutil.rmtree(folder / "runs")

@@ -26,6 +26,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("made")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        load_study.cache_clear()  # a study file of the same name in another test's folder is another study
         Path("mine.yaml").write_text(_STUDY)
         assert run_cli(["run", "mine.yaml", *TINY, "--out", "report"]) == 0
     return folder

@@ -155,7 +155,7 @@ def test_what_can_succeed_is_tried_again(cli: CommandLine, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["norm", "--executor", "ray"], "unknown executor"),
+        (["norm", "--executor", "slurm"], "unknown executor"),
         (["norm", "--jobs", "0"], "--jobs"),
         (["norm", "--stall-timeout", "soon"], "--stall-timeout: expected a time such as 2h"),
         (["norm", "--stall-timeout", "0m"], "--stall-timeout: no run makes progress in no time"),

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,18 +27,20 @@ TRIALS = 5
 
 
 @pytest.fixture(scope="module")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgresql() -> Iterator[str]:
     """The URL of an empty database of a server of its own."""
     pytest.importorskip("psycopg", reason="PostgreSQL's driver is not installed: pip install 'docablate[postgresql]'")
     if shutil.which("initdb") is None or shutil.which("postgres") is None:
         pytest.skip("PostgreSQL is not installed")
-    folder = tmp_path_factory.mktemp("postgresql")
-    somebody: list[str] = []  # the server refuses to be run by root
-    if os.geteuid() == 0:
-        somebody = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
-        for path in (folder, *folder.parents[:2]):
-            path.chmod(0o755)
-        shutil.chown(folder, "nobody", "nogroup")
+    somebody: list[str] = []
+    with tempfile.TemporaryDirectory() as temporary:
+        if os.geteuid() == 0:  # as whom the server refuses to run, while pytest's own folders are root's alone
+            somebody = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+            shutil.chown(temporary, "nobody", "nogroup")
+        yield from _serve(Path(temporary), somebody)
+
+
+def _serve(folder: Path, somebody: list[str]) -> Iterator[str]:
     data = folder / "data"
     subprocess.run(
         [*somebody, "initdb", "-D", str(data), "-U", "tuner", "-A", "trust", "-N"], check=True, capture_output=True,
