@@ -38,7 +38,6 @@ from ablations.retry import would_repeat
 from ablations.sequential import sweep_looks
 from ablations.sweep import STOPPED, bars, sweep
 from ablations.tending import make_way
-from core import head_cost
 from core.errors import UserError
 from core.integrity import examine
 from core.lease import Leases
@@ -138,6 +137,8 @@ def _time_head(chosen: Chosen, console: Console) -> None:
     wanted = any(study.head_cost for study in chosen.request.studies) and chosen.request.preset.looks
     if not wanted or head_turns(chosen.store):
         return
+    from core import head_cost  # torch takes seconds to import, and other commands need none
+
     with bars(console) as progress, Leases(leases_folder(chosen.store.root)).hold("head-cost"):
         if head_turns(chosen.store):  # another process timed it meanwhile
             return

@@ -11,10 +11,11 @@ import multiprocessing
 import os
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -145,15 +146,21 @@ def measure_cell(cell: Cell) -> dict[str, float | None]:
     step_mb = peak_mb(lambda: run(batches[-2]), device)
     if step_mb is not None:
         step_mb += scratch() / 1e6  # held for the next step, but a step's all the same
-    seen: list[float] = []
-    for labels in batches[:_MOST_STEPS]:
-        started = time.perf_counter()
-        run(labels)
-        seen.append(time.perf_counter() - started)
-        if sum(seen) > _SECONDS and len(seen) >= _LEAST_STEPS:
-            break
+    ms = median_ms((partial(run, labels) for labels in batches[:_MOST_STEPS]), _SECONDS, _LEAST_STEPS)
     peak = None if step_mb is None else round(step_mb, 1)
-    return {"ms": round(statistics.median(seen) * 1e3, 4), "step_mb": peak, "state_mb": round(state_mb, 1)}
+    return {"ms": ms, "step_mb": peak, "state_mb": round(state_mb, 1)}
+
+
+def median_ms(steps: Iterable[Callable[[], object]], seconds: float, least: int) -> float:
+    """Median milliseconds of steps, of which no more are done than take `seconds` together, and `least`."""
+    seen: list[float] = []
+    for step in steps:
+        started = time.perf_counter()
+        step()
+        seen.append(time.perf_counter() - started)
+        if sum(seen) > seconds and len(seen) >= least:
+            break
+    return round(statistics.median(seen) * 1e3, 4)
 
 
 def head_step(

@@ -35,6 +35,11 @@ class Part:
     def __len__(self) -> int:
         return self.stop - self.start
 
+    def bounds_in(self, rows: torch.Tensor) -> tuple[int, int]:
+        """Of rows (N,) in rising order, where those of this part begin and end."""
+        first, last = torch.searchsorted(rows, torch.tensor([self.start, self.stop], device=rows.device)).tolist()
+        return first, last
+
 
 class Ranks:
     """Rank `index` of `count`; more than one need torch's default process group.

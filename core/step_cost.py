@@ -6,10 +6,9 @@ One process measures all sizes of one part, one after another; medians of steps 
 from __future__ import annotations
 
 import gc
+import itertools
 import multiprocessing
-import statistics
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
@@ -21,7 +20,7 @@ from core.config import RunConfig
 from core.data.augment import Augment
 from core.data.rendering import Progress
 from core.errors import RunFailure
-from core.head_cost import Cell, free_mb, head_step, needed_mb
+from core.head_cost import Cell, free_mb, head_step, median_ms, needed_mb
 from core.model.embedder import Embedder
 from core.precision import matmul_precision
 
@@ -118,7 +117,7 @@ def _measure_heads(cells: list[Cell]) -> list[dict[str, Any]]:
             step(embeddings, torch.randint(cell.classes, (cell.batch,), generator=draws))
 
         facts = {name: value for name, value in asdict(cell).items() if name in ("classes", "batch", "embed_dim")}
-        found.append({**facts, "sampled": _sampled(cell), "ms": median_ms(once, device)})
+        found.append({**facts, "sampled": _sampled(cell), "ms": _median_ms(once, device)})
     return found
 
 
@@ -143,25 +142,18 @@ def _measure_embedder(sizes: list[tuple[RunConfig, int]]) -> list[dict[str, Any]
             optimizer.zero_grad(set_to_none=True)
 
         with matmul_precision(config.precision.mode):
-            found.append({"images": images, "ms": median_ms(once, device)})
+            found.append({"images": images, "ms": _median_ms(once, device)})
     return found
 
 
-def median_ms(once: Callable[[], object], device: torch.device) -> float:
+def _median_ms(once: Callable[[], object], device: torch.device) -> float:
     """Median milliseconds of `once`, after two that are not counted."""
-    seen = []
-    for number, seconds in enumerate(_timed(once, device)):
-        if number > 1:
-            seen.append(seconds)
-        if sum(seen) > _SECONDS and len(seen) >= _LEAST:
-            break
-    return round(statistics.median(seen) * 1e3, 4)
 
-
-def _timed(once: Callable[[], object], device: torch.device) -> Iterator[float]:
-    while True:
-        started = time.perf_counter()
+    def step() -> None:
         once()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-        yield time.perf_counter() - started
+
+    step()
+    step()
+    return median_ms(itertools.repeat(step), _SECONDS, _LEAST)

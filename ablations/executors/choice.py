@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from ablations.executors.gate import Gate
 from ablations.executors.layout import Layout
 from ablations.executors.local import LocalExecutor
 from ablations.executors.together import TogetherExecutor
-from ablations.executors.turns import OnEvent, OnStart
-from ablations.executors.worker import Task
+from ablations.executors.turns import Executor
 from core import torchrun
 from core.errors import UserError, nearest
 from core.store import Store
@@ -20,17 +18,6 @@ if TYPE_CHECKING:
     from ablations.planner import Run
 
 EXECUTORS = ("local", "ray")
-
-
-class Executor(Protocol):
-    """Runs tasks somewhere, and says what becomes of them; see `LocalExecutor`."""
-
-    def run(
-        self, tasks: Sequence[Task], on_start: OnStart, on_event: OnEvent, fail_fast: bool = False,
-        gate: Gate | None = None,
-    ) -> int: ...  # fmt: skip
-
-    def close(self) -> None: ...
 
 
 @dataclass(frozen=True)

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import multiprocessing
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
-from ablations.executors.gate import Gate
 from ablations.executors.layout import ALLOCATOR, Layout, environment_of
-from ablations.executors.turns import OnEvent, OnStart, Turns
+from ablations.executors.turns import TICK, Executor
 from ablations.executors.worker import Event, Task, main
 from core.store import Store
 
 STALL = 1800.0  # seconds without a word after which a worker is taken to hang
-_TICK = 1.0  # seconds between looks at workers, and at runs in other hands
-_MOST_GAP = 5.0  # seconds of a look that count: this process may have been stopped together with its workers
 # A worker that ran out of something may hold on to what is left, and one that met the unknown is in no known state: the
 # next run gets a new process.
 _USED_UP = ("out_of_memory", "too_many_files", "error")
@@ -33,7 +29,7 @@ class _Worker:
     last: Event | None = None
 
 
-class LocalExecutor:
+class LocalExecutor(Executor):
     """Hands tasks to worker processes and passes on what they say.
 
     A worker that dies fails its own task with the type `worker_died` and is replaced, one that says nothing for `stall`
@@ -41,47 +37,15 @@ class LocalExecutor:
     """
 
     def __init__(self, store: Store, layout: Layout, stall: float = STALL) -> None:
-        self._store, self._layout, self._stall = store, layout, stall
+        super().__init__(store)
+        self._layout, self._stall = layout, stall
         self._context = multiprocessing.get_context("spawn")
         self._workers: list[_Worker] = []
-        self._gate = Gate()
-
-    def run(
-        self, tasks: Sequence[Task], on_start: OnStart, on_event: OnEvent, fail_fast: bool = False,
-        gate: Gate | None = None,
-    ) -> int:  # fmt: skip
-        """Run all tasks; returns how many failed. `KeyboardInterrupt` passes through with all workers stopped.
-
-        A task starts only once the gate lets it. Those that it refuses when all others have ended stay undone; for
-        those that other processes have this one waits.
-        """
-        self._gate, self._on_start, self._on_event = gate or Gate(), on_start, on_event
-        self._turns = Turns(self._store, tasks, self._gate, on_event, fail_fast)
-        looked = time.monotonic()
-        try:
-            while self._turns or self._busy():
-                waits = self._hand_out()
-                if self._busy():
-                    for worker, event in self._events():
-                        self._hear(worker, event)
-                elif waits:
-                    self._gate.idle()
-                    time.sleep(_TICK)
-                else:
-                    break
-                now = time.monotonic()
-                self._look_after(min(now - looked, _MOST_GAP))
-                looked = now
-        except BaseException:
-            self.stop()
-            raise
-        return self._turns.failures
 
     def _busy(self) -> list[_Worker]:
         return [worker for worker in self._workers if worker.task is not None]
 
     def _hand_out(self) -> bool:
-        """Give idle workers what may start; whether other processes have something that this one would start."""
         for index in range(self._layout.jobs):
             if index < len(self._workers) and self._workers[index].task is not None:
                 continue
@@ -105,9 +69,13 @@ class LocalExecutor:
             worker.pipe.send(worker.task)
         self._on_start(index, task)
 
+    def _listen(self) -> None:
+        for worker, event in self._events():
+            self._hear(worker, event)
+
     def _events(self) -> Iterator[tuple[_Worker, Event]]:
         busy = {worker.pipe: worker for worker in self._busy()}
-        for ready in wait(list(busy), _TICK):
+        for ready in wait(list(busy), TICK):
             worker = busy[ready]  # type: ignore[index]
             try:
                 yield worker, worker.pipe.recv()
@@ -143,7 +111,6 @@ class LocalExecutor:
         return Event("failed", worker.task.key, failure=kind, message=message)
 
     def _look_after(self, gap: float) -> None:
-        """End work that was taken over by another process, and workers that hang; `gap` seconds went by."""
         for worker in self._busy():
             worker.silent += gap
             hangs = worker.silent >= self._stall

@@ -21,7 +21,7 @@ from core.data import cache
 from core.data.archives import Limits, extract
 from core.errors import UserError
 from core.lease import Leases
-from core.store import file_digest
+from core.store import atomic_file, file_digest, write_atomic
 
 # Fields that name something on disk, and their values that do not.
 _WEIGHTS: dict[str, tuple[str, ...]] = {
@@ -112,7 +112,6 @@ def put_array(name: str, data: np.ndarray, checksum: bytes, folder: Path) -> Non
         return
     with Leases(folder).hold(f".lease-{path.stem}"):
         if not cache.checksum_of(path).is_file():
-            temporary = path.with_name(f".{path.stem}.shipped.npy")
-            data.tofile(temporary)
-            temporary.rename(path)
-            cache.checksum_of(path).write_bytes(checksum)
+            with atomic_file(path) as handle:
+                handle.write(data.data)
+            write_atomic(cache.checksum_of(path), checksum)

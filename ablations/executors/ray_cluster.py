@@ -6,7 +6,6 @@ given out again. Ray does the scheduling: a run asks for its threads, memory and
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,15 +16,13 @@ from ablations.executors.layout import Layout
 from ablations.executors.local import STALL, LocalExecutor
 from ablations.executors.ray_link import Needs, connect, environment_there, run_there
 from ablations.executors.ray_shipping import Shipping
-from ablations.executors.turns import NOBODY, OnEvent, OnStart, Turns
+from ablations.executors.turns import NOBODY, TICK, Executor, OnEvent, OnStart
 from ablations.executors.worker import Event, Task, classify
 from core.errors import RunFailure, UserError
 from core.result import code_versions
 from core.store import Store
 
-_TICK = 1.0  # seconds between looks at runs
 _TRIES = 3  # of a run whose process or node was lost
-_MOST_GAP = 5.0  # seconds of a look that count: this process may have been stopped
 
 
 @dataclass
@@ -39,8 +36,8 @@ class _Flight:
     node: str = ""  # where it is, once it said so
 
 
-class RayExecutor:
-    """As `LocalExecutor`, on the nodes of a cluster.
+class RayExecutor(Executor):
+    """Hands tasks to the nodes of a cluster.
 
     Args:
         address: of the cluster, HOST:PORT or ray://HOST:PORT; None starts one on this machine.
@@ -51,7 +48,8 @@ class RayExecutor:
     """
 
     def __init__(self, store: Store, address: str | None, needs: Needs, stall: float = STALL) -> None:
-        self._store, self._needs, self._stall = store, needs, stall
+        super().__init__(store)
+        self._needs, self._stall = needs, stall
         self._ray = connect(address)
         self._shipping = Shipping(self._ray)
         self._flights: list[_Flight] = []
@@ -81,28 +79,13 @@ class RayExecutor:
         self, tasks: Sequence[Task], on_start: OnStart, on_event: OnEvent, fail_fast: bool = False,
         gate: Gate | None = None,
     ) -> int:  # fmt: skip
-        """As of `LocalExecutor`; preparations are made on this machine."""
+        """As of any executor; preparations are made on this machine."""
         if tasks and all(task.kind == "prepare" for task in tasks):
             return self._prepare(tasks, on_start, on_event)
-        self._gate, self._on_start, self._on_event = gate or Gate(), on_start, on_event
-        self._turns = Turns(self._store, tasks, self._gate, on_event, fail_fast)
-        looked = time.monotonic()
-        try:
-            while self._turns or self._flights:
-                waits = self._hand_out()
-                if not self._flights and not waits:
-                    break
-                if not self._flights:
-                    self._gate.idle()
-                    time.sleep(_TICK)
-                self._listen()
-                now = time.monotonic()
-                self._look_after(min(now - looked, _MOST_GAP))
-                looked = now
-        except BaseException:
-            self.stop()
-            raise
-        return self._turns.failures
+        return super().run(tasks, on_start, on_event, fail_fast, gate)
+
+    def _busy(self) -> list[_Flight]:
+        return self._flights
 
     def _prepare(self, tasks: Sequence[Task], on_start: OnStart, on_event: OnEvent) -> int:
         def event(place: int, task: Task, said: Event) -> None:
@@ -117,7 +100,6 @@ class RayExecutor:
             local.close()
 
     def _hand_out(self) -> bool:
-        """Give Ray what may start; whether other processes have something that this one would start."""
         while len(self._flights) < max(1, self.room()):
             task, waits = self._turns.next()
             if task is None:
@@ -146,10 +128,7 @@ class RayExecutor:
         self._on_start(place, task)
 
     def _listen(self) -> None:
-        """Hear what runs say, for a while."""
-        if not self._flights:
-            return
-        ready, _ = self._ray.wait([flight.events for flight in self._flights], num_returns=1, timeout=_TICK)
+        ready, _ = self._ray.wait([flight.events for flight in self._flights], num_returns=1, timeout=TICK)
         for flight in [one for one in self._flights if any(one.events is events for events in ready)]:
             self._hear(flight)
 
@@ -209,10 +188,8 @@ class RayExecutor:
         self._turns.end(flight.place, flight.task, event)
 
     def _look_after(self, gap: float) -> None:
-        """End runs that another process took over, and those that hang; one that waits for a node does not hang.
-
-        A node that cannot be reached is told by the cluster minutes before the connection to it would break.
-        """
+        # One that waits for a node does not hang. A node that cannot be reached is told by the cluster minutes before
+        # the connection to it would break.
         gone = {node["NodeID"] for node in self._ray.nodes() if not node["Alive"]}
         for flight in list(self._flights):
             if flight.node in gone:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ablations.executors.parcel import Packed, moved, put_array, unpack
-from ablations.executors.worker import Event, Task, execute
+from ablations.executors.worker import Event, Task, classify, execute
 from core.data import cache
 from core.errors import RunFailure
 from core.result import code_versions
@@ -89,8 +89,6 @@ def run(
             _check_key(here)
             told.put(replace(execute(here, store, report), recorded=False))
         except BaseException as error:
-            from ablations.executors.worker import classify
-
             kind, message = classify(error)
             told.put(Event("failed", task.key, failure=kind, message=f"on {platform.node()}: {message}"))
         finally:

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ablations.executors.fenced import FencedStore
-from ablations.executors.gate import Gate
 from ablations.executors.layout import core_count
-from ablations.executors.turns import OnEvent, OnStart, Turns
+from ablations.executors.turns import Executor
 from ablations.executors.worker import LOST_RANK, Event, Task, classify, execute
 from core import torchrun
 from core.config import RunConfig
@@ -26,53 +24,50 @@ from core.store import CHECKPOINT, Store
 if TYPE_CHECKING:
     from core.ranks import Ranks
 
-_TICK = 1.0  # seconds between looks at runs in other hands
 _INTERRUPTED = 130
 
 
-class TogetherExecutor:
-    """The leading rank's: the same runs, store and events as of the executor of one machine, a run at a time."""
+class TogetherExecutor(Executor):
+    """The leading rank's: it trains each run itself, together with the others, and so is never busy between two."""
 
     def __init__(self, store: Store, ranks: Ranks) -> None:
-        self._store, self._ranks = store, ranks
+        super().__init__(store)
+        self._ranks = ranks
 
-    def run(
-        self, tasks: Sequence[Task], on_start: OnStart, on_event: OnEvent, fail_fast: bool = False,
-        gate: Gate | None = None,
-    ) -> int:  # fmt: skip
-        """Run all tasks; returns how many failed.
+    def _busy(self) -> Sequence[object]:
+        return ()
+
+    def _hand_out(self) -> bool:
+        """Do all that may start.
 
         Raises:
             RunFailure: of kind ``worker_died``, where this rank failed in a way that left the others waiting.
         """
-        gate = gate or Gate()
-        turns = Turns(self._store, tasks, gate, on_event, fail_fast)
-        while turns:
-            task, waits = turns.next()
-            if task is not None:
-                on_start(0, task)
-                self._do(task, turns, gate, on_event)
-            elif waits:
-                gate.idle()
-                time.sleep(_TICK)
-            else:
-                break
-        return turns.failures
+        while True:
+            task, waits = self._turns.next()
+            if task is None:
+                return waits
+            self._on_start(0, task)
+            self._do(task)
 
-    def _do(self, task: Task, turns: Turns, gate: Gate, on_event: OnEvent) -> None:
-        here = replace(task, config=on_this_rank(task.config), ticket=gate.ticket(task))
+    def _listen(self) -> None: ...
+
+    def _look_after(self, gap: float) -> None: ...
+
+    def _do(self, task: Task) -> None:
+        here = replace(task, config=on_this_rank(task.config), ticket=self._gate.ticket(task))
 
         def report(what: str, done: int, total: int) -> None:
-            on_event(0, task, Event("progress", task.key, what, done, total))
+            self._on_event(0, task, Event("progress", task.key, what, done, total))
 
         try:
-            event = execute(here, self._store_of(here), report, self._ranks)
+            event = execute(here, FencedStore(str(self._store.root), here.ticket), report, self._ranks)
         except BaseException:
             self._ranks.broken = True
             if task.kind == "run":
                 self._store.discard_unfinished(task.key)
             raise
-        turns.end(0, task, event)
+        self._turns.end(0, task, event)
         if not event.shared:
             self._ranks.broken = True
             raise RunFailure(
@@ -80,8 +75,8 @@ class TogetherExecutor:
                 "start torchrun again to go on with the other runs",
             )  # fmt: skip
 
-    def _store_of(self, task: Task) -> Store:
-        return FencedStore(str(self._store.root), task.ticket)
+    def stop(self) -> None:
+        """Whatever ended the sweep ended the run that was in work."""
 
     def close(self) -> None:
         """Nothing is kept between sweeps."""

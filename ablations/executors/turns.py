@@ -1,7 +1,9 @@
-"""The tasks of one sweep and their turns: which may start next, and what becomes of one that ended."""
+"""The tasks of one sweep: their turns, and the loop in which an executor hands them out and hears of them."""
 
 from __future__ import annotations
 
+import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
 from ablations.executors.gate import Gate
@@ -14,6 +16,8 @@ OnStart = Callable[[int, Task], None]
 OnEvent = Callable[[int, Task, Event], None]
 
 NOBODY = -1  # the place of a task that never had one
+TICK = 1.0  # seconds between looks at work, and at runs in other hands
+_MOST_GAP = 5.0  # seconds of a look that count: this process may have been stopped, together with its workers
 
 
 class Turns:
@@ -72,3 +76,64 @@ class Turns:
         self._gate.leave(task)
         if event.kind == "lost":
             self._queue.append(task)
+
+
+class Executor(ABC):
+    """Hands tasks to whoever does them, one of a kind each, and passes on what they say."""
+
+    def __init__(self, store: Store) -> None:
+        self._store, self._gate = store, Gate()
+
+    def run(
+        self, tasks: Sequence[Task], on_start: OnStart, on_event: OnEvent, fail_fast: bool = False,
+        gate: Gate | None = None,
+    ) -> int:  # fmt: skip
+        """Run all tasks; returns how many failed. `KeyboardInterrupt` passes through with all work stopped.
+
+        A task starts only once the gate lets it. Those that it refuses when all others have ended stay undone; for
+        those that other processes have this one waits.
+        """
+        self._gate, self._on_start, self._on_event = gate or Gate(), on_start, on_event
+        self._turns = Turns(self._store, tasks, self._gate, on_event, fail_fast)
+        looked = time.monotonic()
+        try:
+            while self._turns or self._busy():
+                waits = self._hand_out()
+                if self._busy():
+                    self._listen()
+                elif waits:
+                    self._gate.idle()
+                    time.sleep(TICK)
+                else:
+                    break
+                now = time.monotonic()
+                self._look_after(min(now - looked, _MOST_GAP))
+                looked = now
+        except BaseException:
+            self.stop()
+            raise
+        return self._turns.failures
+
+    @abstractmethod
+    def _busy(self) -> Sequence[object]:
+        """The work that is being done."""
+
+    @abstractmethod
+    def _hand_out(self) -> bool:
+        """Start what may start and has room; whether other processes have something that this one would start."""
+
+    @abstractmethod
+    def _listen(self) -> None:
+        """Hear what the work says, for a while."""
+
+    @abstractmethod
+    def _look_after(self, gap: float) -> None:
+        """End work that hangs or was taken over by another process; `gap` seconds went by."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """End all work now; the store has nothing of a run that has not begun to be saved."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of what is kept between sweeps."""

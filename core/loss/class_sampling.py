@@ -72,8 +72,7 @@ class Sample:
 
     def within(self, part: Part) -> Sample:
         """Of the sample the rows that are in `part` of the table, numbered from its first."""
-        bounds = torch.tensor([part.start, part.stop], device=self.positives.device)
-        first, last = torch.searchsorted(self.positives, bounds).tolist()
+        first, last = part.bounds_in(self.positives)
         target = self.target - first
         target[(target < 0) | (target >= last - first)] = -1
         blocks = tuple(block for block in (block.within(part) for block in self.blocks) if len(block))

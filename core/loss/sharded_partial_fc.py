@@ -59,8 +59,7 @@ class ShardedPartialFC(PartialFC):
         else:
             sampled = self._sample(labels)
             self.overflow_steps += len(sampled) > self.num_sampled
-            bounds = torch.tensor([self.part.start, self.part.stop], device=sampled.device)
-            first, last = torch.searchsorted(sampled, bounds).tolist()
+            first, last = self.part.bounds_in(sampled)
             centres = self.weight.index_select(0, sampled[first:last] - self.part.start)
             target = torch.searchsorted(sampled, labels.to(sampled.device).contiguous()) - first
         mine = ((target >= 0) & (target < len(centres))).nonzero().squeeze(1)

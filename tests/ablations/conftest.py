@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from ablations.cli import run_cli
 from ablations.registry import load_study
 
+ROOT = Path(__file__).parents[2]
 TINY = [
     "--preset", "smoke", "--set", "optim.samples=64", "--set", "eval.points=1", "--set", "data.pool=24",
     "--set", "data.images=24", "--set", "eval.identities=8", "--set", "eval.validation_identities=6",
@@ -25,6 +27,22 @@ def with_two_arms(folder: Path, verb: str, *words: str) -> Path:
     study.write_text(TWO_ARMS)
     assert run_cli([verb, str(study), *TINY, *words, "--store", str(folder / "runs")]) == 0
     return folder
+
+
+def reported(folder: Path, study: str, *words: str) -> Path:
+    """The folder, with a study as `mine.yaml`, the runs of it and their report; paths in it are relative."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        load_study.cache_clear()  # a study file of the same name in another test's folder is another study
+        Path("mine.yaml").write_text(study)
+        assert run_cli(["run", "mine.yaml", *TINY, *words, "--out", "report"]) == 0
+    return folder
+
+
+def command_environment(**more: str) -> dict[str, str]:
+    """The environment of a command of this project's that is started in another folder."""
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return {**os.environ, "PYTHONPATH": path, **more}
 
 
 class CommandLine:

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.ablations.conftest import command_environment
 from tests.faults.kills import descendants
 
 _PATIENCE = 90.0
@@ -65,11 +66,10 @@ class Cluster:
         else:
             role = ["--address", self.address]
         cache = self.folder / f"cache-{name}"
-        environment = {
-            **os.environ, "DOCABLATE_CACHE": str(cache), "HF_HUB_OFFLINE": "1", "RAY_USAGE_STATS_ENABLED": "0",
-            "PYTHONPATH": str(Path.cwd()), "RAY_health_check_period_ms": "1000",
-            "RAY_health_check_failure_threshold": "3",
-        }  # fmt: skip
+        environment = command_environment(
+            DOCABLATE_CACHE=str(cache), RAY_USAGE_STATS_ENABLED="0", RAY_health_check_period_ms="1000",
+            RAY_health_check_failure_threshold="3",
+        )  # fmt: skip
         log = self.folder / f"{name}.log"
         process = subprocess.Popen(
             [*self.inside.get(name, []), *_RAY, *role, *more], env=environment, start_new_session=True,

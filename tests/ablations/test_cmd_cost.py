@@ -73,7 +73,7 @@ def test_run_times_the_head_once_where_a_verdict_rests_on_it(
         store.mkdir(parents=True, exist_ok=True)
         (store / HEAD_COST).write_text(json.dumps({"turns": {"0.3": [1.0]}}))
 
-    monkeypatch.setattr(sweep_cli.head_cost, "measure", measure)
+    monkeypatch.setattr(head_cost, "measure", measure)
     monkeypatch.setattr(sweep_cli, "sweep", lambda *args, **options: 0)
     quick = ["--preset", "quick", "--seeds", "1", "--no-report", "--jobs", "1"]
     cli("run", "neck", *quick)

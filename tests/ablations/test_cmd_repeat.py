@@ -10,11 +10,9 @@ from typing import Any
 
 import pytest
 
-from ablations.cli import run_cli
-from ablations.registry import load_study
 from reports.provenance import NAME, read_record
 from reports.repeats import read_repeats
-from tests.ablations.conftest import TINY, TWO_ARMS, CommandLine
+from tests.ablations.conftest import TWO_ARMS, CommandLine, reported
 
 OTHER_CODE = "0123456789ab"
 
@@ -22,12 +20,7 @@ OTHER_CODE = "0123456789ab"
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A report whose runs are of other code, as far as it says; its store is gone."""
-    folder = tmp_path_factory.mktemp("made")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        load_study.cache_clear()  # a study file of the same name in another test's folder is another study
-        Path("mine.yaml").write_text(TWO_ARMS)
-        assert run_cli(["run", "mine.yaml", *TINY, "--seeds", "2", "--out", "report", "--no-html"]) == 0
+    folder = reported(tmp_path_factory.mktemp("made"), TWO_ARMS, "--seeds", "2", "--no-html")
     shutil.rmtree(folder / "runs")
     change(folder, lambda cell: cell.update(code=OTHER_CODE))
     return folder

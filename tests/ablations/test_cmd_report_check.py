@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from ablations.cli import run_cli
 from ablations.registry import load_study
 from core import inputs
 from core.store import Store
-from tests.ablations.conftest import TINY, CommandLine
+from tests.ablations.conftest import TINY, CommandLine, reported
 
 _STUDY = (
     "study: mine\ntitle: t\nquestion: q\nfindings: [7_neck]\nbaseline: flat\narms:\n  flat: {}\n"
@@ -23,13 +22,7 @@ _STUDY = (
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a study's runs and report; a test works on a copy."""
-    folder = tmp_path_factory.mktemp("made")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        load_study.cache_clear()  # a study file of the same name in another test's folder is another study
-        Path("mine.yaml").write_text(_STUDY)
-        assert run_cli(["run", "mine.yaml", *TINY, "--out", "report"]) == 0
-    return folder
+    return reported(tmp_path_factory.mktemp("made"), _STUDY)
 
 
 @pytest.fixture

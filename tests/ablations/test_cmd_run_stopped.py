@@ -16,7 +16,7 @@ import pytest
 from core.checkpoint import progress
 from core.config import RunConfig
 from core.store import CHECKPOINT, Store
-from tests.ablations.conftest import CommandLine
+from tests.ablations.conftest import CommandLine, command_environment
 from tests.core.killing import TINY
 from tests.core.stores import equal_part, logged
 
@@ -28,7 +28,6 @@ if __name__ == "__main__":
     from ablations.__main__ import main
     main()
 """
-ROOT = Path(__file__).parents[2]
 
 
 class Command:
@@ -37,10 +36,9 @@ class Command:
     def __init__(self, folder: Path, *words: str) -> None:
         script = folder / "eager.py"
         script.write_text(EAGER)
-        path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
         self.process = subprocess.Popen(
             [sys.executable, str(script), *words], stderr=subprocess.PIPE, text=True, cwd=folder,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": path}, start_new_session=True,
+            env=command_environment(PYTHONUNBUFFERED="1"), start_new_session=True,
             # A shell's background job, as this test may be, starts with Ctrl-C ignored.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip

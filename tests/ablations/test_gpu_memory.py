@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 from core.result import code_versions
 from core.store import CHECKPOINT, Store
-from tests.ablations.conftest import TINY, TWO_ARMS
+from tests.ablations.conftest import TINY, TWO_ARMS, command_environment
 
-ROOT = Path(__file__).parents[2]
 # The command line; workers import this file, too. Of the two arms only one has a BatchNorm in its head.
 SHORT_OF_MEMORY = """
 import os
@@ -40,12 +38,10 @@ def test_a_gpu_out_of_memory_fails_its_run_which_goes_on_with_more(tmp_path: Pat
     (tmp_path / "mine.yaml").write_text(TWO_ARMS)
     (tmp_path / "short.py").write_text(SHORT_OF_MEMORY)
     words = ["run", "mine.yaml", *TINY, "--set", "optim.batch_size=16", "--jobs", "1", "--store", "runs", "--no-report"]
-    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    environment = {**os.environ, "PYTHONPATH": path}
 
     def run(*more: str, **also: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "short.py", *words, *more], cwd=tmp_path, env={**environment, **also},
+            [sys.executable, "short.py", *words, *more], cwd=tmp_path, env=command_environment(**also),
             capture_output=True, text=True, check=False,
         )  # fmt: skip
 

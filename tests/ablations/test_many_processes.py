@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from ablations import sweep
-from ablations.executors import local
+from ablations.executors import turns
 from core.lease import Leases
 from core.process import Process
 from core.store import Store, leases_folder
@@ -127,7 +127,7 @@ def test_waiting_can_be_interrupted(cli: CommandLine, monkeypatch: pytest.Monkey
         if next(looks, "pressed") == "pressed":
             signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(local.time, "sleep", ctrl_c)
+    monkeypatch.setattr(turns.time, "sleep", ctrl_c)
     monkeypatch.setattr(sweep, "_preparations", lambda _: [])
     assert cli("run", *words, "--no-report") == 130
     assert cli.err.count(f"waiting for {len(keys)} runs in the hands of far:7") == 1

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from core.store import Store
-from tests.ablations.conftest import TINY, TWO_ARMS, CommandLine
+from tests.ablations.conftest import TINY, TWO_ARMS, CommandLine, command_environment
 from tests.ablations.ray_nodes import Cluster
 from tests.conftest import make_images
 from tests.core.stores import equal_part
@@ -36,10 +36,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 def start(folder: Path, *words: str, cache: Path | None = None, inside: tuple[str, ...] = ()) -> subprocess.Popen[str]:
-    environment = {
-        **os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path.cwd()),
-        "DOCABLATE_CACHE": str(cache or folder / "cache"),
-    }  # fmt: skip
+    environment = command_environment(DOCABLATE_CACHE=str(cache or folder / "cache"))
     return subprocess.Popen(
         [*inside, sys.executable, "-m", "ablations", *words], cwd=folder, env=environment, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from core.store import CHECKPOINT, Store
-from tests.ablations.conftest import TINY, TWO_ARMS
+from tests.ablations.conftest import TINY, TWO_ARMS, command_environment
 from tests.faults.kills import descendants
 
 _PATIENCE = 240.0
@@ -30,12 +30,9 @@ class Torchrun:
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-        everything = {
-            **os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path.cwd()),
-        }  # fmt: skip
         return subprocess.Popen(
-            [*launcher, "-m", "ablations", *words], cwd=self.folder, env=everything, start_new_session=True, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            [*launcher, "-m", "ablations", *words], cwd=self.folder, env=command_environment(), text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
 
     def run(self, *words: str, code: int = 0) -> str:
@@ -52,7 +49,7 @@ class Torchrun:
         """What the command says to standard output on one process, without torchrun."""
         return subprocess.run(
             [sys.executable, "-m", "ablations", *words], cwd=self.folder, capture_output=True, text=True, check=True,
-            env={**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(Path.cwd())},
+            env=command_environment(),
         ).stdout  # fmt: skip
 
     def results(self) -> dict[str, dict[str, Any]]:

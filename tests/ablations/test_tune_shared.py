@@ -20,7 +20,7 @@ import pytest
 
 from ablations.tuning_store import open_storage
 from core.store import Store
-from tests.ablations.conftest import TINY, TWO_ARMS
+from tests.ablations.conftest import TINY, TWO_ARMS, command_environment
 
 _PATIENCE = 300.0
 TRIALS = 5
@@ -76,7 +76,7 @@ def start(folder: Path, name: str, storage: str) -> subprocess.Popen[str]:
     words = ["tune", "mine.yaml", *TINY, "--trials", str(TRIALS), "--jobs", "1", "--json"]
     return subprocess.Popen(
         [sys.executable, "-m", "ablations", *words, "--store", name, "--storage", storage], cwd=folder, text=True,
-        env={**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path.cwd())},
+        env=command_environment(),
         stdout=subprocess.PIPE, stderr=(folder / f"{name}.txt").open("w"), start_new_session=True,
     )  # fmt: skip
 

@@ -1,7 +1,7 @@
 """The fast head over several ranks: memory a rank, time a step, the loss curve; prints one JSON line a number of ranks.
 
-Usage: python tests/bench/ranks.py [--classes 1000000] [--rate 0.1] [--steps 20] [--ranks 1 2] [--threads 1]
-       python tests/bench/ranks.py --classes 10000000 --rate 0.01 --steps 100 --ranks 1 --threads 2
+Usage: python -m tests.bench.ranks [--classes 1000000] [--rate 0.1] [--steps 20] [--ranks 1 2] [--threads 1]
+       python -m tests.bench.ranks --classes 10000000 --rate 0.01 --steps 100 --ranks 1 --threads 2
 
 Trained are class centres of width 256 (CosFace, scale 64, margin 0.4, windows, one moment a row) and a small network of
 two layers before them, which sees noisy views of `--seen` classes' own vectors: a batch of 128 a step, the same for
@@ -12,19 +12,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import resource
-import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
 import torch
-from torch import distributed, nn
+from torch import nn
 
 from core.loss.fast_partial_fc import FastPartialFC
-from core.ranks import ALONE, Ranks
+from core.ranks import Ranks
 from core.result import resident_mb
+from tests.core.together import together
 
 DIM, BATCH, LR = 256, 128, 1e-3
 
@@ -65,31 +63,6 @@ def train(ranks: Ranks, options: argparse.Namespace) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _rank(folder: str, index: int, count: int, options: argparse.Namespace) -> None:
-    torch.set_num_threads(options.threads)
-    ranks = ALONE
-    if count > 1:
-        distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=index, world_size=count)
-        ranks = Ranks(index, count)
-    Path(folder, f"{index}.json").write_text(json.dumps(train(ranks, options)))
-    if count > 1:
-        distributed.barrier()
-        distributed.destroy_process_group()
-
-
-def measure(count: int, options: argparse.Namespace) -> dict[str, Any]:
-    """The facts of `count` ranks, with the memory of the one that takes most."""
-    context = multiprocessing.get_context("spawn")
-    with tempfile.TemporaryDirectory() as folder:
-        processes = [context.Process(target=_rank, args=(folder, index, count, options)) for index in range(count)]
-        for process in processes:
-            process.start()
-        for process in processes:
-            process.join()
-        told = [json.loads(Path(folder, f"{index}.json").read_text()) for index in range(count)]
-    return max(told, key=lambda facts: facts["head_mb"])
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--classes", type=int, default=1_000_000)
@@ -101,7 +74,7 @@ def main() -> None:
     options = parser.parse_args()
     first: dict[str, Any] | None = None
     for count in options.ranks:
-        facts = measure(count, options)
+        facts = max(together(count, train, options, threads=options.threads), key=lambda one: one["head_mb"])
         if first is not None:
             facts["memory_of_first"] = round(facts["head_mb"] / first["head_mb"], 3)
             facts["largest_difference_of_loss"] = max(
