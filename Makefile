@@ -20,9 +20,12 @@ help:
 	@echo "make faults           kills, damage, hostile input and lack of resources, an hour"
 	@echo "make clean            remove runs and generated reports"
 
+# Bytecode is made on all cores, and once: where imports do not write it, every worker would compile PyTorch anew. Some
+# packages carry files that cannot be compiled.
 $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -e '.[dev]'
+	$(BIN)/python -m compileall -q -j 0 $(VENV)/lib > /dev/null || true
 	@touch $@
 
 setup: $(STAMP)

@@ -43,7 +43,10 @@ def connect(address: str | None) -> Any:
         ray.init(address=where, log_to_driver=False, configure_logging=False, **own)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"--executor ray: the cluster at {where} cannot be reached ({reason})") from None
+        raise UserError(
+            f"--executor ray: the cluster at {where} cannot be reached ({reason}): it must run, with the same Ray "
+            "and, where it asks for one, the token of RAY_AUTH_TOKEN or ~/.ray/auth_token"
+        ) from None
     return ray
 
 

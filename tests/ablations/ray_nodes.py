@@ -44,13 +44,20 @@ class Cluster:
     Args:
         host: where the head listens.
         inside: words that start a process in a node's network namespace, by the node's name.
+        token: that the cluster asks for.
     """
 
     folder: Path
     host: str = "127.0.0.1"
     inside: dict[str, list[str]] = field(default_factory=dict)
+    token: str = ""
     nodes: list[Node] = field(default_factory=list)
     port: int = 0
+
+    @property
+    def access(self) -> dict[str, str]:
+        """What lets a process in, said in every case: Ray goes by a file in the user's home otherwise."""
+        return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": self.token} if self.token else {"RAY_AUTH_MODE": "disabled"}
 
     @property
     def address(self) -> str:
@@ -68,7 +75,7 @@ class Cluster:
         cache = self.folder / f"cache-{name}"
         environment = command_environment(
             DOCABLATE_CACHE=str(cache), RAY_USAGE_STATS_ENABLED="0", RAY_health_check_period_ms="1000",
-            RAY_health_check_failure_threshold="3",
+            RAY_health_check_failure_threshold="3", **self.access,
         )  # fmt: skip
         log = self.folder / f"{name}.log"
         process = subprocess.Popen(

@@ -85,6 +85,7 @@ def test_run_times_the_head_once_where_a_verdict_rests_on_it(
     assert asked == ["cpu"]
 
 
+@pytest.mark.usefixtures("measured_at_once")
 def test_a_damaged_measurement_is_set_aside_and_one_of_a_newer_version_is_left_alone(
     cli: CommandLine, tmp_path: Path
 ) -> None:

@@ -23,7 +23,7 @@ from core.store import Store
 from tests.ablations.conftest import TINY, TWO_ARMS, command_environment
 
 _PATIENCE = 300.0
-TRIALS = 5
+TRIALS = 3
 
 
 @pytest.fixture(scope="module")
