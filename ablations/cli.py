@@ -13,6 +13,7 @@ from ablations import (
     calibrate_cli,
     cost_cli,
     data_cli,
+    map_cli,
     options,
     repeat_cli,
     report_cli,
@@ -56,6 +57,7 @@ app.add_typer(data_cli.app, name="data")
 app.add_typer(store_cli.app, name="store")
 app.command("calibrate")(calibrate_cli.calibrate)
 app.command("cost")(cost_cli.cost)
+app.command("map")(map_cli.map_)
 app.command("tune")(tune_cli.tune)
 
 

@@ -1,0 +1,98 @@
+"""`--over FIELD=VALUE,VALUE`: the conditions under which a study is run again, and the runs of all of them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ablations.options import parse_sets
+from ablations.planner import Plan, Request, plan
+from core.errors import UserError
+from core.store import Store
+from reports.claims import Study
+
+MOST = 64  # conditions of one map
+
+
+@dataclass(frozen=True)
+class Condition:
+    """Fields of the baseline with the values that they have here."""
+
+    values: tuple[tuple[str, Any], ...]
+
+    @property
+    def label(self) -> str:
+        """Short, for tables and figures: the last words of the fields' names."""
+        return ", ".join(f"{field.rpartition('.')[2]} {_shown(value)}" for field, value in self.values)
+
+
+def conditions(over: Sequence[str], sets: Sequence[str]) -> list[Condition]:
+    """Every combination of the values of every `--over`, the last one's changing fastest.
+
+    Raises:
+        UserError: no field, a field without two different values, one that is given twice, too many combinations.
+    """
+    if not over:
+        raise UserError("--over: name what to vary, e.g. --over optim.samples=24000,48000,96000")
+    fixed = parse_sets(sets)
+    fields: dict[str, list[Any]] = {}
+    for one in over:
+        field, _, text = one.partition("=")
+        values = [parse_sets([f"{field}={part.strip()}"])[field] for part in text.split(",")]
+        if len(values) < 2 or any(value in values[:place] for place, value in enumerate(values)):
+            raise UserError(f"--over {one}: expected FIELD=VALUE,VALUE with at least two values, all different")
+        if field in fields or field in fixed:
+            raise UserError(f"--over {field}: given twice, or by --set as well")
+        fields[field] = values
+    found = [
+        Condition(tuple(zip(fields, values, strict=True))) for values in itertools.product(*fields.values())
+    ]  # fmt: skip
+    if len(found) > MOST:
+        raise UserError(f"--over: {len(found)} combinations, expected {MOST} at most")
+    return found
+
+
+def plans_of(request: Request, found: Sequence[Condition], store: Store) -> list[Plan]:
+    """The plan of the request under every condition, its runs named after it.
+
+    Raises:
+        UserError: a condition cannot be run, or a field changes no arm of a study, as all of them set it themselves.
+    """
+    plans = []
+    for condition in found:
+        there = replace(request, overrides={**request.overrides, **dict(condition.values)})
+        try:
+            planned = plan(there, store, digests=True)
+        except UserError as error:
+            raise UserError(f"with {condition.label}: {error}") from None
+        runs = tuple(replace(run, label=f"{run.label}, {condition.label}") for run in planned.runs)
+        plans.append(replace(planned, runs=runs))
+    for study in request.studies:
+        _refuse_twins(study, found, plans)
+    return plans
+
+
+def _refuse_twins(study: Study, found: Sequence[Condition], plans: Sequence[Plan]) -> None:
+    arms = {arm for contrast in study.contrasts if contrast.decides for arm in contrast.arms}
+    seen: dict[frozenset[str | None], Condition] = {}
+    for condition, planned in zip(found, plans, strict=True):
+        keys = frozenset(cell.key for cell in planned.cells if cell.study == study.study and cell.arm in arms)
+        if other := seen.get(keys):
+            raise UserError(
+                f"--over: study {study.study} compares the same runs with {other.label} and with {condition.label}: "
+                "its arms set that themselves, or the two mean the same"
+            )
+        seen[keys] = condition
+
+
+def together(plans: Sequence[Plan]) -> Plan:
+    """One plan of the runs of several, each once."""
+    runs = {run.key: run for one in reversed(plans) for run in reversed(one.runs)}
+    cells = tuple(cell for one in plans for cell in one.cells)
+    return replace(plans[0], cells=cells, runs=tuple(reversed(runs.values())))
+
+
+def _shown(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

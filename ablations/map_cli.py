@@ -1,0 +1,98 @@
+"""`map`: the contrasts of a study under several conditions: where does a finding hold, and where not?"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ablations import options, terminal
+from ablations.conditions import conditions, plans_of, together
+from ablations.executors.layout import Layout, measure_if_worth
+from ablations.options import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    Data,
+    Device,
+    Eval,
+    Jobs,
+    PresetName,
+    Seeds,
+    Sets,
+    StorePath,
+    Strict,
+    Studies,
+)
+from ablations.planner import Plan
+from ablations.sweep import STOPPED, clock, sweep
+from core.errors import UserError
+from core.integrity import examine
+
+DEFAULT_OUT = "reports/maps"
+
+
+def map_(
+    studies: Studies,
+    over: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--over", metavar="FIELD=VALUE,VALUE", help="What to vary; several are combined.", show_default=False
+        ),
+    ] = None,
+    preset: PresetName = "quick", seeds: Seeds = None, data: Data = None, evaluation: Eval = None, sets: Sets = None,
+    store: StorePath = Path(options.DEFAULT_STORE), device: Device = "cpu", strict: Strict = False, jobs: Jobs = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Train failed runs again, but those bound to fail in the same way.")
+    ] = False,
+    out: Annotated[Path, typer.Option("--out", help="Folder of the maps.")] = Path(DEFAULT_OUT),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take, and train nothing.")] = False,
+) -> None:  # fmt: skip
+    """Run a study's contrasts under several conditions: where does a finding hold, and where not?
+
+    For example: map norm --over optim.samples=24000,48000,96000 --over loss.sample_rate=0.3,1. Runs that the store has
+    already are not trained again, nor is anything after a stop. A map shows intervals; verdicts are of `run`.
+    """
+    found = conditions(over or [], sets or [])
+    chosen = options.choose(
+        studies, preset, store, seeds=seeds, data=data, evaluation=evaluation, sets=sets, device=device, strict=strict,
+    )  # fmt: skip
+    request = replace(chosen.request, control=False, deciding=True)
+    if not request.studies:
+        raise UserError("a map needs studies, not a single run")
+    if silent := [study.study for study in request.studies if not any(one.decides for one in study.contrasts)]:
+        raise UserError(f"study {silent[0]} has no contrast that decides anything: there is nothing to map")
+    console = terminal.stderr()
+    plans = plans_of(request, found, chosen.store)
+    whole = together(plans)
+    console.print(f"{len(found)} conditions; {_effort(whole, jobs, device)}", soft_wrap=True)
+    if dry_run:
+        return
+    chosen.store.check_writable()
+    words = [word for one in over or [] for word in ("--over", one)]
+    again = f"python -m ablations map {shlex.join(words)} {chosen.again}"
+    try:
+        measure_if_worth(whole.seconds(), jobs, device, console.print)
+        sweep(whole, chosen.store, console, jobs=jobs, retry_failed=retry_failed, fail_fast=False)
+    except KeyboardInterrupt:
+        console.print(f"\n{STOPPED}. To go on: {again}", soft_wrap=True)
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    from reports.maps import write_map  # matplotlib and pandas take seconds
+
+    under = [(condition.label, planned.cells) for condition, planned in zip(found, plans, strict=True)]
+    for study in request.studies:
+        page = write_map(study, under, chosen.store, out, fields=[field for field, _ in found[0].values], command=again)
+        console.print(f"map: {page}", soft_wrap=True)
+    undone = sum(examine(chosen.store, run.key, digests=False).condition != "done" for run in whole.runs)
+    if undone:
+        console.print(f"{undone} of {len(whole.runs)} runs are not done: see `status`", soft_wrap=True)
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _effort(whole: Plan, jobs: int | None, device: str) -> str:
+    counts, pending = whole.counts(), whole.pending(retry_failed=False)
+    at_once = min(Layout.choose(jobs, len(whole.runs), device).jobs, len(pending) or 1)
+    runs = f"{len(whole.runs)} runs: {len(pending)} new, {counts['cached']} cached, {counts['failed']} failed"
+    return f"{runs}; about {clock(whole.seconds() / at_once)} on {at_once} processes"

@@ -1,0 +1,188 @@
+"""A map: a study's contrasts under several conditions, as one page with a figure and a table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from core.store import Store, write_atomic
+from reports.canvas import short, stacked
+from reports.claims import Study
+from reports.estimates import Estimate, study_estimates
+from reports.figure_files import png
+from reports.figures_style import GRID, INK, MUTED, PAPER, style
+from reports.folders import make_folders
+from reports.frame import HEAD_STEP, Cell, build_frame
+from reports.markdown import NONE, code, escape, interval, number
+from reports.metrics import metric_name
+from reports.page import Block, Figure, Page, Table, Text, to_markdown
+from reports.replicates import Replicates
+from reports.table_files import to_csv, to_latex
+from reports.verdict_tables import contrast_label, estimate_text
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Drawing
+
+Reading = Literal["as claimed", "against", "too small", "open", "not judged", "not there"]
+Under = Sequence[tuple[str, Sequence[Cell]]]  # conditions, each with its cells
+# Okabe and Ito's green, vermilion and orange; nothing is known of what is grey.
+COLORS: dict[Reading, str] = {"as claimed": "#009E73", "against": "#D55E00", "too small": "#E69F00"}
+CAPTION = (
+    "Every contrast under every condition, with its 95 % interval; to the right: in favour of the claim. The short "
+    "line is the smallest effect worth having (of a claim that nothing is lost: the largest loss allowed). Green: as "
+    "claimed; vermilion: against; orange: an effect worth having is excluded; grey: open. Hollow: a gate forbids to "
+    "judge it."
+)
+_HOW = (
+    "**as claimed**: the interval lies above zero (of a claim that nothing is lost: above minus the margin), and the "
+    "estimate is worth having. **against**: it lies below. **too small**: an effect worth having is excluded. "
+    "**open**: none of these. Each interval is of 95 % by itself: of many, some miss the truth, and no verdict rests "
+    "on a map. Conditions share seeds, images and every random stream that they can."
+)
+_ROW = 0.34  # inches
+_TIMED_APART = f"cost.{HEAD_STEP}"  # not by the runs, and so the same under every condition
+
+
+def reading(one: Estimate) -> Reading:
+    """What the interval says of the claim, at 95 % and by itself; of several parts, each must be as claimed."""
+    if one.interval is None:
+        return "not there"
+    if one.gate:
+        return "not judged"
+    seen = {_part(one, part.interval.estimate, part.interval.low, part.interval.high) for part in one.parts}
+    if len(seen) == 1:
+        return seen.pop()
+    return "too small" if seen & {"against", "too small"} else "open"
+
+
+def _part(one: Estimate, estimate: float, low: float, high: float) -> Reading:
+    null, worth = one.contrast.null, one.contrast.worth
+    if math.isnan(low):
+        return "open"
+    if high < null:
+        return "against"
+    if worth is not None and high < worth:
+        return "too small"
+    return "as claimed" if low > null and (worth is None or estimate >= worth) else "open"
+
+
+def write_map(study: Study, under: Under, store: Store, out: Path, *, fields: Sequence[str], command: str) -> Path:
+    """Write `<study>-<fields>.md` with its figure and table under `out`; returns the page's path.
+
+    Args:
+        under: conditions by label, each with the cells that the study has there.
+        fields: that the conditions differ in; their last words name the page.
+        command: that repeats it, printed as it is.
+
+    Raises:
+        UserError: `out` cannot be made.
+        RunFailure: a file cannot be written.
+    """
+    make_folders(out, out / "figures", out / "tables")
+    slug = "-".join([study.study, *(field.rpartition(".")[2] for field in fields)])
+    read = [(label, _estimates(study, cells, store)) for label, cells in under]
+    contrasts = [
+        [(label, estimates[place]) for label, estimates in read]
+        for place, contrast in enumerate(study.contrasts) if contrast.decides and contrast.metric != _TIMED_APART
+    ]  # fmt: skip
+    drawing = Figure(f"map-{slug}", CAPTION, f"{study.title}: contrasts under conditions")
+    write_atomic(out / drawing.path, png(map_figure(contrasts)))
+    page = Page(slug, study.title, tuple(_blocks(study, fields, contrasts, drawing, command)))
+    for table in page.tables:
+        path = out / "tables" / f"{slug}-{table.slug}.csv"
+        write_atomic(path, to_csv(table).encode())
+        write_atomic(path.with_suffix(".tex"), to_latex(table).encode())
+    path = out / f"{slug}.md"
+    write_atomic(path, to_markdown(page.blocks).encode())
+    return path
+
+
+def _estimates(study: Study, cells: Sequence[Cell], store: Store) -> list[Estimate]:
+    own = [cell for cell in cells if cell.study == study.study]
+    return study_estimates(study, build_frame(own, store), Replicates(store.scores))
+
+
+Conditions = Sequence[tuple[str, Estimate]]  # one contrast under every condition
+
+
+def _blocks(
+    study: Study, fields: Sequence[str], contrasts: Sequence[Conditions], drawing: Figure, command: str
+) -> list[Block]:
+    names = ", ".join(code(field) for field in fields)
+    notes: dict[str, int] = {}  # numbered in order: many rows share theirs
+    rows = [_row(study, label, one, notes) for contrast in contrasts for label, one in contrast]
+    header = [
+        "finding",
+        "contrast",
+        "condition",
+        "estimate [95 % interval]",
+        "worth having",
+        "reading",
+        "seeds",
+        "notes",
+    ]
+    listed = "\n".join(f"{index}. {escape(text)}" for text, index in notes.items())
+    return [
+        Text(f"# {escape(study.title)}: where does it hold?\n\n{escape(study.question)} Varied: {names}."),
+        drawing,
+        Table.of("conditions", f"{study.title} under every condition", header, rows, right=(6,)),
+        *([Text(f"Notes:\n\n{listed}")] if notes else []),
+        Text(f"{_HOW}\n\nCommand: {code(command)}. Claims, by digest: {code(study.digest)}."),
+    ]
+
+
+def _row(study: Study, label: str, one: Estimate, notes: dict[str, int]) -> list[str]:
+    contrast = one.contrast
+    worth = f"margin {number(contrast.margin, 3)}" if contrast.worth is None else number(contrast.smallest_effect, 3)
+    worth = f"×{1 + contrast.smallest_effect:.2f}" if one.is_ratio else worth
+    told = f"**{reading(one)}**" if reading(one) in COLORS else reading(one)
+    seeds = str(len(one.seeds)) if one.interval else NONE
+    finding = escape(study.finding(contrast.finding).label)
+    said = [notes.setdefault(text, len(notes) + 1) for text in (one.missing, one.gate, *one.notes) if text]
+    numbers = ", ".join(map(str, said)) or NONE
+    return [finding, contrast_label(one), escape(label), estimate_text(one), worth, told, seeds, numbers]
+
+
+def map_figure(contrasts: Sequence[Conditions]) -> Drawing:
+    """A panel for every contrast, in it a row for every condition."""
+    with style():
+        figure, panels = stacked([0.85 + _ROW * len(rows) for rows in contrasts])
+        for axes, rows in zip(panels, contrasts, strict=True):
+            _panel(axes, rows)
+        return figure
+
+
+def _panel(axes: Axes, rows: Conditions) -> None:
+    first = rows[0][1]
+    ratio, label = first.is_ratio, [short(arm, 26) for arm in first.label]
+    axes.set_title(f"{label[0]} {'/' if ratio else '−'} {label[1]} on {metric_name(first.metric)}")
+    if ratio:
+        axes.set_xscale("log")
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_yticks(range(len(rows)), [short(name, 44) for name, _ in rows])
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    axes.grid(axis="x", color=GRID)
+    axes.axvline(1.0 if ratio else 0.0, color=MUTED, linewidth=1.1, zorder=1)
+    mark = first.contrast.null if first.contrast.worth is None else first.contrast.worth
+    mark = math.exp(mark) if ratio else mark
+    for row, (_, one) in enumerate(rows):
+        axes.plot([mark, mark], [row - 0.28, row + 0.28], color=INK, linewidth=1.2, zorder=2)
+        _draw(axes, row, one)
+
+
+def _draw(axes: Axes, row: int, one: Estimate) -> None:
+    color = COLORS.get(reading(one), MUTED)
+    text = short(one.missing or "not run", 40)
+    if one.interval is not None:
+        text = interval(one.interval, ratio=one.is_ratio)
+        if math.isfinite(one.interval.low):
+            axes.plot([one.interval.low, one.interval.high], [row, row], color=color, linewidth=1.6, zorder=3)
+        axes.plot(
+            [one.interval.estimate], [row], marker="o", markersize=6, color=color, zorder=4, linestyle="none",
+            markerfacecolor=PAPER if one.gate else color, markeredgewidth=1.5,
+        )  # fmt: skip
+    axes.annotate(text, (1.03, row), xycoords=("axes fraction", "data"), ha="left", va="center", color=INK, fontsize=8)

@@ -1,0 +1,83 @@
+"""`map`: the contrasts of a study under several conditions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ablations.conditions import MOST, conditions
+from core.errors import UserError
+from core.store import Store
+from tests.ablations.conftest import TINY, TWO_ARMS, CommandLine
+
+CLAIMING = TWO_ARMS + (
+    "claims: {lower: LayerNorm wins}\ncontrasts:\n  - {finding: lower, better: ln, than: bn, smallest_effect: 0.02}\n"
+)
+
+
+def test_every_combination_the_last_field_changing_fastest() -> None:
+    found = conditions(["optim.samples=1000,2000", "model.norm=ln,bn"], [])
+    assert [one.label for one in found] == [
+        "samples 1,000, norm ln", "samples 1,000, norm bn", "samples 2,000, norm ln", "samples 2,000, norm bn",
+    ]  # fmt: skip
+    assert dict(found[1].values) == {"optim.samples": 1000, "model.norm": "bn"}
+
+
+@pytest.mark.parametrize(
+    ("over", "sets", "message"),
+    [
+        ([], [], "name what to vary"),
+        (["optim.samples=1"], [], "at least two values"),
+        (["optim.samples=1,1"], [], "all different"),
+        (["optim.samples"], [], "expected FIELD=VALUE"),
+        (["optim.samples=1,2", "optim.samples=3,4"], [], "given twice"),
+        (["optim.samples=1,2"], ["optim.samples=3"], "by --set as well"),
+        (["seed=1,2"], [], "use --data, --eval, --device or --seeds"),
+        ([f"optim.samples={','.join(map(str, range(MOST + 1)))}"], [], f"expected {MOST} at most"),
+    ],
+)
+def test_what_cannot_be_varied(over: list[str], sets: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        conditions(over, sets)
+
+
+def test_a_map_is_trained_once_and_written(cli: CommandLine, tmp_path: Path) -> None:
+    Path("mine.yaml").write_text(CLAIMING)
+    words = ["map", "mine.yaml", *TINY, "--seeds", "2", "--over", "optim.batch_size=8,16"]
+    assert cli(*words, "--dry-run") == 0
+    assert "2 conditions; 8 runs: 8 new, 0 cached, 0 failed" in cli.err
+    assert not Path("runs").exists()
+    assert cli(*words) == 0, cli.err
+    assert "mine/bn seed 1, batch_size 16: " in cli.err
+    text = (tmp_path / "reports/maps/mine-batch_size.md").read_text()
+    assert text.count("`ln` − `bn` on ") == 2
+    assert "| batch\\_size 8 |" in text
+    assert "--over optim.batch_size=8,16 mine.yaml" in text
+    assert (tmp_path / "reports/maps/figures/map-mine-batch_size.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "reports/maps/tables/mine-batch_size-conditions.csv").read_text().count("\n") == 3
+    assert cli(*words) == 0
+    assert "8 runs: 0 new, 8 cached, 0 failed" in cli.err
+    # A condition is what `run` makes of the same values.
+    plain = ["run", "mine.yaml", *TINY, "--seeds", "2", "--no-control", "--no-report"]
+    assert cli(*plain, "--set", "optim.batch_size=16") == 0
+    assert "0 new, 4 cached" in cli.err
+    assert len(Store("runs").run_keys()) == 8
+
+
+def test_mistakes_are_one_line(cli: CommandLine) -> None:
+    Path("mine.yaml").write_text(TWO_ARMS)
+    Path("claims.yaml").write_text(CLAIMING)
+    some = [*TINY, "--over", "optim.batch_size=8,16"]
+    assert "no contrast that decides anything" in cli.refuses("map", "mine.yaml", *some)
+    assert "name what to vary" in cli.refuses("map", "claims.yaml", *TINY)
+    told = cli.refuses("map", "claims.yaml", *TINY, "--over", "optim.batch_size=8,-1")
+    assert "with batch_size -1: " in told
+    assert "optim.batch_size" in told
+    own = "  slow: {optim.lr: 0.01}\n  fast: {optim.lr: 0.1}\n"
+    Path("own.yaml").write_text(
+        CLAIMING.replace("claims:", f"{own}claims:").replace("better: ln, than: bn", "better: slow, than: fast")
+    )
+    told = cli.refuses("map", "own.yaml", *TINY, "--over", "optim.lr=0.02,0.03")
+    assert "compares the same runs with lr 0.02 and with lr 0.03" in told
+    assert not Path("runs").exists()

@@ -1,0 +1,61 @@
+"""Readings of a map."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from reports.contrasts import Contrast, Pair
+from reports.estimates import study_estimates
+from reports.maps import reading
+from tests.reports.judging import frame_of, pairs, shifted_by, study_of
+
+WORTH = {"finding": "4_norm_ln_vs_bn", "better": "a", "than": "b", "smallest_effect": 0.05}
+KEPT = {**WORTH, "kind": "non_inferiority", "margin": 0.1}
+
+
+def read(claim: dict[str, Any], rows: list[dict[str, Any]]) -> str:
+    contrast = Contrast(**claim)
+    arms = tuple(dict.fromkeys((*contrast.arms, "a", "b")))
+    (one,) = study_estimates(study_of(contrast, arms=arms), frame_of(rows))
+    return reading(one)
+
+
+@pytest.mark.parametrize(
+    ("claim", "effect", "noise", "expected"),
+    [
+        (WORTH, 0.1, 0.002, "as claimed"),
+        (WORTH, -0.1, 0.002, "against"),
+        (WORTH, 0.01, 0.002, "too small"),
+        (WORTH, 0.0, 0.2, "open"),
+        (KEPT, -0.02, 0.002, "as claimed"),
+        (KEPT, -0.2, 0.002, "against"),
+        (KEPT, -0.1, 0.1, "open"),
+    ],
+)
+def test_what_an_interval_says(claim: dict[str, Any], effect: float, noise: float, expected: str) -> None:
+    assert read(claim, shifted_by(effect, noise=noise)) == expected
+
+
+def test_an_effect_of_which_it_is_not_sure_that_it_is_worth_having_is_open() -> None:
+    assert read({**WORTH, "smallest_effect": 0.02}, shifted_by(0.018, noise=0.008)) == "open"
+
+
+def test_one_seed_and_none() -> None:
+    assert read(WORTH, pairs("tpr@1e-4", [0.9], [0.1])) == "open"
+    assert read(WORTH, pairs("tpr@1e-4", [0.9, 0.9], [0.1, 0.1])[:2]) == "not there"
+
+
+def test_a_gate_forbids() -> None:
+    rows = [{**row, "tpr@1e-4": 0.0, "tpr@1e-3": 0.0, "tpr@1e-2": 0.0} for row in shifted_by(0.1)]
+    assert read(WORTH, rows) == "not judged"
+
+
+@pytest.mark.parametrize(
+    ("there", "expected"), [(0.1, "as claimed"), (0.0, "too small"), (-0.1, "too small")]
+)  # fmt: skip
+def test_of_two_parts_each_must_be_as_claimed(there: float, expected: str) -> None:
+    claim = {**WORTH, "kind": "interaction", "elsewhere": Pair(better="c", than="d")}
+    other = [{**row, "arm": {"a": "c", "b": "d"}[row["arm"]]} for row in shifted_by(there, seed=1)]
+    assert read(claim, [*shifted_by(0.1), *other]) == expected
