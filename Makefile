@@ -60,4 +60,4 @@ faults: $(STAMP)
 	$(BIN)/python -m tests.faults.run $(ARGS)
 
 clean:
-	rm -rf runs reports/generated .pytest_cache .mypy_cache .ruff_cache
+	rm -rf runs reports/generated reports/maps .pytest_cache .mypy_cache .ruff_cache
