@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ablations.options import parse_sets
-from ablations.planner import Plan, Request, plan
+from ablations.planner import Plan, Request, Run, measured_rates, plan
 from core.errors import UserError
 from core.store import Store
 from reports.claims import Study
+from reports.estimates import contrasts_of_runs
 
 MOST = 64  # conditions of one map
 
@@ -46,9 +47,7 @@ def conditions(over: Sequence[str], sets: Sequence[str]) -> list[Condition]:
         if field in fields or field in fixed:
             raise UserError(f"--over {field}: given twice, or by --set as well")
         fields[field] = values
-    found = [
-        Condition(tuple(zip(fields, values, strict=True))) for values in itertools.product(*fields.values())
-    ]  # fmt: skip
+    found = [Condition(tuple(zip(fields, values, strict=True))) for values in itertools.product(*fields.values())]
     if len(found) > MOST:
         raise UserError(f"--over: {len(found)} combinations, expected {MOST} at most")
     return found
@@ -60,11 +59,11 @@ def plans_of(request: Request, found: Sequence[Condition], store: Store) -> list
     Raises:
         UserError: a condition cannot be run, or a field changes no arm of a study, as all of them set it themselves.
     """
-    plans = []
+    plans, rates = [], measured_rates(store)
     for condition in found:
         there = replace(request, overrides={**request.overrides, **dict(condition.values)})
         try:
-            planned = plan(there, store, digests=True)
+            planned = plan(there, store, digests=True, rates=rates)
         except UserError as error:
             raise UserError(f"with {condition.label}: {error}") from None
         runs = tuple(replace(run, label=f"{run.label}, {condition.label}") for run in planned.runs)
@@ -75,7 +74,7 @@ def plans_of(request: Request, found: Sequence[Condition], store: Store) -> list
 
 
 def _refuse_twins(study: Study, found: Sequence[Condition], plans: Sequence[Plan]) -> None:
-    arms = {arm for contrast in study.contrasts if contrast.decides for arm in contrast.arms}
+    arms = {arm for contrast in contrasts_of_runs(study).values() for arm in contrast.arms}
     seen: dict[frozenset[str | None], Condition] = {}
     for condition, planned in zip(found, plans, strict=True):
         keys = frozenset(cell.key for cell in planned.cells if cell.study == study.study and cell.arm in arms)
@@ -89,9 +88,12 @@ def _refuse_twins(study: Study, found: Sequence[Condition], plans: Sequence[Plan
 
 def together(plans: Sequence[Plan]) -> Plan:
     """One plan of the runs of several, each once."""
-    runs = {run.key: run for one in reversed(plans) for run in reversed(one.runs)}
+    runs: dict[str, Run] = {}
+    for one in plans:
+        for run in one.runs:
+            runs.setdefault(run.key, run)
     cells = tuple(cell for one in plans for cell in one.cells)
-    return replace(plans[0], cells=cells, runs=tuple(reversed(runs.values())))
+    return replace(plans[0], cells=cells, runs=tuple(runs.values()))
 
 
 def _shown(value: Any) -> str:

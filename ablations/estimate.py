@@ -19,6 +19,9 @@ _BYTES_PER_CENTRE_VALUE = {"dense": 16, "rows": 12, "row_scalar": 4}
 _ACTIVATION_MB_64 = 2.0  # per image of a batch at 64 px
 
 
+Rates = Mapping[tuple[str, int], float]  # measured samples per second by (backbone, image size)
+
+
 @dataclass(frozen=True)
 class Estimate:
     """Seconds on one process, resident megabytes."""
@@ -27,11 +30,11 @@ class Estimate:
     memory_mb: float
 
 
-def estimate(config: RunConfig, rates: Mapping[tuple[str, int], float]) -> Estimate:
+def estimate(config: RunConfig, rates: Rates) -> Estimate:
     """Estimate a run.
 
     Args:
-        rates: measured samples per second by (backbone, image size).
+        rates: of the store's runs.
     """
     backbone, size = config.model.backbone, config.data.image_size
     measured = rates.get((backbone, size))

@@ -13,7 +13,6 @@ from ablations import options, terminal
 from ablations.conditions import conditions, plans_of, together
 from ablations.executors.layout import Layout, measure_if_worth
 from ablations.options import (
-    EXIT_FAILED,
     EXIT_INTERRUPTED,
     Data,
     Device,
@@ -28,8 +27,9 @@ from ablations.options import (
 )
 from ablations.planner import Plan
 from ablations.sweep import STOPPED, clock, sweep
+from ablations.sweep_cli import require_done
 from core.errors import UserError
-from core.integrity import examine
+from reports.estimates import contrasts_of_runs
 
 DEFAULT_OUT = "reports/maps"
 
@@ -62,8 +62,10 @@ def map_(
     request = replace(chosen.request, control=False, deciding=True)
     if not request.studies:
         raise UserError("a map needs studies, not a single run")
-    if silent := [study.study for study in request.studies if not any(one.decides for one in study.contrasts)]:
-        raise UserError(f"study {silent[0]} has no contrast that decides anything: there is nothing to map")
+    if silent := [study.study for study in request.studies if not contrasts_of_runs(study)]:
+        raise UserError(
+            f"study {silent[0]} has no contrast that decides anything and reads runs: there is nothing to map"
+        )
     console = terminal.stderr()
     plans = plans_of(request, found, chosen.store)
     whole = together(plans)
@@ -79,16 +81,13 @@ def map_(
     except KeyboardInterrupt:
         console.print(f"\n{STOPPED}. To go on: {again}", soft_wrap=True)
         raise typer.Exit(EXIT_INTERRUPTED) from None
-    from reports.maps import write_map  # matplotlib and pandas take seconds
+    from reports.maps import write_map  # the pages of a report, which other commands need not import
 
     under = [(condition.label, planned.cells) for condition, planned in zip(found, plans, strict=True)]
     for study in request.studies:
         page = write_map(study, under, chosen.store, out, fields=[field for field, _ in found[0].values], command=again)
         console.print(f"map: {page}", soft_wrap=True)
-    undone = sum(examine(chosen.store, run.key, digests=False).condition != "done" for run in whole.runs)
-    if undone:
-        console.print(f"{undone} of {len(whole.runs)} runs are not done: see `status`", soft_wrap=True)
-        raise typer.Exit(EXIT_FAILED)
+    require_done(whole, chosen.store, console)
 
 
 def _effort(whole: Plan, jobs: int | None, device: str) -> str:

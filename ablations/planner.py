@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ablations.estimate import Estimate, estimate
+from ablations.estimate import Estimate, Rates, estimate
 from ablations.registry import Preset, baseline_values
 from ablations.tuned import with_tuned
 from core import inputs
@@ -91,10 +91,13 @@ class Plan:
         return sorted(runs, key=lambda run: (run.seed, -run.estimate.seconds))
 
 
-def plan(request: Request, store: Store, *, digests: bool = False) -> Plan:
+def plan(
+    request: Request, store: Store, *, digests: bool = False, rates: Rates | None = None
+) -> Plan:  # fmt: skip
     """Work out a request.
 
     Args:
+        rates: of `measured_rates`, for who plans several requests of one store; None reads them.
         digests: whether scores of runs that are done are read, and held to what was written; else their size is.
 
     Raises:
@@ -103,7 +106,7 @@ def plan(request: Request, store: Store, *, digests: bool = False) -> Plan:
     if request.config is not None:
         return _plan_one(request.config, store, digests)
     baseline, notes = _baseline(request)
-    rates = _measured_rates(store)
+    rates = measured_rates(store) if rates is None else rates
     cells: list[Cell] = []
     runs: dict[str, Run] = {}
 
@@ -144,7 +147,7 @@ def planned_run(
 
 
 def _plan_one(config: RunConfig, store: Store, digests: bool) -> Plan:
-    key, guess = inputs.run_key(config), estimate(config, _measured_rates(store))
+    key, guess = inputs.run_key(config), estimate(config, measured_rates(store))
     run = planned_run(key, config, f"config seed {config.seed}", store, guess, digests=digests)
     return Plan((Cell("config", "config", config.seed, key),), (run,), config)
 
@@ -212,7 +215,7 @@ def _refuse_empty(study: Study, cells: Sequence[Cell]) -> None:
         raise UserError(f"study {study.study}: only its baseline can be run here; {reason}")
 
 
-def _measured_rates(store: Store) -> dict[tuple[str, int], float]:
+def measured_rates(store: Store) -> Rates:
     """Median samples per second by (backbone, image size) of the store's done runs."""
     found: dict[tuple[str, int], list[float]] = {}
     for key in store.run_keys()[:200]:

@@ -42,7 +42,7 @@ from core.errors import UserError
 from core.integrity import examine
 from core.lease import Leases
 from core.record import Newer
-from core.store import HEAD_COST, HEAD_COST_SCHEMA, leases_folder
+from core.store import HEAD_COST, HEAD_COST_SCHEMA, Store, leases_folder
 from reports.head_turns import head_turns
 
 
@@ -158,18 +158,22 @@ def _announce(chosen: Chosen, planned: Plan, console: Console, jobs: int | None,
 
 
 def _finish(chosen: Chosen, planned: Plan, budget: Budget, console: Console) -> None:
-    """Exit code 0 only if every planned run is done."""
-    states = [examine(chosen.store, one.key, digests=False).condition for one in planned.runs]
-    missing = len(states) - states.count("done")
     if budget.left:
         console.print(
             f"{budget.left} runs were left for lack of time. To go on: python -m ablations run {chosen.again}, "
             "with a new --budget or without one", soft_wrap=True,
         )  # fmt: skip
+    require_done(planned, chosen.store, console)
+
+
+def require_done(planned: Plan, store: Store, console: Console) -> None:
+    """Exit code 0 only if every planned run is done."""
+    states = [examine(store, one.key, digests=False).condition for one in planned.runs]
+    missing = len(states) - states.count("done")
     if missing:
         failed = states.count("failed")
         hopeless = sum(
-            state == "failed" and bool(would_repeat(one.key, chosen.store))
+            state == "failed" and bool(would_repeat(one.key, store))
             for one, state in zip(planned.runs, states, strict=True)
         )
         again = "; `run --retry-failed` tries them again" if failed > hopeless else ""

@@ -61,6 +61,12 @@ def short(text: str, longest: int = 28) -> str:
     return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
+def difference(arms: tuple[str, str], ratio: bool, longest: int) -> str:
+    """Two arms with what is done with them between, each name cut to so many letters."""
+    first, second = (short(arm, longest) for arm in arms)
+    return f"{first} {'/' if ratio else '−'} {second}"
+
+
 def compact(value: float) -> str:
     """A number as ticks show it, e.g. ``390k``."""
     for size, unit in ((1e6, "M"), (1e3, "k")):

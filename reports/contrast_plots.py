@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reports.canvas import short, stacked
+from reports.canvas import difference, short, stacked
 from reports.estimates import Estimate
 from reports.figures_style import GRID, INK, MARK, MUTED, PAPER, style
 from reports.frame import COSTS
@@ -73,7 +73,7 @@ def _panel(axes: Axes, scale: str, rows: list[Estimate]) -> None:
             )  # fmt: skip
             note.set_in_layout(False)  # it may run on into the empty column of numbers
             continue
-        mark = _mark(one)
+        mark = one.contrast.mark
         axes.plot([mark, mark], [row - 0.3, row + 0.3], color=MARK, linewidth=1.8, zorder=2)
         _estimate(axes, row, one, low, high)
     unit = "ratio, log scale" if ratio else "difference" if scale == "rate" else f"difference in {metric_name(scale)}"
@@ -82,8 +82,7 @@ def _panel(axes: Axes, scale: str, rows: list[Estimate]) -> None:
 
 def _label(axes: Axes, row: int, one: Estimate) -> None:
     """The contrast and, below it, its metric: two texts, because SVG does not align the lines of one."""
-    first, second = (short(arm, 22) for arm in one.label)
-    name = f"{first} {'/' if one.is_ratio else '−'} {second}"
+    name = difference(one.label, one.is_ratio, 22)
     about = metric_name(one.metric) + ("" if one.contrast.decides else ", beside the verdict")
     for text, rise, color, size in ((name, 6, INK, 9.5), (about, -7, MUTED, 8)):
         axes.annotate(
@@ -114,19 +113,11 @@ def _estimate(axes: Axes, row: int, one: Estimate, low: float, high: float) -> N
     )  # fmt: skip
 
 
-def _mark(one: Estimate) -> float:
-    """Where the claim begins to matter, on the scale of the estimate."""
-    contrast = one.contrast
-    if contrast.kind == "non_inferiority":
-        return -contrast.margin
-    return 1 + contrast.smallest_effect if one.is_ratio else contrast.smallest_effect
-
-
 def _limits(rows: Sequence[Estimate], ratio: bool) -> tuple[float, float]:
     """The axis' ends: all points and marks, and as much of the intervals as leaves the points readable."""
     shown = [one for one in rows if one.interval is not None]
     neutral = 1.0 if ratio else 0.0
-    points = [neutral, *(one.interval.estimate for one in shown if one.interval), *map(_mark, shown)]
+    points = [neutral, *(one.interval.estimate for one in shown if one.interval), *(one.contrast.mark for one in shown)]
     ends = [end for one in shown if one.interval for end in (one.interval.low, one.interval.high) if math.isfinite(end)]
     scaled = [math.log(value) if ratio else value for value in points]
     span = max(max(scaled) - min(scaled), 1e-3)

@@ -85,6 +85,13 @@ class Contrast(BaseModel):
         return -self.margin if self.kind == "non_inferiority" else 0.0
 
     @property
+    def mark(self) -> float:
+        """Where the claim begins to matter, on the scale of the estimate (ratios: as they are)."""
+        if self.kind == "non_inferiority":
+            return -self.margin
+        return 1 + self.smallest_effect if self.is_ratio else self.smallest_effect
+
+    @property
     def worth(self) -> float | None:
         """The smallest effect worth having on that scale; None for non-inferiority, where being above `null` is all."""
         if self.kind == "non_inferiority":

@@ -88,6 +88,12 @@ class Estimate:
         return self.interval is not None and not self.gate
 
 
+def contrasts_of_runs(study: Study) -> dict[int, Contrast]:
+    """By its place in the study, every contrast that decides and reads runs, apart from which the head is timed."""
+    timed_apart = f"cost.{HEAD_STEP}"
+    return {place: one for place, one in enumerate(study.contrasts) if one.decides and one.metric != timed_apart}
+
+
 def study_estimates(
     study: Study,
     frame: pd.DataFrame,

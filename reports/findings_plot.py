@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from reports.canvas import new_figure, short
+from reports.canvas import difference, new_figure, short
 from reports.estimates import Estimate
 from reports.figures_style import GRID, INK, MUTED, PAPER, style
 from reports.markdown import interval
@@ -56,7 +56,7 @@ def _shown(verdict: Verdict) -> list[Estimate]:
 
 
 def _label(axes: Axes, row: int, verdict: Verdict, one: Estimate, first: bool) -> None:
-    name = f"{short(one.label[0], 18)} {'/' if one.is_ratio else '−'} {short(one.label[1], 18)}"
+    name = difference(one.label, one.is_ratio, 18)
     shown = [(name, -8, INK, "normal", "right")]
     if first:
         color = COLORS.get(verdict.verdict, MUTED)

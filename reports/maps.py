@@ -7,20 +7,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from core.store import Store, write_atomic
-from reports.canvas import short, stacked
+from core.store import Store
+from reports.canvas import difference, short, stacked
 from reports.claims import Study
-from reports.estimates import Estimate, study_estimates
-from reports.figure_files import png
+from reports.contrasts import Contrast
+from reports.estimates import Estimate, contrasts_of_runs, study_estimates
 from reports.figures_style import GRID, INK, MUTED, PAPER, style
+from reports.findings_plot import COLORS as VERDICT_COLORS
 from reports.folders import make_folders
-from reports.frame import HEAD_STEP, Cell, build_frame
-from reports.markdown import NONE, code, escape, interval, number
+from reports.frame import Cell, build_frame
+from reports.markdown import NONE, code, escape, interval
 from reports.metrics import metric_name
-from reports.page import Block, Figure, Page, Table, Text, to_markdown
+from reports.page import Block, Figure, Page, Table, Text
+from reports.pages import Files, write_page
 from reports.replicates import Replicates
-from reports.table_files import to_csv, to_latex
-from reports.verdict_tables import contrast_label, estimate_text
+from reports.stats import Interval
+from reports.verdict_tables import contrast_label, estimate_text, worth_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,8 +30,10 @@ if TYPE_CHECKING:
 
 Reading = Literal["as claimed", "against", "too small", "open", "not judged", "not there"]
 Under = Sequence[tuple[str, Sequence[Cell]]]  # conditions, each with its cells
-# Okabe and Ito's green, vermilion and orange; nothing is known of what is grey.
-COLORS: dict[Reading, str] = {"as claimed": "#009E73", "against": "#D55E00", "too small": "#E69F00"}
+COLORS: dict[Reading, str] = {  # those of the verdicts that are alike
+    "as claimed": VERDICT_COLORS["reproduced"], "against": VERDICT_COLORS["contradicted"],
+    "too small": VERDICT_COLORS["not reproduced"],
+}  # fmt: skip
 CAPTION = (
     "Every contrast under every condition, with its 95 % interval; to the right: in favour of the claim. The short "
     "line is the smallest effect worth having (of a claim that nothing is lost: the largest loss allowed). Green: as "
@@ -43,7 +47,6 @@ _HOW = (
     "on a map. Conditions share seeds, images and every random stream that they can."
 )
 _ROW = 0.34  # inches
-_TIMED_APART = f"cost.{HEAD_STEP}"  # not by the runs, and so the same under every condition
 
 
 def reading(one: Estimate) -> Reading:
@@ -52,21 +55,22 @@ def reading(one: Estimate) -> Reading:
         return "not there"
     if one.gate:
         return "not judged"
-    seen = {_part(one, part.interval.estimate, part.interval.low, part.interval.high) for part in one.parts}
+    seen = {_part(one.contrast, part.interval) for part in one.parts}
     if len(seen) == 1:
         return seen.pop()
     return "too small" if seen & {"against", "too small"} else "open"
 
 
-def _part(one: Estimate, estimate: float, low: float, high: float) -> Reading:
-    null, worth = one.contrast.null, one.contrast.worth
-    if math.isnan(low):
+def _part(contrast: Contrast, seen: Interval) -> Reading:
+    """Of one difference, on the scale that is tested."""
+    if math.isnan(seen.low):
         return "open"
-    if high < null:
+    if seen.high < contrast.null:
         return "against"
-    if worth is not None and high < worth:
+    if contrast.worth is not None and seen.high < contrast.worth:
         return "too small"
-    return "as claimed" if low > null and (worth is None or estimate >= worth) else "open"
+    worth_having = contrast.worth is None or seen.estimate >= contrast.worth
+    return "as claimed" if seen.low > contrast.null and worth_having else "open"
 
 
 def write_map(study: Study, under: Under, store: Store, out: Path, *, fields: Sequence[str], command: str) -> Path:
@@ -84,20 +88,11 @@ def write_map(study: Study, under: Under, store: Store, out: Path, *, fields: Se
     make_folders(out, out / "figures", out / "tables")
     slug = "-".join([study.study, *(field.rpartition(".")[2] for field in fields)])
     read = [(label, _estimates(study, cells, store)) for label, cells in under]
-    contrasts = [
-        [(label, estimates[place]) for label, estimates in read]
-        for place, contrast in enumerate(study.contrasts) if contrast.decides and contrast.metric != _TIMED_APART
-    ]  # fmt: skip
-    drawing = Figure(f"map-{slug}", CAPTION, f"{study.title}: contrasts under conditions")
-    write_atomic(out / drawing.path, png(map_figure(contrasts)))
-    page = Page(slug, study.title, tuple(_blocks(study, fields, contrasts, drawing, command)))
-    for table in page.tables:
-        path = out / "tables" / f"{slug}-{table.slug}.csv"
-        write_atomic(path, to_csv(table).encode())
-        write_atomic(path.with_suffix(".tex"), to_latex(table).encode())
-    path = out / f"{slug}.md"
-    write_atomic(path, to_markdown(page.blocks).encode())
-    return path
+    contrasts = [[(label, estimates[place]) for label, estimates in read] for place in contrasts_of_runs(study)]
+    files = Files(out, "map", html=False)
+    drawing = files.write(slug, map_figure(contrasts), CAPTION, f"{study.title}: contrasts under conditions")
+    write_page(Page(slug, study.title, tuple(_blocks(study, fields, contrasts, drawing, command))), out)
+    return out / f"{slug}.md"
 
 
 def _estimates(study: Study, cells: Sequence[Cell], store: Store) -> list[Estimate]:
@@ -115,15 +110,8 @@ def _blocks(
     notes: dict[str, int] = {}  # numbered in order: many rows share theirs
     rows = [_row(study, label, one, notes) for contrast in contrasts for label, one in contrast]
     header = [
-        "finding",
-        "contrast",
-        "condition",
-        "estimate [95 % interval]",
-        "worth having",
-        "reading",
-        "seeds",
-        "notes",
-    ]
+        "finding", "contrast", "condition", "estimate [95 % interval]", "worth having", "reading", "seeds", "notes",
+    ]  # fmt: skip
     listed = "\n".join(f"{index}. {escape(text)}" for text, index in notes.items())
     return [
         Text(f"# {escape(study.title)}: where does it hold?\n\n{escape(study.question)} Varied: {names}."),
@@ -135,12 +123,10 @@ def _blocks(
 
 
 def _row(study: Study, label: str, one: Estimate, notes: dict[str, int]) -> list[str]:
-    contrast = one.contrast
-    worth = f"margin {number(contrast.margin, 3)}" if contrast.worth is None else number(contrast.smallest_effect, 3)
-    worth = f"×{1 + contrast.smallest_effect:.2f}" if one.is_ratio else worth
-    told = f"**{reading(one)}**" if reading(one) in COLORS else reading(one)
+    told: str = reading(one)
+    told = f"**{told}**" if told in COLORS else told
     seeds = str(len(one.seeds)) if one.interval else NONE
-    finding = escape(study.finding(contrast.finding).label)
+    finding, worth = escape(study.finding(one.contrast.finding).label), worth_text(one.contrast)
     said = [notes.setdefault(text, len(notes) + 1) for text in (one.missing, one.gate, *one.notes) if text]
     numbers = ", ".join(map(str, said)) or NONE
     return [finding, contrast_label(one), escape(label), estimate_text(one), worth, told, seeds, numbers]
@@ -157,18 +143,16 @@ def map_figure(contrasts: Sequence[Conditions]) -> Drawing:
 
 def _panel(axes: Axes, rows: Conditions) -> None:
     first = rows[0][1]
-    ratio, label = first.is_ratio, [short(arm, 26) for arm in first.label]
-    axes.set_title(f"{label[0]} {'/' if ratio else '−'} {label[1]} on {metric_name(first.metric)}")
-    if ratio:
+    axes.set_title(f"{difference(first.label, first.is_ratio, 26)} on {metric_name(first.metric)}")
+    if first.is_ratio:
         axes.set_xscale("log")
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_yticks(range(len(rows)), [short(name, 44) for name, _ in rows])
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     axes.grid(axis="x", color=GRID)
-    axes.axvline(1.0 if ratio else 0.0, color=MUTED, linewidth=1.1, zorder=1)
-    mark = first.contrast.null if first.contrast.worth is None else first.contrast.worth
-    mark = math.exp(mark) if ratio else mark
+    axes.axvline(1.0 if first.is_ratio else 0.0, color=MUTED, linewidth=1.1, zorder=1)
+    mark = first.contrast.mark
     for row, (_, one) in enumerate(rows):
         axes.plot([mark, mark], [row - 0.28, row + 0.28], color=INK, linewidth=1.2, zorder=2)
         _draw(axes, row, one)

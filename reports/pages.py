@@ -70,12 +70,12 @@ def write_report(
     index = Page("index", "Findings", tuple(index_page(material, run, shown)))
     _check_names([index, *pages])
     for page in pages:
-        _write_page(page, out)
+        write_page(page, out)
     if html:
         write_atomic(out / "report.html", to_html([index, *pages]).encode())
     else:  # one of before would tell of other runs
         (out / "report.html").unlink(missing_ok=True)
-    _write_page(index, out)
+    write_page(index, out)
     write_record(record, out, before)
     return out / "index.md"
 
@@ -89,7 +89,7 @@ def _check_names(pages: Sequence[Page]) -> None:
             raise UserError(f"the report has a page or table '{name}' already: give the study of that name another one")
 
 
-def _write_page(page: Page, out: Path) -> None:
+def write_page(page: Page, out: Path) -> None:
     """The page's tables, then its markdown."""
     for table in page.tables:
         path = out / "tables" / f"{page.slug}-{table.slug}.csv"

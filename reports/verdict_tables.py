@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reports.claims import Study
+from reports.contrasts import Contrast
 from reports.estimates import Estimate, Part
 from reports.markdown import NONE, brief, code, escape, interval, number
 from reports.metrics import metric_name
@@ -36,6 +37,13 @@ def estimate_text(estimate: Estimate) -> str:
     return NONE if estimate.interval is None else interval(estimate.interval, ratio=estimate.is_ratio)
 
 
+def worth_text(contrast: Contrast) -> str:
+    """The effect that is worth having, or the loss that is allowed."""
+    if contrast.kind == "non_inferiority":
+        return f"margin {number(contrast.margin, 3)}"
+    return f"×{contrast.mark:.2f}" if contrast.is_ratio else number(contrast.smallest_effect, 3)
+
+
 def verdict_rows(verdicts: Sequence[Verdict], tuned: Sequence[Verdict]) -> list[Block]:
     """One row a finding of a study: verdict, the sentence, when it was reached and how sure."""
     again = {verdict.finding.id: verdict for verdict in tuned}
@@ -63,14 +71,11 @@ def contrasts_table(study: Study, estimates: Sequence[Estimate]) -> Table:
     rows = []
     for one in estimates:
         contrast = one.contrast
-        worth = f"×{1 + contrast.smallest_effect:.2f}" if one.is_ratio else number(contrast.smallest_effect, 3)
-        if contrast.kind == "non_inferiority":
-            worth = f"margin {number(contrast.margin, 3)}"
         kind = _KINDS[contrast.kind] + (f" ({escape(contrast.about)})" if contrast.about else "")
         seeds = str(len(one.seeds)) if one.interval else NONE
         notes = escape(" ".join([one.missing, one.gate, *one.notes]).strip()) or NONE
         label = escape(study.finding(contrast.finding).label) + ("" if contrast.decides else " (beside)")
-        rows.append([label, contrast_label(one), kind, estimate_text(one), worth, seeds, notes])
+        rows.append([label, contrast_label(one), kind, estimate_text(one), worth_text(contrast), seeds, notes])
     header = ["finding", "contrast", "the claim", "our estimate [95 % interval]", "worth having", "seeds", "notes"]
     return Table.of("estimates", "Estimates of every contrast", header, rows, right=(5,))
 
