@@ -11,6 +11,7 @@ import yaml
 
 from ablations import (
     calibrate_cli,
+    compare_cli,
     cost_cli,
     data_cli,
     map_cli,
@@ -135,6 +136,7 @@ def status(store: StorePath = Path(options.DEFAULT_STORE), as_json: AsJson = Fal
 
 app.command("report")(report_cli.report)
 app.command("repeat")(repeat_cli.repeat)
+app.command("compare")(compare_cli.compare)
 
 
 @app.command("run-info")

@@ -22,6 +22,7 @@ from reports.page import Block, Figure, Page, to_markdown
 from reports.provenance import record_of, stamps, write_record
 from reports.study_figures import study_figures
 from reports.study_page import study_page
+from reports.summary import summary_of, write_summary
 from reports.table_files import to_csv, to_latex
 from reports.tables import write_csv
 from reports.verdicts import deciding
@@ -45,8 +46,8 @@ def write_report(
 ) -> Path:
     """Write the report of `cells` under `out` and return the path of its index.
 
-    Every file appears whole or not at all; index.md comes last but for report.json, which has the digests of
-    all. Runs that failed, are missing or cannot be read are reported as such.
+    Every file appears whole or not at all; index.md comes last but for verdicts.json, the same as data, and
+    report.json, which has the digests of all. Runs that failed, are missing or cannot be read are reported as such.
 
     Args:
         preset, command, data_note: the scale, the command that repeats the report and one line on the data,
@@ -76,6 +77,7 @@ def write_report(
     else:  # one of before would tell of other runs
         (out / "report.html").unlink(missing_ok=True)
     write_page(index, out)
+    write_summary(summary_of(material, preset), out)
     write_record(record, out, before)
     return out / "index.md"
 

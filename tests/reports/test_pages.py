@@ -35,7 +35,8 @@ def test_the_files_of_a_report(report: tuple[Any, Path]) -> None:
     tables = {f"tables/{name}.{end}" for name in {*names, "index-findings", "index-runs"} for end in ("csv", "tex")}
     assert files == {
         "index.md", "norm.md", "class-count.md", "report.html", "tables/norm.csv", "tables/class-count.csv",
-        "figures/class-count-ladder.png", "figures/index-findings.png", "report.json", *figures, *tables,
+        "figures/class-count-ladder.png", "figures/index-findings.png", "report.json", "verdicts.json", *figures,
+        *tables,
     }  # fmt: skip
 
 

@@ -1,0 +1,171 @@
+"""Two reports, finding by finding and contrast by contrast: what is the same, what moved, and whether by chance."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from core.errors import UserError
+from reports.claims import findings
+from reports.stats import Interval
+from reports.summary import EstimateSummary, Summary, VerdictSummary, read_summary
+
+Reading = Literal["alike", "differ", "not told"]
+_CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class FindingPair:
+    """One finding in both reports; None where a report does not test it."""
+
+    first: VerdictSummary | None
+    second: VerdictSummary | None
+
+    @property
+    def either(self) -> VerdictSummary:
+        """For what both say alike: label and claim."""
+        found = self.first or self.second
+        assert found is not None
+        return found
+
+    @property
+    def verdicts(self) -> tuple[str, str]:
+        """The two verdicts; empty where a report does not test it."""
+        return (self.first.verdict if self.first else "", self.second.verdict if self.second else "")
+
+    @property
+    def in_both(self) -> bool:
+        """Whether both tested it; what was not run is no verdict."""
+        return not {"", "not run"} & set(self.verdicts)
+
+    @property
+    def moved(self) -> bool:
+        """Whether both tested it and say something else."""
+        return self.in_both and self.verdicts[0] != self.verdicts[1]
+
+
+@dataclass(frozen=True)
+class EstimatePair:
+    """One contrast in both reports.
+
+    `difference` is the second estimate minus the first, of ratios the quotient; None where there is none that can be
+    read, and `why` says why. `repeats` says that both have the same arms, settings and inputs, and no run in common.
+    """
+
+    first: EstimateSummary
+    second: EstimateSummary
+    difference: Interval | None
+    why: str = ""
+    repeats: bool = False
+
+    @property
+    def reading(self) -> Reading:
+        """Whether the two differ by more than chance, at 95 % and by itself."""
+        if self.difference is None or math.isnan(self.difference.low):
+            return "not told"
+        null = 1.0 if self.first.ratio else 0.0
+        return "alike" if self.difference.low <= null <= self.difference.high else "differ"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two reports; findings in the order of the record, then studies' own claims."""
+
+    names: tuple[str, str]
+    findings: tuple[FindingPair, ...]
+    estimates: tuple[EstimatePair, ...]
+
+    @property
+    def moved(self) -> list[FindingPair]:
+        return [pair for pair in self.findings if pair.moved]
+
+    @property
+    def same(self) -> list[FindingPair]:
+        return [pair for pair in self.findings if pair.in_both and not pair.moved]
+
+
+def compare_reports(first: Path, second: Path) -> Comparison:
+    """Read and compare the reports under two folders.
+
+    Raises:
+        UserError: a folder without verdicts.json, or one whose file cannot be used; or the same folder twice.
+    """
+    if first.resolve() == second.resolve():
+        raise UserError(f"{first} and {second} are one folder: name two reports")
+    return compare_summaries(read_summary(first), read_summary(second), (str(first), str(second)))
+
+
+def compare_summaries(first: Summary, second: Summary, names: tuple[str, str]) -> Comparison:
+    """Compare two summaries; a contrast is the same where study, finding, kind, arms and declared metric are."""
+    theirs = {one.finding: one for one in second.findings}
+    ours = {one.finding: one for one in first.findings}
+    named = dict.fromkeys((*ours, *theirs))
+    order = [*(name for name in findings() if name in named), *(name for name in named if name not in findings())]
+    pairs = [FindingPair(ours.get(name), theirs.get(name)) for name in order]
+    known = _by_contrast(second)
+    estimates = [_pair(one, known[contrast]) for contrast, one in _by_contrast(first).items() if contrast in known]
+    return Comparison(names, tuple(pairs), tuple(estimates))
+
+
+def _by_contrast(summary: Summary) -> Mapping[tuple[str, ...], EstimateSummary]:
+    found: dict[tuple[str, ...], EstimateSummary] = {}
+    control = [summary.control] if summary.control else []
+    for one in (*(estimate for verdict in summary.findings for estimate in verdict.estimates), *control):
+        found.setdefault((one.study, one.finding, one.kind, one.declared, *one.arms), one)
+    return found
+
+
+def _pair(first: EstimateSummary, second: EstimateSummary) -> EstimatePair:
+    ours, theirs, why = first.interval, second.interval, _why_not(first, second)
+    if ours is None or theirs is None or why:
+        return EstimatePair(first, second, None, why)
+    repeats = bool(first.settings) and first.settings == second.settings
+    return EstimatePair(first, second, _difference(ours, theirs, repeats, first.ratio), "", repeats)
+
+
+def _why_not(first: EstimateSummary, second: EstimateSummary) -> str:
+    for one, which in ((first, "first"), (second, "second")):
+        if one.estimate is None:
+            return f"the {which} report has no estimate"
+        if one.gate:
+            return f"a gate forbids to judge it in the {which} report"
+    if first.metric != second.metric:
+        return "the two read different metrics"
+    if first.metric == "head_step":
+        return "the head is timed apart from runs"
+    if shared := len(set(first.runs) & set(second.runs)):
+        return f"they share {shared} run{'s' if shared > 1 else ''}"
+    return ""
+
+
+def _difference(first: Interval, second: Interval, repeats: bool, ratio: bool) -> Interval:
+    """Second minus first (ratios: by logarithms), whose runs are other runs.
+
+    The seeds' part is Welch's (1947): the sum of both variances, its degrees of freedom by Satterthwaite's formula. The
+    identities' part drops out where arms, settings and inputs are the same, as both are judged on the same captures of
+    the same identities and what differs between seeds is in the seeds' part already. Elsewhere it is the sum of both,
+    which is too much where test sets overlap.
+    """
+    ours, theirs = (math.log(one.estimate) if ratio else one.estimate for one in (first, second))
+    seeds = _summed([(one.seed_se, one.seed_df) for one in (first, second)])
+    identities = (
+        (0.0, math.inf) if repeats else _summed([(one.identity_se, one.identity_df) for one in (first, second)])
+    )
+    n = min(first.n, second.n)
+    found = Interval(theirs - ours, math.nan, math.nan, seeds[0], identities[0], seeds[1], identities[1], n)
+    found = found.at(_CONFIDENCE)
+    if not ratio:
+        return found
+    low, middle, high = (math.exp(end) for end in (found.low, found.estimate, found.high))
+    return replace(found, estimate=middle, low=low, high=high)
+
+
+def _summed(parts: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Standard error and degrees of freedom of a sum of independent parts; those without variation have no weight."""
+    varying = [(se, df) for se, df in parts if se]
+    se = math.hypot(*(one for one, _ in varying)) if varying else 0.0
+    spread = sum(one**4 / df for one, df in varying if df)
+    return se, se**4 / spread if spread else math.inf

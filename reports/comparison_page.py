@@ -1,0 +1,171 @@
+"""A comparison of two reports, as one page with a figure and two tables."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reports.canvas import new_figure, short
+from reports.comparison import Comparison, EstimatePair, FindingPair
+from reports.control import CONTROL
+from reports.figures_style import GRID, MUTED, PALETTE, style
+from reports.folders import make_folders
+from reports.markdown import NONE, code, escape, interval, number
+from reports.page import Block, Figure, Page, Table, Text
+from reports.pages import Files, write_page
+from reports.summary import EstimateSummary
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Drawing
+
+_ROW = 0.42  # inches
+_FARTHEST = 6.0  # multiples of what is worth having
+_MARKS = ((PALETTE[0], "o", -0.15), (PALETTE[3], "s", 0.15))  # of the first and the second report
+CAPTION = (
+    "Every contrast that decides and that both reports have, in multiples of the smallest effect worth having (of a "
+    "claim that nothing is lost: the largest loss allowed), with 95 % intervals; ratios by their logarithms. To the "
+    "right: in favour of the claim. Circle: the first report, square: the second. Bold: the two differ by more than "
+    "chance, at 95 % and each by itself. An arrow stands for an estimate beyond the axis."
+)
+_HOW = (
+    "A difference is the second report's estimate minus the first's (of ratios the quotient), with its 95 % interval; "
+    "**differ** where that leaves out zero (of ratios: one), each by itself. Its variance is the sum of both reports' "
+    "(Welch 1947). Where arms, settings and inputs are the same, the variation over test identities drops out, as both "
+    "are judged on the same; elsewhere runs of one seed share random streams, and are taken for independent."
+)
+
+
+def write_comparison(found: Comparison, out: Path, command: str) -> Path:
+    """Write `<first>-and-<second>.md` with its figure and tables under `out`; returns the page's path.
+
+    Raises:
+        UserError: `out` cannot be made.
+        RunFailure: a file cannot be written.
+    """
+    make_folders(out, out / "figures", out / "tables")
+    slug = "-and-".join(map(_slug, found.names))
+    shown = _shown(found)
+    files = Files(out, "compared", html=False)
+    drawn = [files.write(slug, _figure(shown, found.names), CAPTION, "both reports' estimates")] if shown else []
+    write_page(Page(slug, "Two reports", tuple(_blocks(found, drawn, command))), out)
+    return out / f"{slug}.md"
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", Path(name).resolve().name.lower()).strip("-")
+
+
+def told(found: Comparison) -> list[str]:
+    """What the comparison comes to, as sentences in plain text."""
+    lines = [f"{len(found.same)} of {len(found.same) + len(found.moved)} verdicts are the same."]
+    lines += [f"Finding {pair.either.label}: {pair.verdicts[0]}, then {pair.verdicts[1]}." for pair in found.moved]
+    read = [pair for pair in found.estimates if pair.reading != "not told"]
+    if not read:
+        return [*lines, "No contrast can be compared; the table of estimates says why."]
+    differ = [pair for pair in read if pair.reading == "differ"]
+    lines.append(
+        f"Of {len(read)} contrasts that can be compared, {len(differ)} differ by more than chance, at 95 % and each by "
+        f"itself; {number(0.05 * len(read), 1)} are to be expected where nothing differs."
+    )
+    repeats = sum(pair.repeats for pair in read)
+    many = "All" if repeats == len(read) else str(repeats)
+    return [*lines, f"{many} of them are of the same settings and inputs, on other seeds."]
+
+
+def _blocks(found: Comparison, figures: Sequence[Figure], command: str) -> list[Block]:
+    first, second = (code(name) for name in found.names)
+    return [
+        Text(f"# Two reports compared\n\nFirst: {first}. Second: {second}.\n\n{' '.join(map(escape, told(found)))}"),
+        finding_table(found),
+        *figures,
+        estimate_table(found),
+        Text(f"{_HOW}\n\nCommand: {code(command)}."),
+    ]
+
+
+def finding_table(found: Comparison) -> Table:
+    """Both verdicts on every finding."""
+    rows = [_finding_row(pair) for pair in found.findings]
+    header = ["#", "claim", "first", "second", "moved"]
+    return Table.of("verdicts", "Verdicts of both reports", header, rows, right=(0,))
+
+
+def _finding_row(pair: FindingPair) -> list[str]:
+    verdicts = [f"**{escape(one)}**" if one else NONE for one in pair.verdicts]
+    moved = NONE if not pair.in_both else ("**yes**" if pair.moved else "no")
+    return [escape(pair.either.label), escape(pair.either.claim), *verdicts, moved]
+
+
+def estimate_table(found: Comparison) -> Table:
+    """Both estimates of every contrast of which there is one, and their difference."""
+    labels = {pair.either.finding: pair.either.label for pair in found.findings}
+    there = [pair for pair in found.estimates if pair.first.interval or pair.second.interval]
+    rows = [_estimate_row(pair, labels) for pair in there]
+    header = ["finding", "contrast", "first", "second", "difference", "reading"]
+    return Table.of("estimates", "Estimates of both reports", header, rows)
+
+
+def _estimate_row(pair: EstimatePair, labels: dict[str, str]) -> list[str]:
+    first = pair.first
+    name = "A/A control" if first.study == CONTROL else escape(labels.get(first.finding, first.finding))
+    name += "" if first.decides else " (beside)"
+    difference = NONE if pair.difference is None else interval(pair.difference, ratio=first.ratio)
+    reading: str = "**differ**" if pair.reading == "differ" else pair.reading
+    reading += f": {escape(pair.why)}" if pair.why else ""
+    estimates = [_text(one) for one in (pair.first, pair.second)]
+    return [name, escape(first.label), *estimates, difference, reading]
+
+
+def _text(one: EstimateSummary) -> str:
+    found = one.interval
+    if found is None:
+        return NONE
+    return f"{interval(found, ratio=one.ratio)}, {found.n} seed{'s' if found.n > 1 else ''}"
+
+
+def _shown(found: Comparison) -> list[EstimatePair]:
+    return [
+        pair for pair in found.estimates
+        if pair.first.decides and pair.first.estimate is not None and pair.second.estimate is not None
+    ]  # fmt: skip
+
+
+def _figure(pairs: Sequence[EstimatePair], names: tuple[str, str]) -> Drawing:
+    """A row for every contrast, the two reports' estimates below one another."""
+    with style():
+        figure, axes = new_figure(0.9 + _ROW * max(len(pairs), 1))
+        axes.set_xlim(-_FARTHEST * 1.04, _FARTHEST * 1.04)
+        axes.set_ylim(max(len(pairs), 1) - 0.5, -0.5)
+        axes.set_yticks(range(len(pairs)), [short(pair.first.label, 58) for pair in pairs], fontsize=8)
+        axes.tick_params(axis="y", length=0)
+        axes.grid(axis="x", color=GRID)
+        axes.spines["left"].set_visible(False)
+        axes.axvline(0.0, color=MUTED, linewidth=1.1, zorder=1)
+        axes.set_xlabel("in multiples of the effect worth having\n(to the right: in favour of the claim)")
+        for name, (color, marker, _) in zip(names, _MARKS, strict=True):
+            axes.plot([], [], color=color, marker=marker, markersize=5, linewidth=1.4, label=short(Path(name).name, 40))
+        axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, borderaxespad=0.2)
+        for row, (pair, label) in enumerate(zip(pairs, axes.get_yticklabels(), strict=True)):
+            if pair.reading == "differ":
+                label.set_fontweight("bold")
+            for one, (color, marker, shift) in zip((pair.first, pair.second), _MARKS, strict=True):
+                _draw(axes, row + shift, one, color, marker)
+        return figure
+
+
+def _draw(axes: Axes, row: float, one: EstimateSummary, color: str, marker: str) -> None:
+    found = one.interval
+    assert found is not None
+    low, middle, high = (
+        (math.log(end) if one.ratio else end) / one.unit for end in (found.low, found.estimate, found.high)
+    )
+    if abs(middle) > _FARTHEST:
+        marker, middle = (">" if middle > 0 else "<"), math.copysign(_FARTHEST, middle)
+    if math.isfinite(low):
+        ends = [min(max(end, -_FARTHEST), _FARTHEST) for end in (low, high)]
+        axes.plot(ends, [row, row], color=color, linewidth=1.4, zorder=3)
+    axes.plot([middle], [row], marker=marker, markersize=5, color=color, zorder=4, linestyle="none")

@@ -1,0 +1,31 @@
+"""`compare`: two reports by the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.ablations.conftest import TINY, TWO_ARMS, CommandLine, reported
+
+CLAIMING = TWO_ARMS + (
+    "claims: {lower: LayerNorm wins}\ncontrasts:\n  - {finding: lower, better: ln, than: bn, smallest_effect: 0.02}\n"
+)
+
+
+def test_two_reports_on_other_seeds(cli: CommandLine, tmp_path: Path) -> None:
+    reported(tmp_path, CLAIMING, "--seeds", "0,1")
+    again = [*TINY, "--seeds", "2,3", "--out", "again", "--no-html"]
+    assert cli("run", "mine.yaml", *again) == 0, cli.err
+    assert cli("compare", "report", "again", "--out", "compared") == 0, cli.err
+    assert "LayerNorm wins" in cli.out
+    assert "1 of 1 verdicts are the same." in cli.out
+    assert "No contrast can be compared; the table of estimates says why." in cli.out
+    assert " ".join(cli.out.split()).count("a gate forbids") == 2  # the contrast and the control: all is at the floor
+    page = Path("compared/report-and-again.md").read_text()
+    assert "`python -m ablations compare report again --out compared`" in page
+    assert "| lower | LayerNorm wins | **inconclusive** | **inconclusive** | no |" in page
+    assert "not told: a gate forbids to judge it in the first report" in page
+    assert Path("compared/figures/compared-report-and-again.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_folder_without_a_report_is_one_line(cli: CommandLine, tmp_path: Path) -> None:
+    assert "verdicts.json is not there" in cli.refuses("compare", "here", "there")
