@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 STREAMS = (
     "subset",  # which images of the pool are trained on
     "order",  # the order of the classes
-    "augment",  # augmentation parameters and noise
+    "augment",  # augmentation parameters, and on the CPU noise
+    "augment.noise",  # noise of pixels that are on another device
     "partial_fc",  # sampled negative classes
     "init.backbone",
     "init.head",

@@ -129,14 +129,15 @@ def _measure_embedder(sizes: list[tuple[RunConfig, int]]) -> list[dict[str, Any]
         model = config.model.model_copy(update={"pretrained": "none"})
         embedder = Embedder(model, size, 0).to(device).to(memory_format=torch.channels_last)
         optimizer = torch.optim.AdamW(embedder.parameters(), fused=True)
-        augment, stream = Augment(config.data.augment), torch.Generator(device).manual_seed(0)
+        augment, stream = Augment(config.data.augment), torch.Generator().manual_seed(0)
+        noise = torch.Generator(device).manual_seed(1)
         pool = torch.randint(0, 256, (images, 3, size, size), dtype=torch.uint8).to(device)
 
         def once(
             embedder: Embedder = embedder, optimizer: Any = optimizer, augment: Augment = augment,
-            pool: torch.Tensor = pool, stream: torch.Generator = stream,
+            pool: torch.Tensor = pool, stream: torch.Generator = stream, noise: torch.Generator = noise,
         ) -> None:  # fmt: skip
-            shown = augment(pool, stream).contiguous(memory_format=torch.channels_last)
+            shown = augment(pool, stream, noise=noise).contiguous(memory_format=torch.channels_last)
             embedder(shown).square().mean().backward()
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)

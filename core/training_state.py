@@ -12,6 +12,7 @@ from core.clock import Clock
 from core.config import RunConfig
 from core.data.augment import Augment
 from core.data.expansion import take
+from core.device import send
 from core.errors import RunFailure
 from core.evaluation import evaluate
 from core.loss.distillation import NEEDS_PROJECTION, distillation_loss
@@ -48,7 +49,10 @@ class Trainer:
         self.forward = forward_of(self.embedder, self.projection, config.precision.mode, ranks)
         self.pool = materials.pool.to(self.device)
         self.augment = Augment(data.augment)
-        self.augment_stream = torch_stream(seed, "augment", self.device)
+        self.augment_stream = torch_stream(seed, "augment")
+        # On the CPU pixels' noise is of the same stream; drawing it there for another device would take long.
+        on_cpu = self.device.type == "cpu"
+        self.noise_stream = self.augment_stream if on_cpu else torch_stream(seed, "augment.noise", self.device)
         self.order_stream = torch_stream(seed, "order")
         self.order = ClassOrder(data.classes, config.optim.batch_size, self.order_stream)
         self.scaler = grad_scaler(config.precision.mode, self.device, shared=not ranks.alone)
@@ -84,8 +88,8 @@ class Trainer:
         optim = self.config.optim
         with self.clock.time("data"):
             classes = self.order.next()
-            clean = take(self.pool, classes[self.part.rows].to(self.device), self.config.data.expansion)
-            images = self.augment(clean, self.augment_stream, self.part)
+            clean = take(self.pool, classes[self.part.rows], self.config.data.expansion)
+            images = self.augment(clean, self.augment_stream, self.part, self.noise_stream)
             if self.config.distill.clean_view:
                 images = torch.cat([images, clean.float().div_(255)])
             images = images.contiguous(memory_format=torch.channels_last)
@@ -152,7 +156,7 @@ class Trainer:
         of_batch = distill.kind == "similarity"  # compares every image with all others
         if of_batch:
             students = self.ranks.gather_same(students, len(classes))
-        rows = teacher[classes if of_batch else classes[self.part.rows]].to(self.device)
+        rows = send(teacher[classes if of_batch else classes[self.part.rows]], self.device)
         share = distill.weight * distillation_loss(students, rows, distill.kind, distill.temperature)
         if self.ranks.alone or of_batch:
             return share.detach(), share
@@ -229,7 +233,8 @@ class Trainer:
         self.scaler.load_state_dict(state["scaler"])
         self.order.load(state["order"])
         for name, stream in self._streams().items():
-            stream.set_state(state["streams"][name].cpu())
+            if name in state["streams"]:  # another device's trainer has no noise of this one's
+                stream.set_state(state["streams"][name].cpu())
         if isinstance(self.head, PartialFC):
             self.head.load_sampling(state["sampling"].cpu())
         self.loss_mean, self.clipped_steps = state["loss_mean"], state["clipped_steps"]
@@ -240,7 +245,8 @@ class Trainer:
         return modules if self.projection is None else {**modules, "projection": self.projection}
 
     def _streams(self) -> dict[str, torch.Generator]:
-        return {"augment": self.augment_stream, "order": self.order_stream}
+        streams = {"augment": self.augment_stream, "order": self.order_stream}
+        return streams if self.noise_stream is self.augment_stream else {**streams, "noise": self.noise_stream}
 
 
 def _gradient(parameter: nn.Parameter) -> torch.Tensor:

@@ -12,6 +12,7 @@ import torch
 
 from core.data.blur import BLURS, between, blur, choice, constant, sample, sampling_grid
 from core.data.views import photographed
+from core.device import send
 from core.ranks import Part
 
 POLICIES = ("documented", "geometric", "photographed", "none")
@@ -22,7 +23,8 @@ COLOURS = ("jitter", "gray", "sepia", "channel_shuffle", "channel_dropout", "rgb
 _GEOMETRY, _CROP, _SHIFT, _BORDER = 0, slice(1, 5), slice(5, 9), slice(9, 13)
 _BLUR, _BLUR_ARGS, _NOISE, _NOISE_ARGS, _COLOUR, _COLOUR_ARGS = 13, slice(14, 19), 19, slice(20, 22), 22, slice(23, 27)
 _PARAMETERS = 27
-# Bytes of a float batch worked on at once: the caches hold no more, and the allocator keeps what is freed.
+# Bytes of a float batch worked on at once on the CPU: the caches hold no more, and the allocator keeps what is freed.
+# An accelerator takes the batch whole, as there each of the many small operations has its price.
 _PIECE = 16 * 2**20
 
 _GRAY = ((0.299, 0.587, 0.114),) * 3
@@ -61,10 +63,13 @@ def shift_scale_rotate_maps(u: torch.Tensor) -> torch.Tensor:
 def _warp(images: torch.Tensor, maps: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
     """Resample uint8 (B, 3, S, S) through maps (B, 3, 3) to [0, 1], but for rounding; u (B, 4): border rule and colour.
 
+    Maps and numbers may be on the CPU.
+
     What comes in over the border repeats the edge or has one random colour, an even chance, as in the record.
     Colour is subtracted before and added after, so that zero padding stands for it.
     """
     size = images.shape[-1]
+    maps, u = send(maps, images.device), send(u, images.device)
     colour = u[:, 1:4, None, None] * 255
     edge = torch.where(u[:, 0] < 0.5, 1 - 1 / size, math.inf)[:, None, None, None]
     grid = sampling_grid(maps[:, :2], size)
@@ -107,6 +112,7 @@ def _iso_noise(images: torch.Tensor, u: torch.Tensor, noise: torch.Tensor) -> No
 
 def add_noise(images: torch.Tensor, option: str, u: torch.Tensor, noise: torch.Tensor) -> None:
     """One of NOISES, in place, on images (N, 3, S, S) in [0, 1]; u (N, 2), noise: random bytes of the images' shape."""
+    u = send(u, images.device)
     if option == "iso":
         _iso_noise(images, u, noise)
     elif option == "gauss":
@@ -171,35 +177,46 @@ class Augment:
             raise ValueError(f"augmentation policy is {policy!r}, choose one of {', '.join(POLICIES)}")
         self.policy = policy
 
-    def __call__(self, images: torch.Tensor, generator: torch.Generator, part: Part | None = None) -> torch.Tensor:
+    def __call__(
+        self,
+        images: torch.Tensor,
+        generator: torch.Generator,
+        part: Part | None = None,
+        noise: torch.Generator | None = None,
+    ) -> torch.Tensor:
         """images uint8 (B, 3, S, S) -> float32 (B, 3, S, S) in [0, 1], new and contiguous; the input is unchanged.
 
-        All randomness comes from `generator`, on its device, which must be that of the images. How many numbers are
-        drawn depends on B, S and the policy only. Raises ValueError for another dtype, shape or device.
+        How many numbers are drawn depends on B, S and the policy only. An accelerator is never waited for. Raises
+        ValueError for another dtype, shape or device.
 
         Args:
+            generator: CPU generator of the numbers that say what is done to each image.
             part: the images are these of a batch of `part.of`. All numbers of the batch are drawn, so that each image
                 comes out as it does with the others.
+            noise: generator of the pixels' noise, on the images' device; by default `generator`, for images on the CPU.
         """
+        noise = noise or generator
         if images.dtype != torch.uint8:
             raise ValueError(f"augmentation needs uint8 images, got {images.dtype}")
         if images.ndim != 4 or images.shape[1] != 3 or images.shape[2] != images.shape[3] or images.shape[2] < 16:
             raise ValueError(f"augmentation needs images (B, 3, S, S), S >= 16, got {tuple(images.shape)}")
-        if generator.device.type != images.device.type:
-            raise ValueError(f"images are on {images.device}, the generator on {generator.device}: use one device")
+        if generator.device.type != "cpu":
+            raise ValueError(f"augmentation takes a generator on the CPU, not on {generator.device}")
+        if noise.device.type != images.device.type:
+            raise ValueError(f"images are on {images.device}, the noise's generator on {noise.device}: use one device")
         if self.policy == "none" or not len(images):
             return images.to(torch.float32).div_(255)
         if self.policy == "photographed":
-            return photographed(images, generator, part=part)
+            return photographed(images, generator, part=part, noise=noise)
         part = part or Part(0, len(images), len(images))
-        u = torch.rand(part.of, _PARAMETERS, generator=generator, device=images.device)[part.rows]
+        u = torch.rand(part.of, _PARAMETERS, generator=generator)[part.rows]
         if self.policy == "geometric":
             maps = crop_maps(u[:, _CROP]) @ shift_scale_rotate_maps(u[:, _SHIFT])
             return _warp(images, maps, u[:, _BORDER]).clamp_(0, 1)
-        noise = _random_bytes((part.of, *images.shape[1:]), generator)[part.rows]
+        grain = _random_bytes((part.of, *images.shape[1:]), noise)[part.rows]
         out = torch.empty(images.shape, device=images.device)
-        piece = max(_PIECE // (4 * images[0].numel()), 1)
-        for some in zip(*(tensor.split(piece) for tensor in (images, u, noise, out)), strict=True):
+        piece = max(_PIECE // (4 * images[0].numel()), 1) if images.device.type == "cpu" else len(images)
+        for some in zip(*(tensor.split(piece) for tensor in (images, u, grain, out)), strict=True):
             _documented(*some)
         return out
 
@@ -221,34 +238,38 @@ def _groups(u: torch.Tensor, options: tuple[str, ...]) -> tuple[torch.Tensor, li
 
 
 def _documented(images: torch.Tensor, u: torch.Tensor, noise: torch.Tensor, out: torch.Tensor) -> None:
-    """The documented policy, written to `out`.
+    """The documented policy, written to `out`; `u` (B, _PARAMETERS) is on the CPU, all else on the images' device.
 
-    Samples are put in the order of their blur, then of their noise, so that each option works on one slice.
+    Samples are put in the order of their blur, then of their noise, so that each option works on one slice. The orders
+    are found on the CPU, as an accelerator would have to be waited for.
     """
+    device = images.device
     order, blurs = _groups(u[:, _BLUR], BLURS)
     u = u.index_select(0, order)
     cropped = (u[:, _GEOMETRY] < 0.5)[:, None, None]
     maps = torch.where(cropped, crop_maps(u[:, _CROP]), shift_scale_rotate_maps(u[:, _SHIFT]))
-    warped = _warp(images.index_select(0, order), maps, u[:, _BORDER])
+    warped = _warp(images.index_select(0, send(order, device)), maps, u[:, _BORDER])
     for option, part in blurs:
         warped[part] = blur(warped[part], option, u[part, _BLUR_ARGS])
 
     by_noise, noises = _groups(u[:, _NOISE], NOISES)
     order, u = order[by_noise], u.index_select(0, by_noise)
-    noisy = warped.index_select(0, by_noise)
+    noisy = warped.index_select(0, send(by_noise, device))
     for option, part in noises:
-        add_noise(noisy[part], option, u[part, _NOISE_ARGS], noise.index_select(0, order[part]))
+        grain = noise.index_select(0, send(order[part], device))
+        add_noise(noisy[part], option, u[part, _NOISE_ARGS], grain)
 
     matrices, offsets = _colour_maps(u, noisy.mean((2, 3)))
     coloured = torch.baddbmm(offsets, matrices, noisy.flatten(2), out=warped.view(noisy.shape[0], 3, -1))
     coloured.clamp_(0, 1)
-    torch.index_select(coloured.view_as(noisy), 0, torch.argsort(order), out=out)
+    torch.index_select(coloured.view_as(noisy), 0, send(torch.argsort(order), device), out=out)
 
 
 def _colour_maps(u: torch.Tensor, mean: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The affine colour map of every sample: matrices (B, 3, 3), offsets (B, 3, 1)."""
+    """The affine colour map of every sample: matrices (B, 3, 3), offsets (B, 3, 1), where the mean colours are."""
+    device = mean.device
     order, colours = _groups(u[:, _COLOUR], COLOURS)
-    u, mean = u[:, _COLOUR_ARGS].index_select(0, order), mean.index_select(0, order)
+    u, mean = send(u[:, _COLOUR_ARGS].index_select(0, order), device), mean.index_select(0, send(order, device))
     matrices, offsets = zip(*(colour_map(option, u[part], mean[part]) for option, part in colours), strict=True)
-    back = torch.argsort(order)
+    back = send(torch.argsort(order), device)
     return torch.cat(matrices).index_select(0, back), torch.cat(offsets).index_select(0, back)

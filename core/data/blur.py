@@ -10,6 +10,8 @@ from functools import cache
 import torch
 from torch.nn import functional as F
 
+from core.device import send
+
 BLURS = ("motion", "median", "gaussian", "zoom", "defocus", "jpeg")
 
 # The side of the record's images, in pixels: its windows and radii are meant at this size.
@@ -52,7 +54,7 @@ def between(u: torch.Tensor, low: float, high: float) -> torch.Tensor:
 @cache
 def constant(values: tuple[tuple[float, ...], ...], device: torch.device) -> torch.Tensor:
     """Nested tuples as a float32 tensor that is made once; not to be written to."""
-    return torch.tensor(values, dtype=torch.float32, device=device)
+    return send(torch.tensor(values, dtype=torch.float32), device)
 
 
 def sampling_grid(theta: torch.Tensor, size: int) -> torch.Tensor:
@@ -73,8 +75,9 @@ def sample(images: torch.Tensor, grid: torch.Tensor, padding: str = "border") ->
 
 
 def filter2d(images: torch.Tensor, kernels: torch.Tensor) -> torch.Tensor:
-    """Correlate every image with its own kernel: kernels (N, K, K), K odd; borders are mirrored."""
+    """Correlate every image with its own kernel: kernels (N, K, K), K odd, also on the CPU; borders are mirrored."""
     n, channels, size, _ = images.shape
+    kernels = send(kernels, images.device)
     half = kernels.shape[-1] // 2
     planes = F.pad(images, (half, half, half, half), mode="reflect").view(1, n * channels, *(size + 2 * half,) * 2)
     weight = kernels[:, None].repeat_interleave(channels, 0)
@@ -171,7 +174,7 @@ def _block_dct(size: int, block: int, device: torch.device) -> torch.Tensor:
     k = torch.arange(block, dtype=torch.float64)
     basis = torch.cos(math.pi / block * (k[None, :] + 0.5) * k[:, None]) * math.sqrt(2 / block)
     basis[0] /= math.sqrt(2)
-    return torch.block_diag(*[basis.float()] * (size // block)).to(device)
+    return send(torch.block_diag(*[basis.float()] * (size // block)), device)
 
 
 def _requantise(planes: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
@@ -228,13 +231,16 @@ def _median(images: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
     passes = _window(u, images.shape[-1]) // 2
     images = median3(images)
     for done in range(1, int(passes.max())):
-        more = (passes > done).nonzero().squeeze(1)
+        more = send((passes > done).nonzero().squeeze(1), images.device)
         images.index_copy_(0, more, median3(images.index_select(0, more)))
     return images
 
 
 def blur(images: torch.Tensor, option: str, u: torch.Tensor) -> torch.Tensor:
-    """One of BLURS on images (N, 3, S, S) in [0, 1] with uniform numbers u (N, 5) -> new (N, 3, S, S)."""
+    """One of BLURS on images (N, 3, S, S) in [0, 1] with uniform numbers u (N, 5) -> new (N, 3, S, S).
+
+    Numbers on the CPU spare an accelerator from waiting: sizes of windows are read from them.
+    """
     size = images.shape[-1]
     scale = size / RECORD_SIZE
     if option == "motion":
@@ -246,8 +252,9 @@ def blur(images: torch.Tensor, option: str, u: torch.Tensor) -> torch.Tensor:
         sigma = (0.3 * choice(u[:, 0], 3) + 0.8) * scale
         return filter2d(images, gaussian_kernels(sigma, _window(u[:, 0], size)))
     if option == "zoom":
-        return zoom_blur(images, between(u[:, 0], 1, 1.31), doublings=2 if size <= 64 else 3)
+        factor = send(between(u[:, 0], 1, 1.31), images.device)
+        return zoom_blur(images, factor, doublings=2 if size <= 64 else 3)
     if option == "defocus":
         return filter2d(images, defocus_kernels((3 + choice(u[:, 0], 3)) * scale))
     block = min(max(round(8 * scale), 2), 8)
-    return jpeg(images, choice(u[:, 0], 51).float(), block)
+    return jpeg(images, send(choice(u[:, 0], 51).float(), images.device), block)

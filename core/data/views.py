@@ -13,6 +13,7 @@ import torch
 from torch.nn import functional
 
 from core.data.blur import between
+from core.device import send
 from core.ranks import Part
 
 _CORNER_SHIFT = 0.12  # of a side: more than the captures' own, so that theirs are inside
@@ -21,25 +22,34 @@ _SQUARE = torch.tensor([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
 
 
 def photographed(
-    images: torch.Tensor, generator: torch.Generator, *, varied: bool = False, part: Part | None = None
+    images: torch.Tensor,
+    generator: torch.Generator,
+    *,
+    varied: bool = False,
+    part: Part | None = None,
+    noise: torch.Generator | None = None,
 ) -> torch.Tensor:
     """(B, 3, S, S) uint8 -> float32 in [0, 1]: perspective, softness, light, shadow, glare, colour and noise.
 
     Corners move by up to 12 % of a side, or with `varied` by up to a share of that which is each image's own, so that
-    careful photographs are among them; every number is drawn from `generator`, on the images' device.
+    careful photographs are among them.
 
     Args:
+        generator: CPU generator that each image's own numbers are drawn from.
         part: the images are these of a batch, whose draws are made whole; by default they are a whole batch.
+        noise: generator of the pixels' noise, on the images' device; by default `generator`, for images on the CPU.
     """
     count, channels, size, _ = images.shape
     batch, rows = (count, slice(None)) if part is None else (part.of, part.rows)
-    device, square = images.device, _SQUARE.to(images.device)
-    shift = (torch.rand(batch, 4, 2, generator=generator, device=device)[rows] * 2 - 1) * (2 * _CORNER_SHIFT)
+    device, noise = images.device, noise or generator
+    shift = (torch.rand(batch, 4, 2, generator=generator)[rows] * 2 - 1) * (2 * _CORNER_SHIFT)
     if varied:
-        shift = shift * torch.rand(batch, 1, 1, generator=generator, device=device)[rows]
-    grid = _perspective_grid(homography(square.expand(count, 4, 2), square + shift), size)
+        shift = shift * torch.rand(batch, 1, 1, generator=generator)[rows]
+    # Solved on the CPU: an accelerator waits to see whether systems could be solved.
+    maps = homography(_SQUARE.expand(count, 4, 2), _SQUARE + shift)
+    grid = _perspective_grid(send(maps, device), size)
     moved = functional.grid_sample(images.float(), grid, "bilinear", "border", align_corners=False)
-    u = torch.rand(batch, 16, 1, 1, generator=generator, device=device)[rows]
+    u = send(torch.rand(batch, 16, 1, 1, generator=generator)[rows], device)
     inner = moved[..., 1:, 1:]
     mean = (inner + moved[..., :-1, :-1]).add_(moved[..., 1:, :-1]).add_(moved[..., :-1, 1:]).mul_(0.25)
     inner.lerp_(mean, u[:, :1])
@@ -51,9 +61,9 @@ def photographed(
     moved.addcmul_(fields[:, 1:], 1 - moved)
     # One 64-bit draw is eight bytes of noise: eight times as fast as drawing bytes.
     whole = batch * moved[0].numel()
-    words = torch.randint(-(2**62), 2**62, (math.ceil(whole / 8),), generator=generator, device=device)
-    noise = words.view(torch.int8)[:whole].view(batch, channels, size, size)[rows]
-    return moved.addcmul_(noise.float(), u[:, 15:16] * (0.08 / 128)).clamp_(0, 1)
+    words = torch.randint(-(2**62), 2**62, (math.ceil(whole / 8),), generator=noise, device=device)
+    grain = words.view(torch.int8)[:whole].view(batch, channels, size, size)[rows]
+    return moved.addcmul_(grain.float(), u[:, 15:16] * (0.08 / 128)).clamp_(0, 1)
 
 
 def _light(u: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import torch
 
+from core.device import send
 from core.errors import nearest
 from core.ranks import Part
 
@@ -120,7 +121,7 @@ class ClassSampler:
                 blocks = _split(self._gathered(positives, chosen), block, device)
         else:
             blocks = _split(self._negatives(positives, room), block, device)
-        return Sample(positives.to(device), target.to(device), blocks, room < 0)
+        return Sample(send(positives, device), send(target, device), blocks, room < 0)
 
     def class_ids(self, sample: Sample) -> torch.Tensor:
         """Ids (S,) int64 on the CPU of all classes of a sample, the batch's own first."""
@@ -159,7 +160,7 @@ class ClassSampler:
         blocks = []
         for index in chosen:
             rows = slice(index * length, min((index + 1) * length, self.num_classes))
-            hidden = torch.tensor(inside[index], device=device) if index in inside else None
+            hidden = send(torch.tensor(inside[index]), device) if index in inside else None
             blocks.append(Block(rows, hidden))
         return tuple(blocks)
 
@@ -201,4 +202,4 @@ def uniform_subset(total: int, count: int, generator: torch.Generator) -> torch.
 
 
 def _split(rows: torch.Tensor, length: int, device: torch.device) -> tuple[Block, ...]:
-    return tuple(Block(part) for part in rows.to(device).split(length)) if len(rows) else ()
+    return tuple(Block(part) for part in send(rows, device).split(length)) if len(rows) else ()

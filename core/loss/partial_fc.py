@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from core.device import send
 from core.loss.class_sampling import ClassSampler
 from core.loss.margin import apply_margin, check_labels, check_margin
 
@@ -15,6 +16,7 @@ from core.loss.margin import apply_margin, check_labels, check_margin
 SAMPLING_SEED, INIT_SEED = 1, 2
 # Torch draws normal numbers sixteen at a time, and fewer in another way.
 _DRAWN_TOGETHER = 16
+_CPU = torch.device("cpu")
 _DRAWN_ROWS = 256 * _DRAWN_TOGETHER
 
 
@@ -92,12 +94,12 @@ class PartialFC(nn.Module):
         """
         check_batch(embeddings, labels, self.embed_dim, self.num_classes)
         if self.num_sampled == self.num_classes:
-            target = labels.to(self.weight.device)
+            target = send(labels, self.weight.device)
             centres: torch.Tensor = self.weight
         else:
             sampled = self._sample(labels)
             self.overflow_steps += len(sampled) > self.num_sampled
-            target = torch.searchsorted(sampled, labels.to(sampled.device).contiguous())
+            target = torch.searchsorted(sampled, send(labels, sampled.device).contiguous())
             centres = self.weight.index_select(0, sampled)
         cosine = self._cosine(embeddings, centres)
         with torch.autocast(cosine.device.type, enabled=False):
@@ -116,13 +118,14 @@ class PartialFC(nn.Module):
     def _sample(self, labels: torch.Tensor) -> torch.Tensor:
         device = self.weight.device
         if self._windows is not None:
-            return self._windows.class_ids(self._windows.draw(labels, device)).sort().values.to(device)
+            return send(self._windows.class_ids(self._windows.draw(labels, _CPU)).sort().values, device)
         if len(labels) > self.num_sampled:  # else there cannot be too many classes, and no count is waited for
             positives = labels.unique()
             if len(positives) > self.num_sampled:
-                return positives.to(device)
-        priority = torch.rand(self.num_classes, generator=self._generator).to(device)
-        priority[labels.to(device)] = 2.0  # above any draw
+                return send(positives, device)
+        priority = torch.rand(self.num_classes, generator=self._generator)
+        priority[labels.cpu()] = 2.0  # above any draw
+        priority = send(priority, device)
         return priority.topk(self.num_sampled, sorted=False).indices.sort().values
 
     def sampling_state(self) -> torch.Tensor:

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from core.device import send
 from core.loss.margin import check_labels, margin_shift
 from core.loss.partial_fc import PartialFC, check_batch, normal_rows
 from core.ranks import Part, Ranks
@@ -55,13 +56,13 @@ class ShardedPartialFC(PartialFC):
         whole = self._ranks.gather_shared(embeddings, len(labels))
         if self.num_sampled == self.num_classes:
             centres: torch.Tensor = self.weight
-            target = labels.to(self.weight.device) - self.part.start
+            target = send(labels, self.weight.device) - self.part.start
         else:
             sampled = self._sample(labels)
             self.overflow_steps += len(sampled) > self.num_sampled
             first, last = self.part.bounds_in(sampled)
             centres = self.weight.index_select(0, sampled[first:last] - self.part.start)
-            target = torch.searchsorted(sampled, labels.to(sampled.device).contiguous()) - first
+            target = torch.searchsorted(sampled, send(labels, sampled.device).contiguous()) - first
         mine = ((target >= 0) & (target < len(centres))).nonzero().squeeze(1)
         cosine = self._cosine(whole, centres)
         with torch.autocast(cosine.device.type, enabled=False):

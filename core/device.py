@@ -1,0 +1,14 @@
+"""Tensors on their way to an accelerator."""
+
+from __future__ import annotations
+
+import torch
+
+
+def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """The tensor on a device: itself where it is there, else a copy that an accelerator's host does not wait for.
+
+    A plain `to` waits until everything that was asked of the device before is done, however small the tensor. The copy
+    that is on its way keeps its own: the source may be changed at once. What comes back to the CPU is waited for.
+    """
+    return tensor.to(device, non_blocking=device.type != "cpu")

@@ -1,0 +1,170 @@
+"""A step of training on a pretended GPU: all of it is there, the host never waits, and the numbers are the CPU's.
+
+`test_on_a_gpu.py` runs these in a process of their own: PyTorch counts its devices at the first backward pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+
+from core.config import RunConfig
+from core.data.augment import POLICIES, Augment
+from core.data.expansion import FACTORS, take
+from core.evaluation import evaluate
+from core.materials import load_materials
+from core.training_state import Trainer
+from tests.core.pretended_gpu import Generator, Pretended, PretendedGPU, device, move
+
+SMALL: dict[str, Any] = {
+    "data.pool": 48, "data.images": 48, "data.image_size": 32, "optim.batch_size": 16, "optim.samples": 1600,
+    "eval.identities": 8, "eval.validation_identities": 6, "eval.captures": 2, "model.embed_dim": 32,
+    "model.pretrained": "none", "loss.sample_rate": 0.5,
+}  # fmt: skip
+PLAIN = {"data__augment": "none"}
+ARMS: list[dict[str, Any]] = [
+    *({"data__augment": policy} for policy in POLICIES),
+    {"data__expansion": 24},
+    {"loss__sample_rate": 1.0, "loss__kind": "arcface"},
+    {"loss__sampler": "windows"},
+    *({"loss__centre_update": update} for update in ("rows", "row_scalar")),
+    {"loss__centre_update": "row_scalar", "loss__sampler": "windows", "loss__sample_rate": 0.1},
+    {"loss__centre_update": "row_scalar", "loss__sample_rate": 1.0, "loss__scale": 96.0},
+    {"distill__kind": "kld"},
+    {"distill__kind": "similarity", "distill__clean_view": True},
+    {"precision__mode": "bf16"},
+    {"model__norm": "ln_bn", "model__neck": "squeeze"},
+]
+
+
+@pytest.fixture
+def gpu() -> Iterator[PretendedGPU]:
+    with PretendedGPU() as found:
+        yield found
+
+
+def on_cpu(**changes: Any) -> Trainer:
+    """A trainer of few small images; `a__b` names field ``a.b``."""
+    named = {name.replace("__", "."): value for name, value in changes.items()}
+    config = RunConfig().with_overrides({**SMALL, **named})
+    trainer = Trainer(config, load_materials(config))
+    trainer.embedder.train()
+    return trainer
+
+
+def close(ours: Trainer, theirs: Trainer) -> None:
+    """Equal weights, but for rounding: the first steps of AdamW are of 1e-3, however small the gradient."""
+    for name, module in theirs._modules().items():
+        for got, expected in zip(ours._modules()[name].parameters(), module.parameters(), strict=True):
+            found = getattr(got, "held", got.detach().cpu())
+            torch.testing.assert_close(found, expected.detach(), rtol=1e-3, atol=2e-4)
+
+
+def on_gpu(trainer: Trainer) -> Trainer:
+    """The same trainer, as it is made on a GPU."""
+    for module in trainer._modules().values():
+        move(module)
+    trainer.pool, trainer.device, trainer.noise_stream = Pretended(trainer.pool), device(), Generator().manual_seed(1)
+    trainer.optimizer = trainer._optimizer()
+    return trainer
+
+
+@pytest.mark.parametrize("changes", ARMS)
+def test_the_host_never_waits(changes: dict[str, Any], gpu: PretendedGPU) -> None:
+    trainer = on_gpu(on_cpu(**changes))
+    gpu.waits.clear()
+    trainer.step(1)
+    trainer.step(2)
+    assert gpu.waits == []
+
+
+def test_it_looks_at_the_loss_now_and_then(gpu: PretendedGPU) -> None:
+    trainer = on_gpu(on_cpu())
+    gpu.waits.clear()
+    for index in range(26):
+        trainer.step(index)
+    # The loss and the norm of the gradients, at steps 0 and 25.
+    assert [wait.split(":")[0] for wait in gpu.waits] == ["aten._local_scalar_dense at training_state.py"] * 4
+
+
+def test_the_numbers_are_the_cpus(gpu: PretendedGPU) -> None:
+    plain = {"data__augment": "none", "distill__kind": "kld", "data__expansion": 8}
+    ours, theirs = on_gpu(on_cpu(**plain)), on_cpu(**plain)
+    for index in range(1, 4):
+        ours.step(index)
+        theirs.step(index)
+    close(ours, theirs)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_images_come_out_as_on_the_cpu(policy: str, gpu: PretendedGPU) -> None:
+    images = torch.randint(0, 256, (24, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(5))
+    augment = Augment(policy)
+
+    def seen(given: torch.Tensor, noise: torch.Generator) -> torch.Tensor:
+        return augment(given, torch.Generator().manual_seed(1), noise=noise.manual_seed(2))
+
+    there = seen(Pretended(images), Generator())
+    assert isinstance(there, Pretended)
+    torch.testing.assert_close(there.held, seen(images, torch.Generator()), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("factor", FACTORS)
+def test_classes_may_be_on_either(factor: int, gpu: PretendedGPU) -> None:
+    images = torch.randint(0, 256, (6, 3, 16, 16), dtype=torch.uint8)
+    classes = torch.randint(0, 6 * factor, (20,))
+    expected = take(images, classes, factor)
+    for given in (classes, Pretended(classes)):
+        found = take(Pretended(images), given, factor)
+        assert isinstance(found, Pretended)
+        assert torch.equal(found.held, expected)
+
+
+def test_each_side_has_its_generator(gpu: PretendedGPU) -> None:
+    images = torch.zeros(2, 3, 16, 16, dtype=torch.uint8)
+    cpu, there = torch.Generator(), Generator()
+    for given, generator, noise in ((images, there, None), (Pretended(images), cpu, None), (images, cpu, there)):
+        with pytest.raises(ValueError, match="generator"):
+            Augment("documented")(given, generator, noise=noise)
+
+
+def test_a_trainer_goes_on_from_the_other_devices_state(gpu: PretendedGPU) -> None:
+    first, ours, theirs = on_cpu(**PLAIN), on_gpu(on_cpu(**PLAIN)), on_cpu(**PLAIN)
+    first.step(1)
+    ours.load(first.state())
+    theirs.load(first.state())
+    for trainer in (ours, theirs):
+        trainer.step(2)
+    close(ours, theirs)
+
+
+def test_judging_gives_the_cpus_rates(gpu: PretendedGPU) -> None:
+    ours, theirs = on_gpu(on_cpu()), on_cpu()
+    judged = [evaluate(one.embedder, one.materials.validation, one.device).metrics for one in (ours, theirs)]
+    assert judged[0] == pytest.approx(judged[1], abs=1e-4)
+
+
+def test_what_is_pretended_can_fail(gpu: PretendedGPU) -> None:
+    values = torch.arange(6.0)
+    there = Pretended(values)
+    with pytest.raises(RuntimeError, match="same device"):
+        there + values
+    assert torch.equal((there + 1).held, values + 1)
+    assert gpu.waits == []
+    there.sum().item()
+    there.to("cpu")
+    values.to(there.device)
+    values.to(there.device, non_blocking=True)  # is not waited for
+    there[torch.tensor([1, 2])]
+    there[there > 2]
+    there.long().tolist()
+    values.copy_(there)
+    torch.linalg.solve(Pretended(torch.eye(2)), Pretended(torch.ones(2, 1)))
+    names = [wait.split(" ")[0].removeprefix("aten.") for wait in gpu.waits]
+    assert names == [
+        "_local_scalar_dense", "_to_copy", "_to_copy", "index", "index", *["_local_scalar_dense"] * 6, "copy_",
+        "_linalg_check_errors",
+    ]  # fmt: skip
