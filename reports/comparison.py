@@ -13,7 +13,7 @@ from reports.claims import findings
 from reports.stats import Interval
 from reports.summary import EstimateSummary, Summary, VerdictSummary, read_summary
 
-Reading = Literal["alike", "differ", "not told"]
+Reading = Literal["alike", "differ", "opposite", "not told"]
 _CONFIDENCE = 0.95
 
 
@@ -63,11 +63,21 @@ class EstimatePair:
 
     @property
     def reading(self) -> Reading:
-        """Whether the two differ by more than chance, at 95 % and by itself."""
-        if self.difference is None or math.isnan(self.difference.low):
+        """Whether the two differ by more than chance, each at 95 % by itself; `opposite`: on two sides of zero, too."""
+        difference, null = self.difference, 1.0 if self.first.ratio else 0.0
+        if difference is None or math.isnan(difference.low):
             return "not told"
-        null = 1.0 if self.first.ratio else 0.0
-        return "alike" if self.difference.low <= null <= self.difference.high else "differ"
+        if difference.low <= null <= difference.high:
+            return "alike"
+        sides = {_side(one.interval, null) for one in (self.first, self.second)}
+        return "opposite" if sides == {-1, 1} else "differ"
+
+
+def _side(found: Interval | None, null: float) -> int:
+    """1 where the whole interval lies above, -1 where it lies below, else 0."""
+    if found is None:
+        return 0
+    return int(found.low > null) - int(found.high < null)
 
 
 @dataclass(frozen=True)
@@ -77,6 +87,11 @@ class Comparison:
     names: tuple[str, str]
     findings: tuple[FindingPair, ...]
     estimates: tuple[EstimatePair, ...]
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What findings are called, by id."""
+        return {pair.either.finding: pair.either.label for pair in self.findings}
 
     @property
     def moved(self) -> list[FindingPair]:
@@ -119,6 +134,15 @@ def _by_contrast(summary: Summary) -> Mapping[tuple[str, ...], EstimateSummary]:
 
 
 def _pair(first: EstimateSummary, second: EstimateSummary) -> EstimatePair:
+    """The two at the lowest FPR at which both were read; as they are where there is none."""
+    for one in (first, first.looser):
+        for other in (second, second.looser):
+            if one is not None and other is not None and one.metric == other.metric:
+                return _compared(one, other)
+    return _compared(first, second)
+
+
+def _compared(first: EstimateSummary, second: EstimateSummary) -> EstimatePair:
     ours, theirs, why = first.interval, second.interval, _why_not(first, second)
     if ours is None or theirs is None or why:
         return EstimatePair(first, second, None, why)

@@ -28,14 +28,17 @@ _MARKS = ((PALETTE[0], "o", -0.15), (PALETTE[3], "s", 0.15))  # of the first and
 CAPTION = (
     "Every contrast that decides and that both reports have, in multiples of the smallest effect worth having (of a "
     "claim that nothing is lost: the largest loss allowed), with 95 % intervals; ratios by their logarithms. To the "
-    "right: in favour of the claim. Circle: the first report, square: the second. Bold: the two differ by more than "
-    "chance, at 95 % and each by itself. An arrow stands for an estimate beyond the axis."
+    "right: in favour of the claim; dotted: an effect worth having. Circle: the first report, square: the second. "
+    "Bold: the two differ by more than chance, at 95 % and each by itself. An arrow stands for an estimate beyond the "
+    "axis."
 )
 _HOW = (
-    "A difference is the second report's estimate minus the first's (of ratios the quotient), with its 95 % interval; "
-    "**differ** where that leaves out zero (of ratios: one), each by itself. Its variance is the sum of both reports' "
-    "(Welch 1947). Where arms, settings and inputs are the same, the variation over test identities drops out, as both "
-    "are judged on the same; elsewhere runs of one seed share random streams, and are taken for independent."
+    "Both are read at the lowest FPR at which both reports have an estimate. A difference is the second report's "
+    "estimate minus the first's (of ratios the quotient), with its 95 % interval; **differ** where that leaves out "
+    "zero (of ratios: one), each by itself, **opposite** where both intervals leave it out as well, on either side. "
+    "Its variance is the sum of both reports' (Welch 1947). Where arms, settings and inputs are the same, the "
+    "variation over test identities drops out, as both are judged on the same; elsewhere runs of one seed share "
+    "random streams, and are taken for independent."
 )
 
 
@@ -50,7 +53,7 @@ def write_comparison(found: Comparison, out: Path, command: str) -> Path:
     slug = "-and-".join(map(_slug, found.names))
     shown = _shown(found)
     files = Files(out, "compared", html=False)
-    drawn = [files.write(slug, _figure(shown, found.names), CAPTION, "both reports' estimates")] if shown else []
+    drawn = [files.write(slug, _figure(shown, found), CAPTION, "both reports' estimates")] if shown else []
     write_page(Page(slug, "Two reports", tuple(_blocks(found, drawn, command))), out)
     return out / f"{slug}.md"
 
@@ -66,13 +69,16 @@ def told(found: Comparison) -> list[str]:
     read = [pair for pair in found.estimates if pair.reading != "not told"]
     if not read:
         return [*lines, "No contrast can be compared; the table of estimates says why."]
-    differ = [pair for pair in read if pair.reading == "differ"]
+    differ = [pair for pair in read if pair.reading != "alike"]
     lines.append(
         f"Of {len(read)} contrasts that can be compared, {len(differ)} differ by more than chance, at 95 % and each by "
         f"itself; {number(0.05 * len(read), 1)} are to be expected where nothing differs."
     )
+    if opposite := [pair.first for pair in differ if pair.reading == "opposite"]:
+        named = ", ".join(f"{found.labels.get(one.finding, one.finding)} ({one.label})" for one in opposite)
+        lines.append(f"Opposite, each by more than chance: {named}.")
     repeats = sum(pair.repeats for pair in read)
-    many = "All" if repeats == len(read) else str(repeats)
+    many = "All" if repeats == len(read) else str(repeats or "None")
     return [*lines, f"{many} of them are of the same settings and inputs, on other seeds."]
 
 
@@ -102,19 +108,23 @@ def _finding_row(pair: FindingPair) -> list[str]:
 
 def estimate_table(found: Comparison) -> Table:
     """Both estimates of every contrast of which there is one, and their difference."""
-    labels = {pair.either.finding: pair.either.label for pair in found.findings}
     there = [pair for pair in found.estimates if pair.first.interval or pair.second.interval]
-    rows = [_estimate_row(pair, labels) for pair in there]
+    rows = [_estimate_row(pair, _name(pair, found)) for pair in there]
     header = ["finding", "contrast", "first", "second", "difference", "reading"]
     return Table.of("estimates", "Estimates of both reports", header, rows)
 
 
-def _estimate_row(pair: EstimatePair, labels: dict[str, str]) -> list[str]:
+def _name(pair: EstimatePair, found: Comparison) -> str:
+    """The finding's label, as plain text."""
+    one = pair.first
+    return "A/A" if one.study == CONTROL else found.labels.get(one.finding, one.finding)
+
+
+def _estimate_row(pair: EstimatePair, label: str) -> list[str]:
     first = pair.first
-    name = "A/A control" if first.study == CONTROL else escape(labels.get(first.finding, first.finding))
-    name += "" if first.decides else " (beside)"
+    name = escape(label) + ("" if first.decides else " (beside)")
     difference = NONE if pair.difference is None else interval(pair.difference, ratio=first.ratio)
-    reading: str = "**differ**" if pair.reading == "differ" else pair.reading
+    reading: str = f"**{pair.reading}**" if pair.reading in ("differ", "opposite") else pair.reading
     reading += f": {escape(pair.why)}" if pair.why else ""
     estimates = [_text(one) for one in (pair.first, pair.second)]
     return [name, escape(first.label), *estimates, difference, reading]
@@ -134,23 +144,25 @@ def _shown(found: Comparison) -> list[EstimatePair]:
     ]  # fmt: skip
 
 
-def _figure(pairs: Sequence[EstimatePair], names: tuple[str, str]) -> Drawing:
+def _figure(pairs: Sequence[EstimatePair], found: Comparison) -> Drawing:
     """A row for every contrast, the two reports' estimates below one another."""
     with style():
         figure, axes = new_figure(0.9 + _ROW * max(len(pairs), 1))
         axes.set_xlim(-_FARTHEST * 1.04, _FARTHEST * 1.04)
         axes.set_ylim(max(len(pairs), 1) - 0.5, -0.5)
-        axes.set_yticks(range(len(pairs)), [short(pair.first.label, 58) for pair in pairs], fontsize=8)
+        labels = [short(f"{_name(pair, found)}:  {pair.first.label}", 58) for pair in pairs]
+        axes.set_yticks(range(len(pairs)), labels, fontsize=8)
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="x", color=GRID)
         axes.spines["left"].set_visible(False)
         axes.axvline(0.0, color=MUTED, linewidth=1.1, zorder=1)
+        axes.axvline(1.0, color=MUTED, linewidth=0.9, linestyle=":", zorder=1)
         axes.set_xlabel("in multiples of the effect worth having\n(to the right: in favour of the claim)")
-        for name, (color, marker, _) in zip(names, _MARKS, strict=True):
+        for name, (color, marker, _) in zip(found.names, _MARKS, strict=True):
             axes.plot([], [], color=color, marker=marker, markersize=5, linewidth=1.4, label=short(Path(name).name, 40))
         axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, borderaxespad=0.2)
         for row, (pair, label) in enumerate(zip(pairs, axes.get_yticklabels(), strict=True)):
-            if pair.reading == "differ":
+            if pair.reading in ("differ", "opposite"):
                 label.set_fontweight("bold")
             for one, (color, marker, shift) in zip((pair.first, pair.second), _MARKS, strict=True):
                 _draw(axes, row + shift, one, color, marker)

@@ -68,6 +68,15 @@ def supported_metric(metric: str, rows: pd.DataFrame) -> tuple[str, str]:
     return prefix + used, f"{few} (under {ENOUGH_PAIRS}), so FPR {used.split('@')[1]} is read instead{rest}."
 
 
+def looser(metric: str) -> str | None:
+    """The same TPR at the next higher FPR; None for the highest, and for what is no TPR."""
+    prefix, plain = _split(metric)
+    ladder = list(PAIRS)
+    if plain not in ladder[:-1]:
+        return None
+    return prefix + ladder[ladder.index(plain) + 1]
+
+
 def _split(metric: str) -> tuple[str, str]:
     prefix = SHIFTED_PREFIX if metric.startswith(SHIFTED_PREFIX) else ""
     return prefix, metric.removeprefix(prefix)

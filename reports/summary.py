@@ -14,9 +14,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from core.errors import UserError
 from core.store import write_atomic
-from reports.estimates import Estimate
+from reports.control import control_study
+from reports.estimates import Estimate, study_estimates
 from reports.inline import plain
 from reports.material import Material
+from reports.metrics import looser
 from reports.stats import Interval
 from reports.verdict_tables import contrast_label
 from reports.verdicts import Verdict
@@ -41,6 +43,7 @@ class EstimateSummary(BaseModel):
         settings: digest of the arms' configurations and inputs, without seeds; empty where runs do not agree on them.
         runs: keys of the runs that were read, in hex digits.
         missing, gate: why there is no estimate, or why it must not be judged.
+        looser: of a TPR that was read, the same at the next higher FPR, for comparison with reports that read that one.
     """
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
@@ -66,6 +69,7 @@ class EstimateSummary(BaseModel):
     settings: str = ""
     missing: str = ""
     gate: str = ""
+    looser: EstimateSummary | None = None
 
     @property
     def interval(self) -> Interval | None:
@@ -106,7 +110,7 @@ class Summary(BaseModel):
 
 
 def summary_of(material: Material, preset: str) -> Summary:
-    """The summary of what a report's pages show; runs with tuned values are left to their pages."""
+    """The summary of what a report's pages show, with looser readings; runs with tuned values are left to the pages."""
     named = {name for study in material.studies for name in study.tested}
     told = [verdict for verdict in material.verdicts if verdict.finding.id in named]
     control = material.control
@@ -127,6 +131,16 @@ def _verdict(verdict: Verdict, material: Material) -> VerdictSummary:
 
 
 def _estimate(one: Estimate, material: Material) -> EstimateSummary:
+    read, again = _as_read(one, material), looser(one.metric)
+    if one.interval is None or again is None:
+        return read
+    study = next(study for study in (*material.studies, control_study()) if study.study == one.study)
+    changed = study.model_copy(update={"contrasts": (one.contrast.model_copy(update={"metric": again}),)})
+    (other,) = study_estimates(changed, material.frame, material.replicates)
+    return read.model_copy(update={"looser": _as_read(other, material)})
+
+
+def _as_read(one: Estimate, material: Material) -> EstimateSummary:
     contrast, found = one.contrast, one.interval
     summary = EstimateSummary(
         study=one.study, finding=contrast.finding, arms=contrast.arms, label=plain(contrast_label(one)),

@@ -82,6 +82,7 @@ def test_two_that_differ_and_two_that_do_not() -> None:
     noise = np.array([-1e-3, 0, 1e-3])
     assert compared(estimate(noise, "a"), estimate(noise + 1e-4, "b")).estimates[0].reading == "alike"
     assert compared(estimate(noise, "a"), estimate(noise + 0.1, "b")).estimates[0].reading == "differ"
+    assert compared(estimate(noise - 0.1, "a"), estimate(noise + 0.1, "b")).estimates[0].reading == "opposite"
     wide = estimate(noise + 0.1, "b", 0.2, settings="def")
     assert compared(estimate(noise, "a", 0.2), wide).estimates[0].reading == "alike"
 
@@ -214,3 +215,31 @@ def test_a_file_that_cannot_be_used_is_named(
 def test_a_report_is_not_compared_with_itself(written: Path) -> None:
     with pytest.raises(UserError, match="are one folder"):
         compare_reports(written, written / ".." / written.name)
+
+
+def test_reports_at_different_rates_are_compared_at_the_one_that_both_have() -> None:
+    at = [{"metric": f"tpr@{fpr}", "label": f"ln − bn on TPR@{fpr}"} for fpr in ("1e-4", "1e-3", "1e-2")]
+    values = np.array([0.1, 0.2, 0.3])
+    first = estimate(values, "a", **at[0], looser=estimate(values + 1, "a", **at[1]))
+    second = estimate(values, "b", **at[1], looser=estimate(values + 2, "b", **at[2]))
+    for ours, theirs, difference in ((first, second, -1.0), (second, first, 1.0)):
+        (pair,) = compared(ours, theirs).estimates
+        assert pair.first.metric == pair.second.metric == "tpr@1e-3"
+        assert pair.difference is not None
+        assert pair.difference.estimate == pytest.approx(difference)
+    (pair,) = compared(first, estimate(values, "b", **at[2])).estimates
+    assert pair.why == "the two read different metrics"
+
+
+def test_a_written_report_has_looser_readings(written: Path, pristine: World) -> None:
+    (four,) = [one for one in read_summary(written).findings if one.label == "4"]
+    (contrast,) = four.estimates
+    other = contrast.looser
+    assert other is not None
+    assert (contrast.metric, other.metric, other.label) == ("tpr@1e-4", "tpr@1e-3", "ln − bn on TPR@1e-3")
+    tprs = [
+        [pristine.store.result(pristine.cell("norm", arm, seed).key)["metrics"]["tpr@1e-3"] for seed in (0, 1)]
+        for arm in ("ln", "bn")
+    ]  # fmt: skip
+    assert other.estimate == pytest.approx(np.mean(tprs[0]) - np.mean(tprs[1]))
+    assert other.looser is None
