@@ -16,7 +16,7 @@ from ablations import terminal
 from ablations.options import AsJson
 from ablations.sweep import bars
 from ablations.views import print_json
-from core.config import DataConfig, EvalConfig
+from core.config_sections import DataConfig, EvalConfig
 from core.data import cache
 from core.data.corpus import corpus, pool_images
 from core.data.folder_check import FolderReport, Sides, check_folder

@@ -1,6 +1,8 @@
-"""Tensors on their way to an accelerator."""
+"""Tensors on their way to an accelerator, which is not waited for."""
 
 from __future__ import annotations
+
+from functools import cache
 
 import torch
 
@@ -12,3 +14,9 @@ def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     that is on its way keeps its own: the source may be changed at once. What comes back to the CPU is waited for.
     """
     return tensor.to(device, non_blocking=device.type != "cpu")
+
+
+@cache
+def constant(values: tuple[tuple[float, ...], ...], device: torch.device) -> torch.Tensor:
+    """Nested tuples as a float32 tensor that is made once; not to be written to."""
+    return send(torch.tensor(values, dtype=torch.float32), device)

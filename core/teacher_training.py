@@ -19,7 +19,7 @@ import torch
 import yaml
 from torch.nn import functional
 
-from core.config import EvalConfig
+from core.config_sections import EvalConfig
 from core.data import cache, documents
 from core.data.corpus import Captures, captures, corpus_of_folders
 from core.data.rendering import Progress

@@ -17,6 +17,7 @@ from core.errors import RunFailure
 from core.evaluation import evaluate
 from core.loss.distillation import NEEDS_PROJECTION, distillation_loss
 from core.loss.fast_partial_fc import FastPartialFC
+from core.loss.head import class_head
 from core.loss.partial_fc import PartialFC
 from core.loss.sharded_partial_fc import ShardedPartialFC
 from core.materials import Materials
@@ -252,18 +253,3 @@ class Trainer:
 def _gradient(parameter: nn.Parameter) -> torch.Tensor:
     assert parameter.grad is not None
     return parameter.grad
-
-
-def class_head(config: RunConfig, ranks: Ranks = ALONE) -> PartialFC | FastPartialFC:
-    """Class centres and their loss: the record's, or the one that updates its own centres."""
-    loss, optim, seed = config.loss, config.optim, config.seed
-    shape = config.model.embed_dim, config.data.classes, loss.kind, loss.scale, loss.margin, loss.sample_rate
-    draws, init = torch_stream(seed, "partial_fc"), torch_stream(seed, "init.centres")
-    if loss.centre_update == "dense" and ranks.alone:
-        return PartialFC(*shape, sampler=loss.sampler, generator=draws, init_generator=init)
-    if loss.centre_update == "dense":
-        return ShardedPartialFC(*shape, ranks=ranks, sampler=loss.sampler, generator=draws, init_generator=init)
-    return FastPartialFC(
-        *shape, sampler=loss.sampler, update=loss.centre_update, betas=(optim.beta1, optim.beta2),
-        weight_decay=optim.weight_decay, generator=draws, init_generator=init, ranks=ranks,
-    )  # fmt: skip

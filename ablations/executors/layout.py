@@ -141,7 +141,7 @@ def _train(threads: int, barrier: Barrier, results: Any) -> None:
     """Training steps of the quick preset's embedder for some seconds, started together with the other processes."""
     import torch
 
-    from core.config import ModelConfig
+    from core.config_sections import ModelConfig
     from core.model.embedder import Embedder
 
     torch.set_num_threads(threads)

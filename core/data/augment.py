@@ -6,17 +6,16 @@ the record gives in pixels are scaled by S / 128.
 """
 
 import math
-from functools import cache
 
 import torch
 
-from core.data.blur import BLURS, between, blur, choice, constant, sample, sampling_grid
+from core.data.blur import BLURS, between, blur, choice, sample, sampling_grid
+from core.data.noise import NOISES, add_noise, random_bytes
 from core.data.views import photographed
-from core.device import send
+from core.device import constant, send
 from core.ranks import Part
 
 POLICIES = ("documented", "geometric", "photographed", "none")
-NOISES = ("iso", "gauss", "multiplicative")
 COLOURS = ("jitter", "gray", "sepia", "channel_shuffle", "channel_dropout", "rgb_shift", "invert")
 
 # Columns of the (B, _PARAMETERS) uniform numbers: first the choice in each group, then that group's parameters.
@@ -77,50 +76,6 @@ def _warp(images: torch.Tensor, maps: torch.Tensor, u: torch.Tensor) -> torch.Te
     torch.maximum(grid, -edge, out=grid)
     warped = sample(images.to(torch.float32).sub_(colour), grid, "zeros")
     return torch.add(colour * (1 / 255), warped, alpha=1 / 255, out=warped)
-
-
-@cache
-def _normal_quantiles(device: torch.device) -> torch.Tensor:
-    """256 equally likely standard normal values, of unit variance."""
-    values = torch.special.ndtri((torch.arange(256, device=device, dtype=torch.float32) + 0.5) / 256)
-    return values / values.square().mean().sqrt()
-
-
-def _normal(noise: torch.Tensor) -> torch.Tensor:
-    return _normal_quantiles(noise.device).index_select(0, noise.flatten().int()).view(noise.shape)
-
-
-def _iso_noise(images: torch.Tensor, u: torch.Tensor, noise: torch.Tensor) -> None:
-    """Sensor noise: lightness rises by Poisson noise as strong as the image's own contrast, hue jitters.
-
-    The library's walk through HLS is replaced by its first order: white is mixed in, and colours turn about the
-    grey axis. The Poisson variable is its normal approximation, cut at zero.
-    """
-    intensity = between(u[:, 1], 0.1, 0.5)
-    red, green, blue = images.unbind(1)
-    lightness = torch.maximum(torch.maximum(red, green), blue)
-    lightness = lightness.add_(torch.minimum(torch.minimum(red, green), blue)).mul_(0.5)
-    variance = lightness.square().mean((1, 2)) - lightness.mean((1, 2)).square()
-    rate = (variance.clamp_min_(0).sqrt_() * intensity * 255)[:, None, None]
-    normal = _normal(noise[:, :2])
-    gain = normal[:, 0].mul_(rate.sqrt()).add_(rate).clamp_min_(0).mul_(1 / 255)
-    turn = (between(u[:, 0], 0.01, 0.05) * intensity * (2 * math.pi / math.sqrt(3)))[:, None, None]
-    turn = normal[:, 1].mul_(turn)
-    changes = torch.stack((blue - green, red - blue, green - red), 1).mul_(turn[:, None])
-    images.add_(changes).sub_(1).mul_(1 - gain[:, None]).add_(1)
-
-
-def add_noise(images: torch.Tensor, option: str, u: torch.Tensor, noise: torch.Tensor) -> None:
-    """One of NOISES, in place, on images (N, 3, S, S) in [0, 1]; u (N, 2), noise: random bytes of the images' shape."""
-    u = send(u, images.device)
-    if option == "iso":
-        _iso_noise(images, u, noise)
-    elif option == "gauss":
-        deviation = between(u[:, 0], 10, 50).sqrt_().mul_(1 / 255)
-        images.addcmul_(_normal(noise), deviation[:, None, None, None])
-    else:
-        images.mul_(noise.to(torch.float32).add_(128.5).mul_(1 / 256))
-    images.clamp_(0, 1)
 
 
 def _jitter(u: torch.Tensor, mean: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -213,19 +168,12 @@ class Augment:
         if self.policy == "geometric":
             maps = crop_maps(u[:, _CROP]) @ shift_scale_rotate_maps(u[:, _SHIFT])
             return _warp(images, maps, u[:, _BORDER]).clamp_(0, 1)
-        grain = _random_bytes((part.of, *images.shape[1:]), noise)[part.rows]
+        grain = random_bytes((part.of, *images.shape[1:]), noise)[part.rows]
         out = torch.empty(images.shape, device=images.device)
         piece = max(_PIECE // (4 * images[0].numel()), 1) if images.device.type == "cpu" else len(images)
         for some in zip(*(tensor.split(piece) for tensor in (images, u, grain, out)), strict=True):
             _documented(*some)
         return out
-
-
-def _random_bytes(shape: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
-    """Uniform bytes of a shape, eight for each number drawn: the cheapest noise there is."""
-    words = torch.empty(-(-math.prod(shape) // 8), dtype=torch.int64, device=generator.device)
-    words.random_(-(2**63), None, generator=generator)
-    return words.view(torch.uint8)[: math.prod(shape)].view(shape)
 
 
 def _groups(u: torch.Tensor, options: tuple[str, ...]) -> tuple[torch.Tensor, list[tuple[str, slice]]]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.config import DataConfig, EvalConfig
+from core.config_sections import DataConfig, EvalConfig
 from core.data import cache, folder
 from core.data.folder import ImageFile, Scan
 from core.data.rendering import Progress

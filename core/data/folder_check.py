@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.config import FPRS, DataConfig, EvalConfig
+from core.config import FPRS
+from core.config_sections import DataConfig, EvalConfig
 from core.data import folder as folders
 from core.data.cache import cache_dir
 from core.data.corpus import RealCaptures, corpus

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from core.config import ModelConfig
+from core.config_sections import ModelConfig
 from core.errors import RunFailure, nearest
 from core.model.depthwise import use_small_depthwise
 from core.model.weight_files import read_state, require_numbers

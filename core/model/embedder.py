@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from core.config import ModelConfig
+from core.config_sections import ModelConfig
 from core.errors import RunFailure
 from core.model.backbone import build_backbone
 from core.ranks import ALONE

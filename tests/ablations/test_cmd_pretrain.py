@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from core.config import ModelConfig
+from core.config_sections import ModelConfig
 from core.model.embedder import Embedder
 from tests.ablations.conftest import CommandLine
 

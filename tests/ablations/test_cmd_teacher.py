@@ -9,7 +9,7 @@ import torch
 import yaml
 
 from core import teacher_training
-from core.config import EvalConfig
+from core.config_sections import EvalConfig
 from core.teacher import load_encoder
 from tests.ablations.conftest import CommandLine
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from pydantic import Field
 
-from core import config as module
-from core.config import RunConfig, Section, field_names
+from core import config_sections as module
+from core.config import RunConfig, field_names
+from core.config_sections import Section
 from core.errors import UserError
 
 INPUTS = {"train": "procedural:1", "test": "procedural:2"}
@@ -75,8 +76,8 @@ def test_added_field_at_its_neutral_value_keeps_old_keys() -> None:
         ema: float = module._added(0.0)
         path: str = module._runtime("here")
 
-    assert module._section_identity(New()) == module._section_identity(Old())
-    assert module._section_identity(New(ema=0.9)) == {"lr": 1.0, "ema": 0.9}
+    assert module.section_identity(New()) == module.section_identity(Old())
+    assert module.section_identity(New(ema=0.9)) == {"lr": 1.0, "ema": 0.9}
 
 
 def test_changed_default_changes_identity() -> None:
@@ -86,7 +87,7 @@ def test_changed_default_changes_identity() -> None:
     class New(Section):
         lr: float = Field(2.0)
 
-    assert module._section_identity(Old()) != module._section_identity(New())
+    assert module.section_identity(Old()) != module.section_identity(New())
 
 
 @pytest.mark.parametrize(

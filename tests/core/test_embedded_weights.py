@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from core.config import ModelConfig
+from core.config_sections import ModelConfig
 from core.model.embedder import Embedder
 from core.model.weights import EMBEDDED, embedded_backbones
 

@@ -10,10 +10,8 @@ from torch.nn import functional as F
 
 from core.data.augment import (
     COLOURS,
-    NOISES,
     POLICIES,
     Augment,
-    add_noise,
     colour_map,
     crop_maps,
     shift_scale_rotate_maps,
@@ -24,12 +22,13 @@ from core.data.blur import (
     defocus_kernels,
     filter2d,
     gaussian_kernels,
-    jpeg,
     median3,
     motion_kernels,
     sampling_grid,
     zoom_blur,
 )
+from core.data.jpeg import jpeg
+from core.data.noise import NOISES, add_noise
 
 
 def _generator(seed: int = 0) -> torch.Generator:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.config import DataConfig, EvalConfig
+from core.config_sections import DataConfig, EvalConfig
 from core.data.corpus import Corpus, RealCaptures, captures, corpus, pool_images
 from core.data.sources import FolderDocuments
 from core.errors import UserError

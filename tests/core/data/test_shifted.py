@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from core.data import light
-from core.data.augment import COLOURS, NOISES
+from core.data.augment import COLOURS
 from core.data.blur import BLURS
 from core.data.capture import capture
 from core.data.documents import render
+from core.data.noise import NOISES
 from core.data.optics import BLUR_RATES
 from core.data.shifted import SECOND_RATE, SHIFTS, draw_shifts, shifted_capture, shifted_view
 

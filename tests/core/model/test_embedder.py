@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from core.config import ModelConfig
+from core.config_sections import ModelConfig
 from core.model.embedder import Centring, Embedder, head_norm, parameter_count, size_mb
 
 
