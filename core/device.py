@@ -6,6 +6,8 @@ from functools import cache
 
 import torch
 
+CPU = torch.device("cpu")
+
 
 def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     """The tensor on a device: itself where it is there, else a copy that an accelerator's host does not wait for.

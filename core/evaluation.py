@@ -13,6 +13,7 @@ from torch import nn
 from core.config import FPRS
 from core.data.corpus import Captures
 from core.data.rendering import Progress
+from core.device import CPU
 from core.support import fpr_name
 from core.verification import MOST_POSITIVES, Tick, Verification, hardest_pairs, one_shot_top1, positive_pairs, verify
 
@@ -40,12 +41,13 @@ def embed(
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Metrics of one set of captures, with what they were computed from."""
+    """Metrics of one set of captures, with what they were computed from; `device` is where pairs are compared."""
 
     metrics: dict[str, float]
     verification: Verification
     embeddings: torch.Tensor
     captures: Captures
+    device: torch.device = CPU
 
     def counts(self) -> dict[str, Any]:
         """How much evidence there is: identities, pairs, false positives allowed at each FPR."""
@@ -73,7 +75,7 @@ class Evaluation:
         keep = max(1, int(self.verification.negatives * _KEPT_NEGATIVES))
         positives, positive_ids = positive_pairs(self.embeddings, self.captures.identities)
         negatives, left, right = hardest_pairs(
-            self.embeddings, self.captures.identities, keep, _tick("ranking pairs", progress)
+            self.embeddings, self.captures.identities, keep, _tick("ranking pairs", progress), self.device
         )
         return {
             **roc,
@@ -94,19 +96,24 @@ def evaluate(
     embedder: nn.Module, captures: Captures, device: torch.device, progress: Progress | None = None
 ) -> Evaluation:
     """Verification over all pairs, and top-1 of one-shot registration; `progress` is told how far it is."""
-    return judge(embed(embedder, captures.images, device, progress), captures, progress)
+    return judge(embed(embedder, captures.images, device, progress), captures, progress, device)
 
 
-def judge(embeddings: torch.Tensor, captures: Captures, progress: Progress | None = None) -> Evaluation:
-    """The evaluation of embeddings (M, D) of the captures, whoever made them.
+def judge(
+    embeddings: torch.Tensor,
+    captures: Captures,
+    progress: Progress | None = None,
+    device: torch.device = CPU,
+) -> Evaluation:
+    """The evaluation of embeddings (M, D) of the captures, whoever made them; pairs are compared on `device`.
 
     One-shot registration: the first capture of each identity is registered, all others are looked up.
     """
-    verification = verify(embeddings, captures.identities, FPRS, _tick("comparing pairs", progress))
+    verification = verify(embeddings, captures.identities, FPRS, _tick("comparing pairs", progress), device)
     ids = captures.identities
     registered = np.zeros(len(ids), bool)
     registered[np.unique(ids, return_index=True)[1]] = True
     top1 = one_shot_top1(embeddings[registered], ids[registered], embeddings[~registered], ids[~registered])
     metrics = {f"tpr@{fpr_name(fpr)}": verification.tpr[fpr] for fpr in FPRS}
     metrics |= {"auroc": verification.auroc, "top1": top1}
-    return Evaluation(metrics, verification, embeddings, captures)
+    return Evaluation(metrics, verification, embeddings, captures, device)

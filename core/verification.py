@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from core import pair_scores as scoring
+from core.device import CPU
 from core.pair_scores import Ids, Rows
 
 MOST_POSITIVES = 50_000_000
@@ -61,7 +62,11 @@ class Verification:
 
 
 def verify(
-    embeddings: Rows, identities: Ids, fprs: Sequence[float] = (1e-4, 1e-3, 1e-2), tick: Tick | None = None
+    embeddings: Rows,
+    identities: Ids,
+    fprs: Sequence[float] = (1e-4, 1e-3, 1e-2),
+    tick: Tick | None = None,
+    device: torch.device = CPU,
 ) -> Verification:
     """Judge all N (N - 1) / 2 pairs of embeddings by cosine.
 
@@ -70,32 +75,39 @@ def verify(
         identities: (N,) integers, equal for captures of one identity.
         fprs: false positive rates in (0, 1).
         tick: told how far it is.
+        device: where pairs are compared, with the same counts everywhere.
 
     Raises:
         ValueError: shapes that do not fit, NaN, infinite or zero rows, fewer than two identities, no identity
             with two captures, a FPR outside (0, 1).
     """
     check_fprs(fprs)
-    counts = histogram(embeddings, identities, tick=tick)
+    counts = histogram(embeddings, identities, tick=tick, device=device)
     count = len(np.unique(scoring.identity_array(identities, len(embeddings))))
     return summarise(counts, count * (count - 1) // 2, fprs)
 
 
-def histogram(embeddings: Rows, identities: Ids, rows: range | None = None, tick: Tick | None = None) -> Histogram:
+def histogram(
+    embeddings: Rows,
+    identities: Ids,
+    rows: range | None = None,
+    tick: Tick | None = None,
+    device: torch.device = CPU,
+) -> Histogram:
     """Counts of the pairs (i, j), i < j, in order of identity; `rows` limits i, for work in parts.
 
     Histograms over ranges that partition `range(N)` add up to the whole. Same arguments and errors as `verify`.
     """
-    unit, ids, _ = scoring.in_identity_order(embeddings, identities)
-    positives, negatives = (np.zeros(scoring.BINS + 2, np.int64) for _ in range(2))
+    unit, ids, _ = scoring.in_identity_order(embeddings, identities, device)
+    positives, negatives = (torch.zeros(scoring.BINS + 2, dtype=torch.int64, device=device) for _ in range(2))
     for start, strip in scoring.strips(unit, range(len(unit)) if rows is None else rows):
         near, same = scoring.same_identity(ids, start, strip)
-        scoring.add_counts(near[same], torch.from_numpy(positives))
+        scoring.add_counts(near[same], positives)
         near.masked_fill_(same, scoring.LEFT_OUT)
-        scoring.add_counts(strip.flatten(), torch.from_numpy(negatives))
+        scoring.add_counts(strip.flatten(), negatives)
         if tick:
             tick(start + len(strip), len(unit))
-    return Histogram(positives[:-1], negatives[:-1])
+    return Histogram(positives[:-1].cpu().numpy(), negatives[:-1].cpu().numpy())
 
 
 def summarise(counts: Histogram, identity_pairs: int, fprs: Sequence[float]) -> Verification:
@@ -128,9 +140,9 @@ def summarise(counts: Histogram, identity_pairs: int, fprs: Sequence[float]) -> 
 
 
 def hardest_pairs(
-    embeddings: Rows, identities: Ids, keep: int, tick: Tick | None = None
+    embeddings: Rows, identities: Ids, keep: int, tick: Tick | None = None, device: torch.device = CPU
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The `keep` most similar pairs of different identities, or all if there are fewer; `tick` is told how far it is.
+    """The `keep` most similar pairs of different identities, or all if there are fewer; the rest as `verify`.
 
     Returns:
         scores (P,) float32 in falling order, the fixed-point cosines that `verify` counts; id_i and id_j (P,) int32,
@@ -141,7 +153,7 @@ def hardest_pairs(
     """
     if keep < 1:
         raise ValueError(f"keep at least one pair, not {keep}")
-    unit, ids, count = scoring.in_identity_order(embeddings, identities)
+    unit, ids, count = scoring.in_identity_order(embeddings, identities, device)
     # One int64 a pair, which sorts by bin, then by identities: 23 bits of bin leave 20 for each identity.
     if count > 2**20:
         raise ValueError(f"at most {2**20} identities can be ranked, not {count}")
@@ -149,11 +161,11 @@ def hardest_pairs(
     for start, strip in scoring.strips(unit, range(len(unit))):
         near, same = scoring.same_identity(ids, start, strip)
         near.masked_fill_(same, scoring.LEFT_OUT)
-        for offset in range(0, strip.shape[1], width := max(1, scoring.TILE // len(strip))):
+        for offset in range(0, strip.shape[1], width := max(1, scoring.tile_of(device) // len(strip))):
             tile = strip[:, offset : offset + width]
             row, column = torch.nonzero(tile <= cut, as_tuple=True)
             pair = ids[start + row] * count + ids[start + offset + column]
-            found.append((tile[row, column].long() * count**2 + pair).numpy())
+            found.append((tile[row, column].long() * count**2 + pair).cpu().numpy())
             held += len(row)
             if held > 2 * keep + scoring.TILE:
                 found = [np.partition(np.concatenate(found), keep - 1)[:keep]]

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from core.device import send
+from core.device import CPU, send
 from core.loss.class_sampling import ClassSampler
 from core.loss.margin import apply_margin, check_labels, check_margin
 
@@ -16,7 +16,6 @@ from core.loss.margin import apply_margin, check_labels, check_margin
 SAMPLING_SEED, INIT_SEED = 1, 2
 # Torch draws normal numbers sixteen at a time, and fewer in another way.
 _DRAWN_TOGETHER = 16
-_CPU = torch.device("cpu")
 _DRAWN_ROWS = 256 * _DRAWN_TOGETHER
 
 
@@ -118,7 +117,7 @@ class PartialFC(nn.Module):
     def _sample(self, labels: torch.Tensor) -> torch.Tensor:
         device = self.weight.device
         if self._windows is not None:
-            return send(self._windows.class_ids(self._windows.draw(labels, _CPU)).sort().values, device)
+            return send(self._windows.class_ids(self._windows.draw(labels, CPU)).sort().values, device)
         if len(labels) > self.num_sampled:  # else there cannot be too many classes, and no count is waited for
             positives = labels.unique()
             if len(positives) > self.num_sampled:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -17,6 +18,7 @@ from core.data.expansion import FACTORS, take
 from core.evaluation import evaluate
 from core.materials import load_materials
 from core.training_state import Trainer
+from core.verification import hardest_pairs, histogram
 from tests.core.pretended_gpu import Generator, Pretended, PretendedGPU, device, move
 
 SMALL: dict[str, Any] = {
@@ -145,6 +147,19 @@ def test_judging_gives_the_cpus_rates(gpu: PretendedGPU) -> None:
     ours, theirs = on_gpu(on_cpu()), on_cpu()
     judged = [evaluate(one.embedder, one.materials.validation, one.device).metrics for one in (ours, theirs)]
     assert judged[0] == pytest.approx(judged[1], abs=1e-4)
+
+
+@pytest.mark.parametrize("count", [60, 1300])
+def test_pairs_are_counted_as_on_the_cpu(count: int, gpu: PretendedGPU) -> None:
+    rng = np.random.default_rng(count)
+    identities = rng.integers(0, count // 5, count)
+    embeddings = rng.normal(size=(count, 16)) + 2 * rng.normal(size=(count // 5, 16))[identities]
+    ours, theirs = (histogram(embeddings, identities, device=where) for where in (device(), torch.device("cpu")))
+    assert (ours.positives == theirs.positives).all()
+    assert (ours.negatives == theirs.negatives).all()
+    listed = [hardest_pairs(embeddings, identities, 500, device=where) for where in (device(), torch.device("cpu"))]
+    for got, expected in zip(*listed, strict=True):
+        assert (got == expected).all()
 
 
 def test_what_is_pretended_can_fail(gpu: PretendedGPU) -> None:
