@@ -13,8 +13,10 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -23,10 +25,12 @@ from ablations.registry import load_preset
 from core.config import RunConfig
 from core.data.corpus import Captures
 from core.data.expansion import take
+from core.device import CPU
 from core.materials import Materials
 from core.precision import matmul_precision
 from core.result import environment
 from core.training_state import Trainer
+from core.verification import verify
 
 WARM_UP = 10  # steps before any is timed: allocator, cuDNN's choice of kernels, compilation
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -140,6 +144,17 @@ def profile(stepper: Stepper, steps: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def verification(count: int, device: torch.device) -> dict[str, float]:
+    """Seconds to compare all pairs of `count` embeddings of width 256, on the device and on the CPU."""
+    rng = np.random.default_rng(0)
+    embeddings, identities = rng.normal(size=(count, 256)), np.arange(count) // 5
+    found = {}
+    for where in dict.fromkeys((device, CPU)):
+        verify(embeddings[:1000], identities[:1000], device=where)  # libraries are loaded by the first use
+        found[f"{where.type} s"] = seconds(partial(verify, embeddings, identities, device=where), 1, where)
+    return found
+
+
 def told(what: str, facts: Mapping[str, Any]) -> None:
     rounded = {name: round(value, 3) if isinstance(value, float) else value for name, value in facts.items()}
     print(json.dumps({"what": what, **rounded}), flush=True)
@@ -152,6 +167,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--device", default="cuda")
+    parser.add_argument("--pairs-of", type=int, default=25_000, help="embeddings of which all pairs are compared")
     parser.add_argument("--only", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
     options = parser.parse_args()
     base = RunConfig().with_overrides(
@@ -173,6 +189,7 @@ def main() -> None:
         middle = statistics.median(rates[name])
         spread = max(rates[name]) - min(rates[name])
         told(name, {"samples/s": middle, "spread": spread, "peak MB": stepper.peak_mb, **parts(stepper, options.steps)})
+    told("verification", verification(options.pairs_of, torch.device(options.device)))
     if options.device.startswith("cuda"):
         for name in ("the preset", "fast head"):
             if name in steppers:
