@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from core.config import RunConfig
 from core.errors import UserError
 from core.store import write_atomic
 from reports.control import control_study
@@ -40,7 +41,8 @@ class EstimateSummary(BaseModel):
         unit: the smallest effect worth having, or the loss that is allowed, on the scale of the test.
         estimate, low, high: with the 95 % interval; None where there is none.
         identity_df: None where the part is taken as known.
-        settings: digest of the arms' configurations and inputs, without seeds; empty where runs do not agree on them.
+        settings: digest of the arms' configurations and inputs, without seeds, paths and the like; empty where runs do
+            not agree on them.
         runs: keys of the runs that were read, in hex digits.
         missing, gate: why there is no estimate, or why it must not be judged.
         looser: of a TPR that was read, the same at the next higher FPR, for comparison with reports that read that one.
@@ -168,10 +170,15 @@ def _known(value: float) -> float | None:
 
 
 def _settings(read: pd.DataFrame, results: Mapping[str, Mapping[str, Any]]) -> str:
-    """Digest of what the runs of each arm have in common: configuration without runtime and seed, and inputs."""
+    """Digest of what the runs of each arm have in common: what decides a result, but for the seed."""
     arms: dict[str, Any] = {}
     for _, row in read.iterrows():
-        settings = [row["config"], results[row["key"]].get("inputs")]
+        result = results[row["key"]]
+        try:
+            identity = RunConfig.model_validate(result["config"]).identity()
+        except (KeyError, ValidationError):  # a run of an earlier version
+            return ""
+        settings = [{**identity, "seed": None}, result.get("inputs")]
         if arms.setdefault(row["arm"], settings) != settings:
             return ""
     return hashlib.sha256(json.dumps(arms, sort_keys=True).encode()).hexdigest()[:12]

@@ -15,9 +15,10 @@ from scipy import stats
 from core.errors import UserError
 from reports.comparison import Comparison, compare_reports, compare_summaries
 from reports.comparison_page import told, write_comparison
+from reports.material import Material
 from reports.stats import mean_interval
-from reports.summary import NAME, EstimateSummary, Summary, VerdictSummary, read_summary
-from tests.reports.conftest import World
+from reports.summary import NAME, EstimateSummary, Summary, VerdictSummary, read_summary, summary_of
+from tests.reports.conftest import World, reseal
 
 CONTRAST: dict[str, Any] = {
     "study": "norm", "finding": "4_norm", "arms": ("ln", "bn"), "label": "ln − bn on TPR@1e-4", "kind": "superiority",
@@ -243,3 +244,32 @@ def test_a_written_report_has_looser_readings(written: Path, pristine: World) ->
     ]  # fmt: skip
     assert other.estimate == pytest.approx(np.mean(tprs[0]) - np.mean(tprs[1]))
     assert other.looser is None
+
+
+def test_settings_are_what_decides_a_result(world: World) -> None:
+    def settings() -> str:
+        material = Material.read(world.studies, world.cells, world.store, {3: 1.0}, {})
+        found = {one.label: one for one in summary_of(material, "quick").findings}
+        return found["9"].estimates[0].settings
+
+    def change(**fields: Any) -> None:
+        for arm in ("ln", "ln_bn"):
+            for seed in (0, 1, 2):
+                key = world.cell("norm", arm, seed).key
+                assert key is not None
+                result = world.store.result(key)
+                for path, value in fields.items():
+                    section, name = path.split("__")
+                    result["config"][section][name] = value
+                reseal(world.store, key, result)
+
+    first = settings()
+    assert first
+    change(runtime__threads=2, runtime__cache_dir="/elsewhere", data__source=["/mine"])
+    assert settings() == first
+    change(optim__lr=0.5)
+    changed = settings()
+    assert changed
+    assert changed != first
+    change(optim__unheard_of=1)
+    assert settings() == ""
