@@ -1,17 +1,18 @@
-"""`--over FIELD=VALUE,VALUE`: the conditions under which a study is run again, and the runs of all of them."""
+"""The conditions under which a study is run again, given by `--over` or its own, and the runs of all of them."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ablations.options import parse_sets
-from ablations.planner import Plan, Request, Run, measured_rates, plan
+from ablations.planner import Plan, Request, Run, baseline_of, measured_rates, plan
+from ablations.registry import baseline_values
 from core.errors import UserError
 from core.store import Store
-from reports.claims import Study
+from reports.claims import Study, resolved
 from reports.estimates import contrasts_of_runs
 
 MOST = 64  # conditions of one map
@@ -30,13 +31,11 @@ class Condition:
 
 
 def conditions(over: Sequence[str], sets: Sequence[str]) -> list[Condition]:
-    """Every combination of the values of every `--over`, the last one's changing fastest.
+    """Every combination of the values of every `--over`, the last one's changing fastest; none where there is none.
 
     Raises:
-        UserError: no field, a field without two different values, one that is given twice, too many combinations.
+        UserError: a field without two different values, one that is given twice, too many combinations.
     """
-    if not over:
-        raise UserError("--over: name what to vary, e.g. --over optim.samples=24000,48000,96000")
     fixed = parse_sets(sets)
     fields: dict[str, list[Any]] = {}
     for one in over:
@@ -47,9 +46,29 @@ def conditions(over: Sequence[str], sets: Sequence[str]) -> list[Condition]:
         if field in fields or field in fixed:
             raise UserError(f"--over {field}: given twice, or by --set as well")
         fields[field] = values
+    return _combined(fields) if fields else []
+
+
+def declared(study: Study, request: Request) -> list[Condition]:
+    """The study's own conditions, multiples worked out from the baseline; none where it declares none.
+
+    Raises:
+        UserError: two of a field's values come out the same, too many combinations, or as `baseline_of`.
+    """
+    if not study.conditions:
+        return []
+    known = baseline_values(baseline_of(request)[0])
+    fields = {name: [resolved(value, known[name]) for value in values] for name, values in study.conditions.items()}
+    for name, values in fields.items():
+        if any(value in values[:place] for place, value in enumerate(values)):
+            raise UserError(f"study {study.study}: its conditions of {name} are not all different here: {values}")
+    return _combined(fields)
+
+
+def _combined(fields: Mapping[str, Sequence[Any]]) -> list[Condition]:
     found = [Condition(tuple(zip(fields, values, strict=True))) for values in itertools.product(*fields.values())]
     if len(found) > MOST:
-        raise UserError(f"--over: {len(found)} combinations, expected {MOST} at most")
+        raise UserError(f"{len(found)} combinations of conditions, expected {MOST} at most")
     return found
 
 
@@ -80,7 +99,7 @@ def _refuse_twins(study: Study, found: Sequence[Condition], plans: Sequence[Plan
         keys = frozenset(cell.key for cell in planned.cells if cell.study == study.study and cell.arm in arms)
         if other := seen.get(keys):
             raise UserError(
-                f"--over: study {study.study} compares the same runs with {other.label} and with {condition.label}: "
+                f"study {study.study} compares the same runs with {other.label} and with {condition.label}: "
                 "its arms set that themselves, or the two mean the same"
             )
         seen[keys] = condition

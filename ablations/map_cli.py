@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from ablations import options, terminal
-from ablations.conditions import conditions, plans_of, together
+from ablations.conditions import Condition, conditions, declared, plans_of, together
 from ablations.executors.layout import Layout, measure_if_worth
 from ablations.options import (
     EXIT_INTERRUPTED,
@@ -25,10 +25,11 @@ from ablations.options import (
     Strict,
     Studies,
 )
-from ablations.planner import Plan
+from ablations.planner import Plan, Request
 from ablations.sweep import STOPPED, clock, sweep
 from ablations.sweep_cli import require_done
 from core.errors import UserError
+from reports.claims import Study
 from reports.estimates import contrasts_of_runs
 
 DEFAULT_OUT = "reports/maps"
@@ -52,29 +53,28 @@ def map_(
 ) -> None:  # fmt: skip
     """Run a study's contrasts under several conditions: where does a finding hold, and where not?
 
-    For example: map norm --over optim.samples=24000,48000,96000 --over loss.sample_rate=0.3,1. Runs that the store has
-    already are not trained again, nor is anything after a stop. A map shows intervals; verdicts are of `run`.
+    For example: map norm --over optim.samples=24000,48000,96000; without --over, the conditions that the study declares
+    itself. Runs that the store has already are not trained again, nor is anything after a stop. A map shows intervals;
+    verdicts are of `run`.
     """
-    found = conditions(over or [], sets or [])
+    given = conditions(over or [], sets or [])
     chosen = options.choose(
         studies, preset, store, seeds=seeds, data=data, evaluation=evaluation, sets=sets, device=device, strict=strict,
     )  # fmt: skip
     request = replace(chosen.request, control=False, deciding=True)
     if not request.studies:
         raise UserError("a map needs studies, not a single run")
-    if silent := [study.study for study in request.studies if not contrasts_of_runs(study)]:
-        raise UserError(
-            f"study {silent[0]} has no contrast that decides anything and reads runs: there is nothing to map"
-        )
     console = terminal.stderr()
-    plans = plans_of(request, found, chosen.store)
-    whole = together(plans)
-    console.print(f"{len(found)} conditions; {_effort(whole, jobs, device)}", soft_wrap=True)
+    maps = _maps(request, given, everything="all" in studies)
+    plans = [plans_of(replace(request, studies=(study,)), found, chosen.store) for study, found in maps]
+    whole = together([planned for some in plans for planned in some])
+    told = ", ".join(f"{study.study}: {len(found)} conditions" for study, found in maps)
+    console.print(f"{told}; {_effort(whole, jobs, device)}", soft_wrap=True)
     if dry_run:
         return
     chosen.store.check_writable()
     words = [word for one in over or [] for word in ("--over", one)]
-    again = f"python -m ablations map {shlex.join(words)} {chosen.again}"
+    again = " ".join(["python -m ablations map", *map(shlex.quote, words), chosen.again])
     try:
         measure_if_worth(whole.seconds(), jobs, device, console.print)
         sweep(whole, chosen.store, console, jobs=jobs, retry_failed=retry_failed, fail_fast=False)
@@ -83,11 +83,29 @@ def map_(
         raise typer.Exit(EXIT_INTERRUPTED) from None
     from reports.maps import write_map  # the pages of a report, which other commands need not import
 
-    under = [(condition.label, planned.cells) for condition, planned in zip(found, plans, strict=True)]
-    for study in request.studies:
+    for (study, found), some in zip(maps, plans, strict=True):
+        under = [(condition.label, planned.cells) for condition, planned in zip(found, some, strict=True)]
         page = write_map(study, under, chosen.store, out, fields=[field for field, _ in found[0].values], command=again)
         console.print(f"map: {page}", soft_wrap=True)
     require_done(whole, chosen.store, console)
+
+
+def _maps(request: Request, given: list[Condition], *, everything: bool) -> list[tuple[Study, list[Condition]]]:
+    """Every study with its conditions; of `everything` without `given` ones, the studies that declare their own."""
+    found = [(study, given or declared(study, request)) for study in request.studies]
+    if everything and not given:
+        found = [(study, own) for study, own in found if own]
+    for study, own in found:
+        if not contrasts_of_runs(study):
+            raise UserError(
+                f"study {study.study} has no contrast that decides anything and reads runs: there is nothing to map"
+            )
+        if not own:
+            raise UserError(
+                f"study {study.study} declares no conditions of its own: name what to vary, "
+                "e.g. --over optim.samples=24000,48000,96000"
+            )
+    return found
 
 
 def _effort(whole: Plan, jobs: int | None, device: str) -> str:

@@ -105,7 +105,7 @@ def plan(
     """
     if request.config is not None:
         return _plan_one(request.config, store, digests)
-    baseline, notes = _baseline(request)
+    baseline, notes = baseline_of(request)
     rates = measured_rates(store) if rates is None else rates
     cells: list[Cell] = []
     runs: dict[str, Run] = {}
@@ -152,8 +152,12 @@ def _plan_one(config: RunConfig, store: Store, digests: bool) -> Plan:
     return Plan((Cell("config", "config", config.seed, key),), (run,), config)
 
 
-def _baseline(request: Request) -> tuple[RunConfig, list[str]]:
-    """The preset with the user's overrides; a folder with fewer images than the preset wants lowers `data.images`."""
+def baseline_of(request: Request) -> tuple[RunConfig, list[str]]:
+    """The preset with the user's overrides, and notes; a folder with too few images for it lowers `data.images`.
+
+    Raises:
+        UserError: as `plan`.
+    """
     for name in request.preset.requires:
         given = "model.pretrained" in request.overrides
         if name == "imagenet_weights" and not given and (why_not := hub.why_not_imagenet("lcnet_050")):

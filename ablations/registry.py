@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -97,6 +98,8 @@ def load_study(name: str) -> LoadedStudy:
         raise declarations.mistake(path, root, ("study",), "no study can have this name: a file or an option has it")
     for arm_name, arm in study.arms.items():
         _check_arm(path, root, study, arm_name, arm)
+    for field, values in study.conditions.items():
+        _check_conditions(path, root, field, values)
     return LoadedStudy(study, path)
 
 
@@ -104,23 +107,39 @@ def _check_arm(path: Path, root: yaml.MappingNode, study: Study, name: str, arm:
     """Every field that an arm sets exists, may be set, and takes the value."""
     for field, value in arm.set.items():
         where = ("arms", name, field)
-        if field not in field_names() or field == "seed" or field.startswith("runtime."):
-            raise declarations.mistake(path, root, where, f"no field that an arm can set{nearest_field(field)}")
+        _check_name(path, root, where, field, "an arm can set")
         if name == study.baseline:
             raise declarations.mistake(path, root, where, "the baseline arm changes nothing; change other arms")
-        try:
-            if isinstance(value, dict):
-                scaled = Scaled.model_validate(value)
-                base = baseline_values(RunConfig())[field]
-                if not isinstance(base, int) or isinstance(base, bool):
-                    raise UserError("only whole-number fields can be scaled")
-                value = scaled.of(base)
-            RunConfig().with_overrides({field: value})
-        except (UserError, ValidationError) as error:
-            message = (
-                str(error) if isinstance(error, UserError) else "expected a value or {scale: number, step: number}"
-            )
-            raise declarations.mistake(path, root, where, message.removeprefix(f"{field}: ")) from None
+        _check_value(path, root, where, field, value)
+
+
+def _check_conditions(path: Path, root: yaml.MappingNode, field: str, values: Sequence[Any]) -> None:
+    """The field of a study's conditions exists, may be varied, and takes all of at least two values."""
+    where = ("conditions", field)
+    _check_name(path, root, where, field, "conditions can vary")
+    if len(values) < 2:
+        raise declarations.mistake(path, root, where, "expected a list of at least two values")
+    for value in values:
+        _check_value(path, root, where, field, value)
+
+
+def _check_name(path: Path, root: yaml.MappingNode, where: tuple[str, ...], field: str, what: str) -> None:
+    if field not in field_names() or field == "seed" or field.startswith("runtime."):
+        raise declarations.mistake(path, root, where, f"no field that {what}{nearest_field(field)}")
+
+
+def _check_value(path: Path, root: yaml.MappingNode, where: tuple[str, ...], field: str, value: Any) -> None:
+    try:
+        if isinstance(value, dict):
+            scaled = Scaled.model_validate(value)
+            base = baseline_values(RunConfig())[field]
+            if not isinstance(base, int) or isinstance(base, bool):
+                raise UserError("only whole-number fields can be scaled")
+            value = scaled.of(base)
+        RunConfig().with_overrides({field: value})
+    except (UserError, ValidationError) as error:
+        message = str(error) if isinstance(error, UserError) else "expected a value or {scale: number, step: number}"
+        raise declarations.mistake(path, root, where, message.removeprefix(f"{field}: ")) from None
 
 
 def load_studies(names: list[str]) -> list[Study]:

@@ -78,7 +78,7 @@ def show_facts(loaded: LoadedStudy) -> dict[str, Any]:
         "digest": study.digest, "baseline": study.baseline,
         "findings": {found: study.finding(found).claim for found in (*study.findings, *study.claims)},
         "arms": arms, "contrasts": [contrast.model_dump() for contrast in study.contrasts],
-        "confounds": list(study.confounds),
+        "confounds": list(study.confounds), "conditions": {name: list(of) for name, of in study.conditions.items()},
     }  # fmt: skip
 
 
@@ -116,6 +116,10 @@ def print_show(console: Console, study: Study, facts: dict[str, Any]) -> None:
         console.print("\nconfounds", style="bold")
     for confound in study.confounds:
         console.print(f"  {confound}")
+    if study.conditions:
+        console.print("\nconditions of `map`", style="bold")
+    for field, values in study.conditions.items():
+        console.print(f"  {field}: {', '.join(map(_value, values))}")
 
 
 def _value(value: Any) -> str:

@@ -70,6 +70,12 @@ class Scaled(BaseModel):
         return max(self.step, round(baseline * self.scale / self.step) * self.step)
 
 
+def resolved(value: Any, baseline: Any) -> Any:
+    """A field's value, worked out from the baseline's where it is a multiple of that."""
+    scaled = isinstance(value, dict) and "scale" in value
+    return Scaled.model_validate(value).of(baseline) if scaled else value
+
+
 class Published(BaseModel):
     """Where the record has a number for an arm: `TABLE/ROW` of `published.yaml`, e.g. ``V4_classes/16256``."""
 
@@ -126,11 +132,7 @@ class Arm(BaseModel):
 
     def overrides(self, baseline: Mapping[str, Any]) -> dict[str, Any]:
         """The changed fields with scaled ones worked out from the baseline's values (dotted field: value)."""
-        resolved: dict[str, Any] = {}
-        for field, value in self.set.items():
-            scaled = isinstance(value, dict) and "scale" in value
-            resolved[field] = Scaled.model_validate(value).of(baseline[field]) if scaled else value
-        return resolved
+        return {field: resolved(value, baseline[field]) for field, value in self.set.items()}
 
 
 class Study(BaseModel):
@@ -148,6 +150,9 @@ class Study(BaseModel):
     confounds: tuple[str, ...] = ()
     head_cost: bool = Field(False, description="show what a step of the class head takes, as `cost` measured it")
     x_axis: str | None = Field(None, description="a result's number to draw the arms against, e.g. cost.classes")
+    conditions: dict[str, tuple[Any, ...]] = Field(
+        default_factory=dict, description="where `map` looks by itself: a field and its values, also as {scale: x}"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -192,8 +197,11 @@ class Study(BaseModel):
 
     @property
     def digest(self) -> str:
-        """Short content digest of the declaration, printed in reports: claims are fixed before results."""
-        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        """Short content digest of the declaration, printed in reports: claims are fixed before results.
+
+        Conditions are left out: no verdict rests on them.
+        """
+        canonical = json.dumps(self.model_dump(mode="json", exclude={"conditions"}), sort_keys=True)
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
 

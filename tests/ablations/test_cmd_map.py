@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ablations.conditions import MOST, conditions
+from ablations.registry import load_study
 from core.errors import UserError
 from core.store import Store
 from tests.ablations.conftest import TINY, TWO_ARMS, CommandLine
@@ -27,7 +28,6 @@ def test_every_combination_the_last_field_changing_fastest() -> None:
 @pytest.mark.parametrize(
     ("over", "sets", "message"),
     [
-        ([], [], "name what to vary"),
         (["optim.samples=1"], [], "at least two values"),
         (["optim.samples=1,1"], [], "all different"),
         (["optim.samples"], [], "expected FIELD=VALUE"),
@@ -65,6 +65,42 @@ def test_a_map_is_trained_once_and_written(cli: CommandLine, tmp_path: Path) -> 
     assert len(Store("runs").run_keys()) == 8
 
 
+OWN = CLAIMING + "conditions: {optim.samples: [{scale: 1/2}, {scale: 1}], optim.batch_size: [8, 16]}\n"
+
+
+def test_a_study_has_conditions_of_its_own(cli: CommandLine, tmp_path: Path) -> None:
+    Path("mine.yaml").write_text(OWN)
+    words = ["map", "mine.yaml", *TINY, "--seeds", "1"]
+    assert cli(*words, "--set", "optim.samples=128", "--dry-run") == 0, cli.err
+    assert "mine: 4 conditions; 8 runs: 8 new" in cli.err
+    assert cli(*words) == 0, cli.err
+    text = (tmp_path / "reports/maps/mine-samples-batch_size.md").read_text()
+    assert "| samples 32, batch\\_size 8 |" in text
+    assert "| samples 64, batch\\_size 16 |" in text
+    assert "`python -m ablations map mine.yaml --preset smoke" in text
+    # Conditions that are given stand in place of the study's.
+    assert cli(*words, "--over", "optim.lr=0.001,0.002", "--dry-run") == 0, cli.err
+    assert "mine: 2 conditions; 4 runs: " in cli.err
+    assert cli("show", "mine.yaml") == 0
+    assert "optim.samples: baseline x 1/2, baseline x 1" in cli.out
+    told = cli.refuses(*words, "--set", "optim.samples=1")
+    assert "its conditions of optim.samples are not all different here: [1, 1]" in told
+
+
+def test_conditions_are_no_claim(tmp_path: Path) -> None:
+    for name, text in (("with", OWN), ("without", CLAIMING)):
+        (tmp_path / f"{name}.yaml").write_text(text)
+    first, second = (load_study(str(tmp_path / f"{name}.yaml")).study for name in ("with", "without"))
+    assert first.conditions
+    assert first.digest == second.digest
+
+
+def test_all_stands_for_the_studies_with_conditions(cli: CommandLine) -> None:
+    assert cli("map", "all", *TINY, "--seeds", "1", "--dry-run") == 0, cli.err
+    assert "norm: 6 conditions" in cli.err
+    assert "clip" not in cli.err
+
+
 def test_mistakes_are_one_line(cli: CommandLine) -> None:
     Path("mine.yaml").write_text(TWO_ARMS)
     Path("claims.yaml").write_text(CLAIMING)
@@ -72,7 +108,7 @@ def test_mistakes_are_one_line(cli: CommandLine) -> None:
     assert "no contrast that decides anything" in cli.refuses("map", "mine.yaml", *some)
     Path("timed.yaml").write_text(CLAIMING.replace("smallest", "kind: cost_ratio, metric: cost.head_step, smallest"))
     assert "decides anything and reads runs" in cli.refuses("map", "timed.yaml", *some)
-    assert "name what to vary" in cli.refuses("map", "claims.yaml", *TINY)
+    assert "declares no conditions of its own: name what to vary" in cli.refuses("map", "claims.yaml", *TINY)
     told = cli.refuses("map", "claims.yaml", *TINY, "--over", "optim.batch_size=8,-1")
     assert "with batch_size -1: " in told
     assert "optim.batch_size" in told

@@ -75,6 +75,17 @@ def test_a_study_file_needs_no_python(tmp_path: Path) -> None:
         ("loss.margin: 0.2", "optim.samples: 9" + "0" * 30, "mine.yaml:7: arms.small.optim.samples"),
         ("loss.margin: 0.2", "? [a]\n: b", "mine.yaml"),
         ("smallest_effect: 0.02", "smallest_effect: .inf", "mine.yaml:9: .inf is no finite number"),
+        *(
+            ("title: My study", f"title: My study\nconditions: {{{given}}}", f"mine.yaml:3: conditions{expected}")
+            for given, expected in {
+                "optim.smaples: [1, 2]": ".optim.smaples: no field that conditions can vary (did you mean",
+                "seed: [1, 2]": ".seed: no field that conditions can vary",
+                "optim.samples: [1000]": ".optim.samples: expected a list of at least two values",
+                "optim.samples: [1000, -1]": ".optim.samples: ",
+                "loss.margin: [{scale: 1/2}, 0.3]": ".loss.margin: only whole-number fields can be scaled",
+                "optim.samples: 1000": ".optim.samples: ",
+            }.items()
+        ),
     ],
 )
 def test_mistakes(tmp_path: Path, old: str, new: str, expected: str) -> None:
