@@ -7,12 +7,13 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from core.config import RunConfig
+from core import json_text
+from core.config import RunConfig, one_line
 from core.errors import UserError
 from core.store import write_atomic
 from reports.control import control_study
@@ -27,6 +28,7 @@ from reports.verdicts import Verdict
 SCHEMA = 1
 NAME = "verdicts.json"
 _REMEDY = "write the report again"
+_MOST_BYTES = 16_000_000
 
 
 class EstimateSummary(BaseModel):
@@ -58,20 +60,26 @@ class EstimateSummary(BaseModel):
     metric: str
     decides: bool
     ratio: bool
-    unit: float
+    unit: float = Field(gt=0)
     estimate: float | None = None
     low: float | None = None
     high: float | None = None
-    seed_se: float | None = None
-    identity_se: float | None = None
-    seed_df: float | None = None
-    identity_df: float | None = None
+    seed_se: float | None = Field(None, ge=0)
+    identity_se: float | None = Field(None, ge=0)
+    seed_df: float | None = Field(None, ge=0)
+    identity_df: float | None = Field(None, ge=0)
     seeds: tuple[int, ...] = ()
     runs: tuple[str, ...] = ()
     settings: str = ""
     missing: str = ""
     gate: str = ""
     looser: EstimateSummary | None = None
+
+    @model_validator(mode="after")
+    def _ratios_are_positive(self) -> Self:
+        if self.ratio and any(end is not None and end <= 0 for end in (self.low, self.estimate, self.high)):
+            raise ValueError("a ratio that is not positive")
+        return self
 
     @property
     def interval(self) -> Interval | None:
@@ -194,7 +202,7 @@ def read_summary(out: Path) -> Summary:
     """The summary of the report under `out`; `UserError` where there is none that can be read."""
     path = Path(out) / NAME
     try:
-        summary = Summary.model_validate_json(path.read_bytes())
+        summary = Summary.model_validate(json_text.read(path, _MOST_BYTES))
     except FileNotFoundError:
         raise UserError(
             f"{path} is not there: name the folder of a report; where the report is of an earlier version, {_REMEDY}"
@@ -202,9 +210,7 @@ def read_summary(out: Path) -> Summary:
     except OSError as error:
         raise UserError(f"{path}: {error.strerror or error}") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise UserError(f"{path} does not hold verdicts ({where}: {first['msg']}): {_REMEDY}") from None
+        raise UserError(f"{path} does not hold verdicts ({one_line(error)}): {_REMEDY}") from None
     if summary.version != SCHEMA:
         raise UserError(f"{path} has schema {summary.version}, this version reads {SCHEMA}: {_REMEDY}")
     return summary

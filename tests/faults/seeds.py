@@ -169,6 +169,22 @@ def _records() -> list[bytes]:
     return [json.dumps(one).encode() for one in (result, failure, report, steps, scan)]
 
 
+def _verdicts() -> list[bytes]:
+    estimate = {
+        "study": "a", "finding": "4_x", "arms": ["b", "c"], "label": "b - c on TPR@1e-4", "kind": "superiority",
+        "declared": "tpr@1e-4", "metric": "tpr@1e-4", "decides": True, "ratio": False, "unit": 0.02, "estimate": 0.01,
+        "low": -0.01, "high": 0.03, "seed_se": 0.004, "identity_se": 0.003, "seed_df": 4, "identity_df": None,
+        "seeds": [0, 1], "settings": "00",
+    }  # fmt: skip
+    ratio = {**estimate, "kind": "cost_ratio", "metric": "seconds", "ratio": True, "estimate": 2, "low": 1, "high": 3}
+    finding = {"finding": "4_x", "label": "4", "claim": "c", "verdict": "reproduced", "reason": "r", "look": 5}
+    looser = {**estimate, "looser": {**estimate, "metric": "tpr@1e-3"}}
+    summary = {"schema": 1, "preset": "quick", "findings": [{**finding, "estimates": [looser, ratio]}]}
+    return [
+        json.dumps({**summary, "control": control}).encode() for control in (None, {**estimate, "study": "control"})
+    ]
+
+
 def _annotations() -> list[bytes]:
     quad = [[10, 10], [90, 10], [90, 90], [10, 90]]
     shape = {"all_points_x": [1, 2, 3, 4], "all_points_y": [1, 2, 3, 4]}
@@ -206,6 +222,7 @@ _MAKERS: dict[str, tuple[str, Callable[[], list[bytes]]]] = {
         "json", lambda: [(_PACKAGE.parent / "core/weights/teacher/open_clip_config.json").read_bytes()]
     ),
     "JSON of stores and reports": ("json", _records),
+    "verdicts of reports": ("json", _verdicts),
     "JSON": ("json", lambda: [*_records(), *_annotations()]),
     "metadata.csv of public sets": ("words", _metadata),
     "annotations of public sets": ("json", _annotations),

@@ -21,8 +21,11 @@ from core.data.public_layouts import LAYOUTS
 from core.errors import RunFailure, UserError
 from core.store import Store
 from reports import head_cost, head_turns
+from reports.comparison import compare_summaries
+from reports.comparison_page import estimate_table, finding_table, told
 from reports.frame import read_run
 from reports.provenance_check import verify
+from reports.summary import read_summary
 from tests.faults.sealed import Escaped, sealed
 
 KEY = "0123456789abcdef"
@@ -153,6 +156,15 @@ def _records(data: bytes, room: Path) -> None:
     verify(_file("report.json", data, room).parent, store, {}, resolve=lambda config: {})
 
 
+def _verdicts(data: bytes, room: Path) -> None:
+    """The verdicts of two reports, compared as `compare` prints them."""
+    summary = read_summary(_file("report/verdicts.json", data, room).parent)
+    found = compare_summaries(summary, summary.model_copy(), ("first", "second"))
+    told(found)
+    finding_table(found)
+    estimate_table(found)
+
+
 def _json(data: bytes, room: Path) -> None:
     json.dumps(json_text.parse("x", data), allow_nan=False)
 
@@ -181,7 +193,8 @@ TARGETS = {
         Target("images", _image), Target("zip archives", _archive("x.zip")), Target("tar archives", _archive("x.tar")),
         Target("tar.gz archives", _archive("x.tar.gz")), Target("safetensors", _weights("w.safetensors")),
         Target("pth weights", _weights("w.pth")), Target("teachers' configurations", _teacher),
-        Target("JSON of stores and reports", _records), Target("JSON", _json),
+        Target("JSON of stores and reports", _records), Target("verdicts of reports", _verdicts),
+        Target("JSON", _json),
         Target("metadata.csv of public sets", _csv), Target("annotations of public sets", _annotations),
     )
 }  # fmt: skip

@@ -20,7 +20,7 @@ from tests.faults.sealed import Escaped, sealed
 from tests.faults.seeds import seeds_of
 from tests.faults.targets import TARGETS, Target
 
-CASES = 700 if os.environ.get("DOCABLATE_FAULTS") else 70  # of each reader: 11,900 or 1,190 in all
+CASES = 700 if os.environ.get("DOCABLATE_FAULTS") else 70  # of each reader: 12,600 or 1,260 in all
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -198,7 +198,8 @@ def test_a_report_and_its_copy_share_all_runs(written: Path, tmp_path: Path) -> 
     [
         (None, "is not there: name the folder of a report"),
         (b"{}", "does not hold verdicts"),
-        (b"\xff", "does not hold verdicts"),
+        (b"\xff", "not valid JSON: not UTF-8"),
+        (b'{"schema": 1, "preset": "quick", "findings": [], "findings": []}', "'findings' is given twice"),
         (b'{"schema": 9, "preset": "quick", "findings": []}', "has schema 9, this version reads 1"),
         (b'{"schema": 1, "preset": "quick", "findings": 3}', "findings: "),
     ],
@@ -273,3 +274,14 @@ def test_settings_are_what_decides_a_result(world: World) -> None:
     assert changed != first
     change(optim__unheard_of=1)
     assert settings() == ""
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"unit": 0}, {"seed_se": -1}, {"ratio": True, "estimate": -1}, {"ratio": True, "low": 0}, {"low": math.inf}],
+)
+def test_numbers_that_cannot_be_are_refused(change: dict[str, Any]) -> None:
+    known = estimate(np.array([0.1, 0.2, 0.3]), "a").model_dump()
+    EstimateSummary.model_validate(known)
+    with pytest.raises(ValueError, match="validation error"):
+        EstimateSummary.model_validate({**known, **change})
