@@ -103,6 +103,8 @@ def run(
             planned, chosen.store, console, jobs=jobs, retry_failed=retry_failed, fail_fast=fail_fast, budget=limit,
             stall=stall, where=where,
         )  # fmt: skip
+        if budget is None:  # before a look is judged, as a verdict may rest on it
+            _time_head(chosen, console)
 
     try:
         planned = _train(chosen, train, console)
@@ -112,8 +114,6 @@ def run(
             soft_wrap=True,
         )  # fmt: skip
         raise typer.Exit(EXIT_INTERRUPTED) from None
-    if budget is None:
-        _time_head(chosen, console)
     if report and chosen.request.studies:
         report_cli.write(chosen, out, console, html=html)
     _finish(chosen, planned, limit, console)

@@ -184,12 +184,12 @@ def test_a_fault_fails_its_own_run_with_its_type(sweep: Sweep, label: str, kind:
 def test_a_run_that_was_taken_over_is_left_and_looked_at_again(sweep: Sweep) -> None:
     assert not sweep.lost["taken"] & {"metrics.jsonl", "scores.npz", "result.json"}
     (key,) = (task.key for task in sweep.tasks if task.label == "taken")
-    assert sweep.store.state(key) == "done"
+    assert sweep.store.state(key) == "done", sweep.ended["taken"]
 
 
 def test_the_others_go_on(sweep: Sweep) -> None:
     done = {label for label, event in sweep.ended.items() if event.kind == "done"}
-    assert done == {"good", "taken", "late"}
+    assert done == {"good", "taken", "late"}, sweep.ended
     assert list(sweep.ended) == [task.label for task in sweep.tasks]
     assert len(sweep.ended) - sweep.failures == 3
     assert Leases(leases_folder(sweep.store.root)).holders() == []
