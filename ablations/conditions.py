@@ -41,7 +41,7 @@ def conditions(over: Sequence[str], sets: Sequence[str]) -> list[Condition]:
     for one in over:
         field, _, text = one.partition("=")
         values = [parse_sets([f"{field}={part.strip()}"])[field] for part in text.split(",")]
-        if len(values) < 2 or any(value in values[:place] for place, value in enumerate(values)):
+        if len(values) < 2 or _repeated(values):
             raise UserError(f"--over {one}: expected FIELD=VALUE,VALUE with at least two values, all different")
         if field in fields or field in fixed:
             raise UserError(f"--over {field}: given twice, or by --set as well")
@@ -60,9 +60,13 @@ def declared(study: Study, request: Request) -> list[Condition]:
     known = baseline_values(baseline_of(request)[0])
     fields = {name: [resolved(value, known[name]) for value in values] for name, values in study.conditions.items()}
     for name, values in fields.items():
-        if any(value in values[:place] for place, value in enumerate(values)):
+        if _repeated(values):
             raise UserError(f"study {study.study}: its conditions of {name} are not all different here: {values}")
     return _combined(fields)
+
+
+def _repeated(values: Sequence[Any]) -> bool:
+    return any(value in values[:place] for place, value in enumerate(values))
 
 
 def _combined(fields: Mapping[str, Sequence[Any]]) -> list[Condition]:

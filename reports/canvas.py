@@ -5,17 +5,19 @@ Figures are drawn on their own Agg canvas, never through pyplot: no display, no 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from reports.claims import Study
-from reports.figures_style import MUTED, WIDTH
+from reports.figures_style import GRID, MUTED, WIDTH
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+FARTHEST = 6.0  # multiples of what is worth having; beyond it the size of an effect is no question
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]+")  # not allowed in an SVG
 
 
@@ -30,6 +32,30 @@ def stacked(heights: Sequence[float]) -> tuple[Figure, list[Axes]]:
     figure = _empty(sum(heights))
     panels = figure.subplots(len(heights), 1, squeeze=False, gridspec_kw={"height_ratios": list(heights)})
     return figure, list(panels[:, 0])
+
+
+def multiples(rows: int, row_height: float) -> tuple[Figure, Axes]:
+    """A figure of so many rows of so many inches, from the first down, on the scale of effects worth having."""
+    figure, axes = new_figure(0.9 + row_height * max(rows, 1))
+    axes.set_xlim(-FARTHEST * 1.04, FARTHEST * 1.04)
+    axes.set_ylim(max(rows, 1) - 0.5, -0.5)
+    axes.set_yticks([])
+    axes.set_xticks([-6, -4, -2, 0, 2, 4, 6])
+    axes.grid(axis="x", color=GRID)
+    axes.spines["left"].set_visible(False)
+    axes.axvline(0.0, color=MUTED, linewidth=1.1, zorder=1)
+    axes.set_xlabel("in multiples of the effect worth having\n(to the right: in favour of the claim)")
+    return figure, axes
+
+
+def multiple(value: float, unit: float, ratio: bool) -> float:
+    """An estimate in multiples of the effect worth having; a ratio by its logarithm."""
+    return (math.log(value) if ratio else value) / unit
+
+
+def within(value: float) -> float:
+    """A multiple, no farther than the axis goes."""
+    return min(max(value, -FARTHEST), FARTHEST)
 
 
 def _empty(height: float) -> Figure:

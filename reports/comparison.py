@@ -10,6 +10,7 @@ from typing import Literal
 
 from core.errors import UserError
 from reports.claims import findings
+from reports.frame import HEAD_STEP
 from reports.stats import Interval
 from reports.summary import EstimateSummary, Summary, VerdictSummary, read_summary
 
@@ -158,7 +159,7 @@ def _why_not(first: EstimateSummary, second: EstimateSummary) -> str:
             return f"a gate forbids to judge it in the {which} report"
     if first.metric != second.metric:
         return "the two read different metrics"
-    if first.metric == "head_step":
+    if first.metric == HEAD_STEP:
         return "the head is timed apart from runs"
     if shared := len(set(first.runs) & set(second.runs)):
         return f"they share {shared} run{'s' if shared > 1 else ''}"

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reports.canvas import new_figure, short
+from reports.canvas import FARTHEST, multiple, multiples, short, within
 from reports.comparison import Comparison, EstimatePair, FindingPair
 from reports.control import CONTROL
-from reports.figures_style import GRID, MUTED, PALETTE, style
+from reports.figures_style import MUTED, PALETTE, style
 from reports.folders import make_folders
 from reports.markdown import NONE, code, escape, interval, number
 from reports.page import Block, Figure, Page, Table, Text
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
 _ROW = 0.42  # inches
-_FARTHEST = 6.0  # multiples of what is worth having
 _MARKS = ((PALETTE[0], "o", -0.15), (PALETTE[3], "s", 0.15))  # of the first and the second report
 CAPTION = (
     "Every contrast that decides and that both reports have, in multiples of the smallest effect worth having (of a "
@@ -147,17 +146,11 @@ def _shown(found: Comparison) -> list[EstimatePair]:
 def _figure(pairs: Sequence[EstimatePair], found: Comparison) -> Drawing:
     """A row for every contrast, the two reports' estimates below one another."""
     with style():
-        figure, axes = new_figure(0.9 + _ROW * max(len(pairs), 1))
-        axes.set_xlim(-_FARTHEST * 1.04, _FARTHEST * 1.04)
-        axes.set_ylim(max(len(pairs), 1) - 0.5, -0.5)
+        figure, axes = multiples(len(pairs), _ROW)
         labels = [short(f"{_name(pair, found)}:  {pair.first.label}", 58) for pair in pairs]
         axes.set_yticks(range(len(pairs)), labels, fontsize=8)
         axes.tick_params(axis="y", length=0)
-        axes.grid(axis="x", color=GRID)
-        axes.spines["left"].set_visible(False)
-        axes.axvline(0.0, color=MUTED, linewidth=1.1, zorder=1)
         axes.axvline(1.0, color=MUTED, linewidth=0.9, linestyle=":", zorder=1)
-        axes.set_xlabel("in multiples of the effect worth having\n(to the right: in favour of the claim)")
         for name, (color, marker, _) in zip(found.names, _MARKS, strict=True):
             axes.plot([], [], color=color, marker=marker, markersize=5, linewidth=1.4, label=short(Path(name).name, 40))
         axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, borderaxespad=0.2)
@@ -172,12 +165,9 @@ def _figure(pairs: Sequence[EstimatePair], found: Comparison) -> Drawing:
 def _draw(axes: Axes, row: float, one: EstimateSummary, color: str, marker: str) -> None:
     found = one.interval
     assert found is not None
-    low, middle, high = (
-        (math.log(end) if one.ratio else end) / one.unit for end in (found.low, found.estimate, found.high)
-    )
-    if abs(middle) > _FARTHEST:
-        marker, middle = (">" if middle > 0 else "<"), math.copysign(_FARTHEST, middle)
+    low, middle, high = (multiple(end, one.unit, one.ratio) for end in (found.low, found.estimate, found.high))
+    if abs(middle) > FARTHEST:
+        marker, middle = (">" if middle > 0 else "<"), within(middle)
     if math.isfinite(low):
-        ends = [min(max(end, -_FARTHEST), _FARTHEST) for end in (low, high)]
-        axes.plot(ends, [row, row], color=color, linewidth=1.4, zorder=3)
+        axes.plot([within(low), within(high)], [row, row], color=color, linewidth=1.4, zorder=3)
     axes.plot([middle], [row], marker=marker, markersize=5, color=color, zorder=4, linestyle="none")

@@ -97,3 +97,8 @@ class Contrast(BaseModel):
         if self.kind == "non_inferiority":
             return None
         return math.log1p(self.smallest_effect) if self.is_ratio else self.smallest_effect
+
+    @property
+    def unit(self) -> float:
+        """What estimates are shown in multiples of, on that scale: the effect worth having, or the loss allowed."""
+        return self.worth or self.margin

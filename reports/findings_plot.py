@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from reports.canvas import difference, new_figure, short
+from reports.canvas import FARTHEST, difference, multiple, multiples, short, within
 from reports.estimates import Estimate
 from reports.figures_style import GRID, INK, MUTED, PAPER, style
 from reports.markdown import interval
@@ -25,22 +25,13 @@ CAPTION = (
     "own unit."
 )
 _ROW = 0.36  # inches
-_FARTHEST = 6.0  # multiples of what is worth having; beyond it the size of an effect is no question
 
 
 def findings_figure(verdicts: Sequence[Verdict]) -> Figure:
     """A row for every difference that decides; rows of one finding stand together, under its verdict's colour."""
     rows = [(verdict, one) for verdict in verdicts for one in _shown(verdict)]
     with style():
-        figure, axes = new_figure(0.9 + _ROW * max(len(rows), 1))
-        axes.set_xlim(-_FARTHEST * 1.04, _FARTHEST * 1.04)
-        axes.set_ylim(max(len(rows), 1) - 0.5, -0.5)
-        axes.set_yticks([])
-        axes.set_xticks([-6, -4, -2, 0, 2, 4, 6])
-        axes.grid(axis="x", color=GRID)
-        axes.spines["left"].set_visible(False)
-        axes.axvline(0.0, color=MUTED, linewidth=1.1, zorder=1)
-        axes.set_xlabel("in multiples of the effect worth having\n(to the right: in favour of the claim)")
+        figure, axes = multiples(len(rows), _ROW)
         before = None
         for row, (verdict, one) in enumerate(rows):
             if verdict is not before and before is not None:
@@ -71,22 +62,19 @@ def _label(axes: Axes, row: int, verdict: Verdict, one: Estimate, first: bool) -
 def _draw(axes: Axes, row: int, verdict: Verdict, one: Estimate) -> None:
     assert one.interval is not None
     color = COLORS.get(verdict.verdict, MUTED)
-    unit = one.contrast.worth or one.contrast.margin
-    low, middle, high = (
-        _scaled(value, unit, one.is_ratio) for value in (one.interval.low, one.interval.estimate, one.interval.high)
-    )
+    ends = (one.interval.low, one.interval.estimate, one.interval.high)
+    low, middle, high = (multiple(end, one.contrast.unit, one.is_ratio) for end in ends)
     mark = -1.0 if one.contrast.kind == "non_inferiority" else 1.0
     axes.plot([mark, mark], [row - 0.28, row + 0.28], color=INK, linewidth=1.2, zorder=2)
     if math.isfinite(low):
-        ends = [min(max(end, -_FARTHEST), _FARTHEST) for end in (low, high)]
-        axes.plot(ends, [row, row], color=color, linewidth=1.6, zorder=3)
+        axes.plot([within(low), within(high)], [row, row], color=color, linewidth=1.6, zorder=3)
     for beyond, place, arrow in (
-        (min(low, middle) < -_FARTHEST, -_FARTHEST, "<"),
-        (max(high, middle) > _FARTHEST, _FARTHEST, ">"),
+        (min(low, middle) < -FARTHEST, -FARTHEST, "<"),
+        (max(high, middle) > FARTHEST, FARTHEST, ">"),
     ):
         if beyond:
             axes.plot([place], [row], marker=arrow, markersize=6, color=color, zorder=3)
-    if abs(middle) <= _FARTHEST:
+    if abs(middle) <= FARTHEST:
         axes.plot(
             [middle], [row], marker="o", markersize=6, color=color, zorder=4, linestyle="none",
             markerfacecolor=PAPER if one.gate else color, markeredgewidth=1.5,
@@ -95,8 +83,3 @@ def _draw(axes: Axes, row: int, verdict: Verdict, one: Estimate) -> None:
         interval(one.interval, ratio=one.is_ratio), (1.03, row), xycoords=("axes fraction", "data"),
         ha="left", va="center", color=INK, fontsize=8,
     )  # fmt: skip
-
-
-def _scaled(value: float, unit: float, ratio: bool) -> float:
-    """An estimate in multiples of the effect worth having."""
-    return (math.log(value) if ratio else value) / unit

@@ -48,8 +48,8 @@ def index_page(material: Material, run: Mapping[str, str], figures: Sequence[Fig
 
 def _findings(material: Material) -> list[Block]:
     again = {verdict.finding.id: verdict for verdict in material.tuned_verdicts}
-    named = {name for study in material.studies for name in study.tested}
-    tested = [verdict for verdict in material.verdicts if verdict.finding.id in named]
+    tested = material.tested
+    named = {verdict.finding.id for verdict in tested}
     tuned = ["with tuned values"] if again else []
     header = ["#", "claim", "verdict", *tuned, "in one sentence", "ours [95 % interval]", "published TPR@1e-4", "study"]
     counts = Counter(verdict.verdict for verdict in tested)

@@ -63,6 +63,12 @@ class Material:
             looks, replicates, tuple(verdicts), tuple(again), control,
         )  # fmt: skip
 
+    @property
+    def tested(self) -> list[Verdict]:
+        """The verdicts on what the studies test, in order."""
+        named = {name for study in self.studies for name in study.tested}
+        return [verdict for verdict in self.verdicts if verdict.finding.id in named]
+
     def estimates(self, study: Study) -> list[Estimate]:
         """The study's contrasts as the verdicts read them, finding by finding."""
         return [one for verdict in self.verdicts for one in verdict.estimates if one.study == study.study]

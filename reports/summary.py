@@ -121,12 +121,10 @@ class Summary(BaseModel):
 
 def summary_of(material: Material, preset: str) -> Summary:
     """The summary of what a report's pages show, with looser readings; runs with tuned values are left to the pages."""
-    named = {name for study in material.studies for name in study.tested}
-    told = [verdict for verdict in material.verdicts if verdict.finding.id in named]
     control = material.control
     return Summary(
         preset=preset,
-        findings=tuple(_verdict(verdict, material) for verdict in told),
+        findings=tuple(_verdict(verdict, material) for verdict in material.tested),
         control=None if control is None else _estimate(control, material),
     )
 
@@ -155,7 +153,7 @@ def _as_read(one: Estimate, material: Material) -> EstimateSummary:
     summary = EstimateSummary(
         study=one.study, finding=contrast.finding, arms=contrast.arms, label=plain(contrast_label(one)),
         kind=contrast.kind, declared=contrast.metric, metric=one.metric, decides=contrast.decides, ratio=one.is_ratio,
-        unit=contrast.worth or contrast.margin, missing=one.missing, gate=one.gate,
+        unit=contrast.unit, missing=one.missing, gate=one.gate,
     )  # fmt: skip
     if found is None:
         return summary

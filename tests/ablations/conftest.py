@@ -20,6 +20,10 @@ TINY = [
 # Counts in tests are of this study: one of the package may gain arms at any time.
 TWO_ARMS = "study: mine\ntitle: t\nquestion: q\nbaseline: ln\narms:\n  ln: {}\n  bn: {model.norm: bn}\n"
 
+CLAIMING = TWO_ARMS + (
+    "claims: {lower: LayerNorm wins}\ncontrasts:\n  - {finding: lower, better: ln, than: bn, smallest_effect: 0.02}\n"
+)
+
 
 def with_two_arms(folder: Path, verb: str, *words: str) -> Path:
     """The folder, with a study of two arms and the store of what `verb` trains of it."""

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.ablations.conftest import TINY, TWO_ARMS, CommandLine, reported
-
-CLAIMING = TWO_ARMS + (
-    "claims: {lower: LayerNorm wins}\ncontrasts:\n  - {finding: lower, better: ln, than: bn, smallest_effect: 0.02}\n"
-)
+from tests.ablations.conftest import CLAIMING, TINY, CommandLine, reported
 
 
 def test_two_reports_on_other_seeds(cli: CommandLine, tmp_path: Path) -> None:

@@ -10,11 +10,7 @@ from ablations.conditions import MOST, conditions
 from ablations.registry import load_study
 from core.errors import UserError
 from core.store import Store
-from tests.ablations.conftest import TINY, TWO_ARMS, CommandLine
-
-CLAIMING = TWO_ARMS + (
-    "claims: {lower: LayerNorm wins}\ncontrasts:\n  - {finding: lower, better: ln, than: bn, smallest_effect: 0.02}\n"
-)
+from tests.ablations.conftest import CLAIMING, TINY, TWO_ARMS, CommandLine
 
 
 def test_every_combination_the_last_field_changing_fastest() -> None:
