@@ -253,5 +253,13 @@ def _why_absent(study: str, arm: str, rows: pd.DataFrame) -> tuple[str, bool]:
 
 def _unpaired(read: pd.DataFrame) -> list[str]:
     absent = read[read["state"] != "done"]
-    told = zip(absent["seed"], absent["arm"], absent["state"], strict=True)
-    return [f"Seed {seed} is left out: its run of '{arm}' is {state}." for seed, arm, state in told]
+    return [
+        f"{_left_out(sorted(rows['seed']))} of '{arm}' {'are' if len(rows) > 1 else 'is'} {state}."
+        for (arm, state), rows in absent.groupby(["arm", "state"], sort=False)
+    ]
+
+
+def _left_out(seeds: list[int]) -> str:
+    if len(seeds) == 1:
+        return f"Seed {seeds[0]} is left out: its run"
+    return f"Seeds {', '.join(map(str, seeds[:-1]))} and {seeds[-1]} are left out: their runs"

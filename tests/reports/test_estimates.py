@@ -58,6 +58,20 @@ def test_pairs_by_seed_and_only_over_seeds_that_both_have() -> None:
     assert one.notes == ("Seed 3 is left out: its run of 'a' is failed.",)
 
 
+def test_seeds_without_a_pair_are_told_together_by_arm_and_state() -> None:
+    rows = pairs("tpr@1e-4", [0.5, 0.6, 0.7, 0.9, 0.8], [0.4, 0.45, 0.5, 0.1, 0.2])
+    absent = {("a", 1): "missing", ("a", 3): "missing", ("a", 4): "missing", ("b", 3): "missing", ("b", 4): "failed"}
+    for row in rows:
+        if state := absent.get((row["arm"], row["seed"])):
+            row |= {"state": state, "tpr@1e-4": np.nan}
+    (one,) = study_estimates(study_of(CLAIM), frame_of(rows))
+    assert set(one.notes) == {
+        "Seeds 1, 3 and 4 are left out: their runs of 'a' are missing.",
+        "Seed 3 is left out: its run of 'b' is missing.",
+        "Seed 4 is left out: its run of 'b' is failed.",
+    }
+
+
 def test_the_contrast_is_oriented_by_the_claim() -> None:
     frame = frame_of(pairs("tpr@1e-4", [0.5, 0.6], [0.4, 0.45]))
     (claimed,) = study_estimates(study_of(CLAIM), frame)
