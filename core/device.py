@@ -18,6 +18,12 @@ def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     return tensor.to(device, non_blocking=device.type != "cpu")
 
 
+def wait(device: torch.device) -> None:
+    """Until all that was asked of the device is done, as a clock needs it; on the CPU it is."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 @cache
 def constant(values: tuple[tuple[float, ...], ...], device: torch.device) -> torch.Tensor:
     """Nested tuples as a float32 tensor that is made once; not to be written to."""

@@ -23,6 +23,7 @@ import torch
 
 from core import record
 from core.data.rendering import Progress
+from core.device import wait
 from core.errors import UserError
 from core.loss.fast_partial_fc import FastPartialFC
 from core.loss.partial_fc import PartialFC
@@ -138,8 +139,7 @@ def measure_cell(cell: Cell) -> dict[str, float | None]:
     def run(labels: torch.Tensor) -> None:
         embeddings.grad = None
         step(embeddings, labels)
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
+        wait(device)
 
     run(batches[-1])  # makes the optimiser's state
     state_mb = state() / 1e6

@@ -19,6 +19,7 @@ import torch
 from core.config import RunConfig
 from core.data.augment import Augment
 from core.data.rendering import Progress
+from core.device import wait
 from core.errors import RunFailure
 from core.head_cost import Cell, free_mb, head_step, median_ms, needed_mb
 from core.model.embedder import Embedder
@@ -152,8 +153,7 @@ def _median_ms(once: Callable[[], object], device: torch.device) -> float:
 
     def step() -> None:
         once()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
+        wait(device)
 
     step()
     step()

@@ -14,6 +14,9 @@ from core.model.weight_files import read_state, require_numbers
 from core.model.weights import resolve
 from core.seeds import global_stream
 
+# Their derivative takes their input: written over it, they first copy all of it to keep.
+_NEED_THEIR_INPUT = (nn.Hardswish, nn.SiLU, nn.Mish)
+
 
 class Backbone(nn.Module):
     """The last feature map of a timm model: images (B, 3, S, S) in [0, 1] -> (B, C, H, W)."""
@@ -52,6 +55,9 @@ def build_backbone(config: ModelConfig, seed: int) -> Backbone:
         raise RunFailure("bad_config", f"model.backbone: {config.backbone} has no feature maps: {message}") from error
     if source.path is not None:
         load_features(features, source.path)
+    for module in features.modules():
+        if isinstance(module, _NEED_THEIR_INPUT):
+            module.inplace = False
     return Backbone(use_small_depthwise(features))
 
 

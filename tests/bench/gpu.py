@@ -25,7 +25,7 @@ from ablations.registry import load_preset
 from core.config import RunConfig
 from core.data.corpus import Captures
 from core.data.expansion import take
-from core.device import CPU
+from core.device import CPU, wait
 from core.materials import Materials
 from core.precision import matmul_precision
 from core.result import environment
@@ -54,11 +54,6 @@ def trainer_of(config: RunConfig, compiled: bool) -> Trainer:
     if compiled:
         trainer.forward = cast(nn.Module, torch.compile(trainer.forward))
     return trainer
-
-
-def wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def seconds(work: Callable[[], object], steps: int, device: torch.device) -> float:

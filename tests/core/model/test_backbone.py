@@ -1,0 +1,44 @@
+"""Backbones as they train: the function of timm's, without copies that timm's makes."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torch.profiler import ProfilerActivity, profile
+
+from core.config_sections import ModelConfig
+from core.model.backbone import Backbone, build_backbone
+
+
+def in_place(backbone: Backbone) -> Backbone:
+    """The same, with activations as timm has them."""
+    twin = copy.deepcopy(backbone)
+    for module in twin.modules():
+        if isinstance(module, nn.Hardswish | nn.SiLU):
+            module.inplace = True
+    return twin
+
+
+def step(backbone: Backbone, images: torch.Tensor) -> list[torch.Tensor]:
+    maps = backbone.train()(images)
+    maps.square().mean().backward()
+    return [maps, *(parameter.grad for parameter in backbone.parameters() if parameter.grad is not None)]
+
+
+def copied(backbone: Backbone, images: torch.Tensor) -> int:
+    with profile(activities=[ProfilerActivity.CPU], acc_events=True) as seen:
+        step(backbone, images)
+    return sum(event.count for event in seen.key_averages() if event.key == "aten::clone")
+
+
+@pytest.mark.parametrize(("name", "activations"), [("lcnet_050", 27), ("efficientnet_b0", 48)])
+def test_activations_keep_their_input_instead_of_a_copy(name: str, activations: int) -> None:
+    ours = build_backbone(ModelConfig(backbone=name, pretrained="none"), 0).to(memory_format=torch.channels_last)
+    stock = in_place(ours)
+    images = torch.rand(2, 3, 96, 96).contiguous(memory_format=torch.channels_last)
+    assert copied(copy.deepcopy(stock), images) - copied(copy.deepcopy(ours), images) >= activations
+    for mine, its in zip(step(ours, images), step(stock, images), strict=True):
+        assert torch.equal(mine, its)
