@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from ablations.executors import layout
-from ablations.executors.layout import Layout, candidates, measured, remembered, worth_measuring
+from ablations.executors.layout import (
+    ALLOCATOR,
+    Layout,
+    candidates,
+    environment_of,
+    measured,
+    remembered,
+    worth_measuring,
+)
 from core.lease import Leases
 
 
@@ -97,3 +109,31 @@ def test_two_processes_do_not_measure_at_the_same_time(monkeypatch: pytest.Monke
     monkeypatch.setattr(layout, "worth_measuring", lambda *_: True)
     layout.measure_if_worth(10_000, None, "cpu", said.append)
     assert len(said) == 1
+
+
+_HUGE = """
+held = bytearray(64 * 2**20)
+lines = open("/proc/self/smaps_rollup").read().splitlines()
+print(next(line.split()[1] for line in lines if line.startswith("AnonHugePages")))
+"""
+
+
+def _may_have_huge_pages() -> bool:
+    told = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+    name, version = platform.libc_ver()
+    recent = name == "glibc" and tuple(map(int, version.split("."))) >= (2, 35)
+    return recent and told.exists() and "[never]" not in told.read_text()
+
+
+@pytest.mark.skipif(not _may_have_huge_pages(), reason="huge pages take Linux that gives them, and glibc 2.35")
+def test_workers_get_huge_pages_unless_the_user_chose_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    def huge_kb() -> int:
+        with environment_of(ALLOCATOR):
+            return int(subprocess.run([sys.executable, "-c", _HUGE], check=True, capture_output=True).stdout)
+
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    assert huge_kb() >= 32 * 1024
+    assert "GLIBC_TUNABLES" not in os.environ
+    monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.hugetlb=0")
+    with environment_of(ALLOCATOR):
+        assert os.environ["GLIBC_TUNABLES"] == "glibc.malloc.hugetlb=0"

@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ablations.executors.layout import ALLOCATOR
 from core.result import environment
 
 HERE = Path(__file__).resolve().parent
@@ -24,7 +25,6 @@ ALLOCATORS = {
     "default": {},
     "tuned": {"MALLOC_TRIM_THRESHOLD_": str(16 * 2**30), "MALLOC_MMAP_THRESHOLD_": str(8 * 2**30)},
 }
-WORKERS = {"MALLOC_TRIM_THRESHOLD_": str(2**30), "MALLOC_MMAP_THRESHOLD_": str(2**30)}  # as worker processes have it
 PEERS = ("documented 0.1", "linear", "metric-learning")
 VARIANTS = ("fast 0.1, clipped", "fast 0.1, uniform", "fast 0.1, both moments")
 FLOOR = "products and rows, uniform"
@@ -32,7 +32,7 @@ FLOOR = "products and rows, uniform"
 
 def call(script: str, *options: str, allocator: dict[str, str] | None = None) -> str:
     """Standard output of a benchmark in a process of its own."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
     command = [sys.executable, str(HERE / script), *options]
     print("running", script, *options, file=sys.stderr, flush=True)
     done = subprocess.run(command, env={**inherited, **(allocator or {})}, capture_output=True, text=True, check=False)
@@ -122,7 +122,7 @@ def main() -> None:
     options = parser.parse_args()
     made = environment("cpu", options.threads[0])
     limits = "\n".join(call("limits.py", "--threads", str(number)) for number in options.threads)
-    loop = call("loop.py", *(["--steps", "3", "--rounds", "2"] if options.small else []), allocator=WORKERS)
+    loop = call("loop.py", *(["--steps", "3", "--rounds", "2"] if options.small else []), allocator=ALLOCATOR)
     parts = [
         "# Benchmarks",
         f"{made['hardware']}, torch {made['torch']}, code `{made['code']}`; float32, width 256, medians.",
