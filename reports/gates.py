@@ -95,16 +95,24 @@ def undeclared_fields(ours: Mapping[str, Any], theirs: Mapping[str, Any], declar
 def _untrained(contrast: Contrast, done: pd.DataFrame) -> str:
     for arm in contrast.arms:
         rows = done[done["arm"] == arm]
-        if (rows["loss_end"] >= rows["loss_start"]).any():
-            return f"The loss of '{arm}' did not fall: it was not trained."
-        if (rows["auroc"] <= TRAINED_AUROC).any():
-            return f"'{arm}' was not trained: its AUROC is at most {TRAINED_AUROC}."
+        if told := _some(arm, rows["loss_end"] >= rows["loss_start"]):
+            return f"{told} not trained: the loss did not fall."
+        if told := _some(arm, rows["auroc"] <= TRAINED_AUROC):
+            return f"{told} not trained: AUROC at most {TRAINED_AUROC}."
     if _stuck(done[done["arm"] == contrast.better]):
         return (
             f"The margin loss of '{contrast.better}' has not left its slow start: what is seen is how fast it trains, "
             "not how well it ends."
         )
     return ""
+
+
+def _some(arm: str, untrained: pd.Series) -> str:
+    """How many of an arm's runs, as the start of a sentence; empty for none."""
+    count, of = int(untrained.sum()), len(untrained)
+    if not count:
+        return ""
+    return f"'{arm}' was" if count == of else f"{count} of {of} runs of '{arm}' {'was' if count == 1 else 'were'}"
 
 
 def _same_outcome(contrast: Contrast, done: pd.DataFrame) -> str:

@@ -17,8 +17,8 @@ from tests.reports.judging import CLAIM, LOOKS, found, frame_of, pairs, shifted_
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"loss_end": 60.0}, "did not fall: it was not trained"),
-        ({"auroc": 0.55}, "was not trained: its AUROC is at most 0.6"),
+        ({"loss_end": 60.0}, "'a' was not trained: the loss did not fall."),
+        ({"auroc": 0.55}, "'a' was not trained: AUROC at most 0.6."),
         ({"loss_end": 34.0, "loss_plateau": 33.0}, "'a' has not left its slow start"),
         ({"pairs@1e-4": 3.0, "pairs@1e-3": 3.0, "pairs@1e-2": 3.0}, "The test set is too small"),
     ],
@@ -27,6 +27,14 @@ def test_gates_keep_a_verdict_from_being_reached(change: dict[str, float], told:
     one = found(CLAIM, [row | change for row in shifted_by(0.1)])
     assert (one.verdict, one.open) == ("inconclusive", False)
     assert told in one.reason
+
+
+@pytest.mark.parametrize(("count", "told"), [(1, "1 of 5 runs of 'b' was"), (3, "3 of 5 runs of 'b' were")])
+def test_a_gate_says_how_many_runs_were_not_trained(count: int, told: str) -> None:
+    rows = shifted_by(0.1)
+    for row in [row for row in rows if row["arm"] == "b"][:count]:
+        row["auroc"] = 0.55
+    assert found(CLAIM, rows).reason.startswith(f"{told} not trained: AUROC at most 0.6.")
 
 
 def test_all_arms_at_floor_or_ceiling() -> None:
