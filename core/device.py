@@ -7,6 +7,9 @@ from functools import cache
 import torch
 
 CPU = torch.device("cpu")
+# Bytes up to which a copy from plain memory returns at once: CUDA stages what is larger piece by piece, and its caller
+# waits. Memory that is locked for the copy is kept by PyTorch for the next one.
+_STAGED = 64 * 1024
 
 
 def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
@@ -15,6 +18,8 @@ def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     A plain `to` waits until everything that was asked of the device before is done, however small the tensor. The copy
     that is on its way keeps its own: the source may be changed at once. What comes back to the CPU is waited for.
     """
+    if device.type == "cuda" and tensor.device.type == "cpu" and tensor.nbytes > _STAGED:
+        tensor = tensor.pin_memory()
     return tensor.to(device, non_blocking=device.type != "cpu")
 
 

@@ -33,8 +33,13 @@ class ClassOrder:
         batch, self._queue = self._queue[: self.batch_size], self._queue[self.batch_size :]
         return batch
 
+    @property
+    def rest(self) -> torch.Tensor:
+        """Int64, the rest of the current permutation; it is never written to, and shares its memory."""
+        return self._queue
+
     def state(self) -> torch.Tensor:
-        """The rest of the current permutation; the generator's state is its owner's to keep."""
+        """A copy of the rest; the generator's state is its owner's to keep."""
         return self._queue.clone()
 
     def load(self, state: torch.Tensor) -> None:

@@ -8,10 +8,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from core.batches import Batches
 from core.clock import Clock
 from core.config import RunConfig
-from core.data.augment import Augment
-from core.data.expansion import take
 from core.device import send
 from core.errors import RunFailure
 from core.evaluation import evaluate
@@ -21,13 +20,14 @@ from core.loss.head import class_head
 from core.loss.partial_fc import PartialFC
 from core.loss.sharded_partial_fc import ShardedPartialFC
 from core.materials import Materials
+from core.model.captured import Captured
 from core.model.embedder import Embedder
 from core.model.parallel import forward_of
 from core.precision import autocast, grad_scaler
 from core.ranks import ALONE, Ranks
 from core.result import resident_mb
-from core.schedule import ClassOrder, learning_rate_factor
-from core.seeds import global_stream, torch_stream
+from core.schedule import learning_rate_factor
+from core.seeds import global_stream
 from core.sharded_state import own_moments, own_rows, whole_moments, whole_rows
 
 SHARDED = ("weight", "rows", "optimizer.used", "optimizer.first", "optimizer.second")  # of a head's state, by class
@@ -42,20 +42,14 @@ class Trainer:
         self.config, self.materials, self.ranks = config, materials, ranks
         self.part = ranks.part(config.optim.batch_size)
         self.device = torch.device(config.runtime.device)
-        data, seed = config.data, config.seed
-        self.embedder = Embedder(config.model, data.image_size, seed)
+        self.embedder = Embedder(config.model, config.data.image_size, config.seed)
         self.embedder.to(self.device).to(memory_format=torch.channels_last)
         self.head = class_head(config, ranks).to(self.device)
         self.projection = self._projection()
         self.forward = forward_of(self.embedder, self.projection, config.precision.mode, ranks)
-        self.pool = materials.pool.to(self.device)
-        self.augment = Augment(data.augment)
-        self.augment_stream = torch_stream(seed, "augment")
-        # On the CPU pixels' noise is of the same stream; drawing it there for another device would take long.
-        on_cpu = self.device.type == "cpu"
-        self.noise_stream = self.augment_stream if on_cpu else torch_stream(seed, "augment.noise", self.device)
-        self.order_stream = torch_stream(seed, "order")
-        self.order = ClassOrder(data.classes, config.optim.batch_size, self.order_stream)
+        if self.device.type == "cuda" and ranks.alone:
+            self.forward = Captured(self.forward)
+        self.batches = Batches(config, materials.pool.to(self.device), self.part)
         self.scaler = grad_scaler(config.precision.mode, self.device, shared=not ranks.alone)
         self.optimizer = self._optimizer()
         self.clock = Clock()
@@ -88,14 +82,9 @@ class Trainer:
         """One optimiser step; raises `RunFailure` of kind `diverged` when loss or gradient is no longer finite."""
         optim = self.config.optim
         with self.clock.time("data"):
-            classes = self.order.next()
-            clean = take(self.pool, classes[self.part.rows], self.config.data.expansion)
-            images = self.augment(clean, self.augment_stream, self.part, self.noise_stream)
-            if self.config.distill.clean_view:
-                images = torch.cat([images, clean.float().div_(255)])
-            images = images.contiguous(memory_format=torch.channels_last)
+            batch = self.batches.next()
         with self.clock.time("forward and backward"):
-            loss, share = self._loss(images, classes)
+            loss, share = self._loss(batch.images, batch.classes)
             self.scaler.scale(share).backward()
         with self.clock.time("optimizer"):
             norm = self._update(learning_rate_factor(index, optim.steps, optim.warmup))
@@ -212,8 +201,7 @@ class Trainer:
             "modules": modules,
             "optimizer": optimizer,
             "scaler": self.scaler.state_dict(),
-            "order": self.order.state(),
-            "streams": {name: stream.get_state() for name, stream in self._streams().items()},
+            **self.batches.state(),
             "loss_mean": self.loss_mean, "clipped_steps": self.clipped_steps,
             "peak_memory_mb": self.peak_memory_mb, "seconds": dict(self.clock.seconds),
         }  # fmt: skip
@@ -232,10 +220,7 @@ class Trainer:
             optimizer = own_moments(optimizer, len(self._parameters()) - 1, part)
         self.optimizer.load_state_dict(optimizer)
         self.scaler.load_state_dict(state["scaler"])
-        self.order.load(state["order"])
-        for name, stream in self._streams().items():
-            if name in state["streams"]:  # another device's trainer has no noise of this one's
-                stream.set_state(state["streams"][name].cpu())
+        self.batches.load(state)
         if isinstance(self.head, PartialFC):
             self.head.load_sampling(state["sampling"].cpu())
         self.loss_mean, self.clipped_steps = state["loss_mean"], state["clipped_steps"]
@@ -244,10 +229,6 @@ class Trainer:
     def _modules(self) -> dict[str, nn.Module]:
         modules: dict[str, nn.Module] = {"embedder": self.embedder, "head": self.head}
         return modules if self.projection is None else {**modules, "projection": self.projection}
-
-    def _streams(self) -> dict[str, torch.Generator]:
-        streams = {"augment": self.augment_stream, "order": self.order_stream}
-        return streams if self.noise_stream is self.augment_stream else {**streams, "noise": self.noise_stream}
 
 
 def _gradient(parameter: nn.Parameter) -> torch.Tensor:

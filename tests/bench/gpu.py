@@ -22,11 +22,12 @@ from torch import nn
 
 from ablations.options import parse_sets
 from ablations.registry import load_preset
+from core.batches import Batches
 from core.config import RunConfig
 from core.data.corpus import Captures
-from core.data.expansion import take
 from core.device import CPU, wait
 from core.materials import Materials
+from core.model.captured import Captured
 from core.precision import matmul_precision
 from core.result import environment
 from core.training_state import Trainer
@@ -35,24 +36,28 @@ from core.verification import verify
 WARM_UP = 10  # steps before any is timed: allocator, cuDNN's choice of kernels, compilation
 VARIANTS: dict[str, dict[str, Any]] = {
     "the preset": {},
+    "not captured": {},
     "fast head": {"loss.sampler": "windows", "loss.centre_update": "row_scalar"},
     "all classes": {"loss.sample_rate": 1.0},
     "fast head, all classes": {"loss.sample_rate": 1.0, "loss.centre_update": "row_scalar"},
     "bf16": {"precision.mode": "bf16"},
     "no augmentation": {"data.augment": "none"},
     "photographed": {"data.augment": "photographed"},
-    "compiled embedder": {},
+    "compiled, captured": {},
 }
 
 
-def trainer_of(config: RunConfig, compiled: bool) -> Trainer:
+def trainer_of(config: RunConfig, variant: str) -> Trainer:
     data = config.data
     pool = torch.randint(0, 256, (data.images, 3, data.image_size, data.image_size), dtype=torch.uint8)
     unread = cast(Captures, None)  # nothing is judged here
     trainer = Trainer(config, Materials(pool, None, unread, unread, None, {}, {}))
     trainer.embedder.train()
-    if compiled:
-        trainer.forward = cast(nn.Module, torch.compile(trainer.forward))
+    if isinstance(trainer.forward, Captured):
+        if variant == "not captured":
+            trainer.forward = trainer.forward.eager
+        if variant == "compiled, captured":
+            trainer.forward.eager = cast(nn.Module, torch.compile(trainer.forward.eager))
     return trainer
 
 
@@ -69,15 +74,17 @@ def seconds(work: Callable[[], object], steps: int, device: torch.device) -> flo
 class Stepper:
     """One variant in training, step after step; its memory is that of its first steps, before others are there."""
 
-    def __init__(self, config: RunConfig, compiled: bool = False) -> None:
+    def __init__(self, config: RunConfig, variant: str = "") -> None:
         self.config, self.device = config, torch.device(config.runtime.device)
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
             before = torch.cuda.memory_allocated(self.device)
-        self.trainer, self.done = trainer_of(config, compiled), 0
+        started = time.perf_counter()
+        self.trainer, self.done = trainer_of(config, variant), 0
         for _ in range(WARM_UP):
             self.step()
         wait(self.device)
+        self.ready_s = time.perf_counter() - started
         cuda = self.device.type == "cuda"
         self.peak_mb = (torch.cuda.max_memory_allocated(self.device) - before) / 1e6 if cuda else None
 
@@ -91,14 +98,8 @@ def parts(stepper: Stepper, steps: int) -> dict[str, float]:
     """Milliseconds of each part of a step, by itself."""
     trainer, config, device = stepper.trainer, stepper.config, stepper.device
     batch = config.optim.batch_size
-    classes = trainer.order.next()
-
-    def data() -> torch.Tensor:
-        clean = take(trainer.pool, classes, config.data.expansion)
-        images = trainer.augment(clean, trainer.augment_stream, noise=trainer.noise_stream)
-        return images.contiguous(memory_format=torch.channels_last)
-
-    images = data()
+    batches = Batches(config, trainer.batches.pool, trainer.part, ahead=False)
+    images, classes = (one := batches.next()).images, one.classes
     embeddings = torch.randn(batch, config.model.embed_dim, device=device, requires_grad=True)
 
     def embed() -> None:
@@ -112,7 +113,7 @@ def parts(stepper: Stepper, steps: int) -> dict[str, float]:
 
     found = {}
     with matmul_precision(config.precision.mode):
-        for name, work in {"data": data, "embedder": embed, "head": head}.items():
+        for name, work in {"data": batches.next, "embedder": embed, "head": head}.items():
             work()
             found[name] = 1e3 * seconds(work, steps, device)
     trainer.optimizer.zero_grad(set_to_none=True)
@@ -172,7 +173,8 @@ def main() -> None:
     steppers: dict[str, Stepper] = {}
     for name in options.only:
         try:
-            steppers[name] = Stepper(base.with_overrides(VARIANTS[name]), compiled=name == "compiled embedder")
+            steppers[name] = Stepper(base.with_overrides(VARIANTS[name]), name)
+            told(f"{name}, made", {"s": steppers[name].ready_s, "peak MB": steppers[name].peak_mb})
         except Exception as error:  # what one variant lacks, others may have
             told(name, {"failed": f"{type(error).__name__}: {error}"[:500]})
     rates: dict[str, list[float]] = {name: [] for name in steppers}
@@ -183,7 +185,7 @@ def main() -> None:
     for name, stepper in steppers.items():
         middle = statistics.median(rates[name])
         spread = max(rates[name]) - min(rates[name])
-        told(name, {"samples/s": middle, "spread": spread, "peak MB": stepper.peak_mb, **parts(stepper, options.steps)})
+        told(name, {"samples/s": middle, "spread": spread, **parts(stepper, options.steps)})
     told("verification", verification(options.pairs_of, torch.device(options.device)))
     if options.device.startswith("cuda"):
         for name in ("the preset", "fast head"):

@@ -13,7 +13,7 @@ import torch
 from core.config import RunConfig
 from core.evaluation import evaluate
 from core.trainer import train
-from tests.core.cases_on_a_gpu import ARMS, PLAIN, SMALL, close, on_cpu
+from tests.core.cases_on_a_gpu import ARMS, PLAIN, SMALL, close, on_cpu, weights
 
 ROOT = Path(__file__).parents[2]
 CASES = Path(__file__).with_name("cases_on_a_gpu.py")
@@ -32,27 +32,59 @@ def test_on_a_pretended_gpu() -> None:
 @pytest.mark.parametrize("changes", ARMS)
 def test_a_real_gpu_is_never_waited_for(changes: dict[str, Any]) -> None:
     trainer = on_cpu(**changes, runtime__device="cuda")
-    trainer.step(1)  # what is made once may be waited for
+    for index in (1, 2):  # what is made once may be waited for, by the thread that makes the next batch, too
+        trainer.step(index)
     torch.cuda.set_sync_debug_mode("error")
     try:
-        trainer.step(2)
         trainer.step(3)
+        trainer.step(4)
     finally:
         torch.cuda.set_sync_debug_mode("default")
 
 
 @REAL
-@pytest.mark.parametrize("changes", [{}, {"loss__centre_update": "row_scalar", "loss__sampler": "windows"}])
-def test_a_real_gpu_gives_the_cpus_numbers(changes: dict[str, Any]) -> None:
-    plain = {**PLAIN, **changes, "precision__mode": "highest"}
+@pytest.mark.parametrize("changes", ARMS[4:])
+@pytest.mark.parametrize("captured", [True, False])
+def test_a_real_gpu_gives_the_cpus_numbers(changes: dict[str, Any], captured: bool) -> None:
+    plain = {**PLAIN, "precision__mode": "highest", **changes}
     ours, theirs = on_cpu(**plain, runtime__device="cuda"), on_cpu(**plain)
+    if not captured:
+        ours.forward = ours.forward.eager
+    before = weights(theirs)
     with torch.backends.cudnn.flags(allow_tf32=False):
         for index in range(1, 4):
             ours.step(index)
             theirs.step(index)
-    close(ours, theirs)
+    close(ours, theirs, before)
+    statistics = [dict(one.embedder.named_buffers()) for one in (ours, theirs)]
+    for name, expected in statistics[1].items():
+        torch.testing.assert_close(statistics[0][name].cpu(), expected, rtol=1e-3, atol=1e-4)
     judged = [evaluate(one.embedder, one.materials.validation, one.device).metrics for one in (ours, theirs)]
     assert judged[0]["auroc"] == pytest.approx(judged[1]["auroc"], abs=0.02)
+
+
+@REAL
+def test_one_run_after_another_is_captured() -> None:
+    """Graphs of the last run, which nobody holds any more, must not be freed while the next is captured."""
+    for _ in range(3):
+        trainer = on_cpu(runtime__device="cuda")
+        trainer.forward.itself = trainer.forward.eager.itself = trainer.forward  # a cycle
+        trainer.step(1)
+        del trainer
+
+
+@REAL
+def test_a_trainer_on_a_real_gpu_goes_on_as_without_a_stop() -> None:
+    """Two ways to the same step: batches that were made ahead are made again."""
+    changes = {"runtime__device": "cuda", "data__augment": "photographed", "precision__mode": "highest"}
+    whole, second = on_cpu(**changes), on_cpu(**changes)
+    before = weights(whole)
+    for index in range(1, 5):
+        whole.step(index)
+        if index == 3:
+            second.load(whole.state())
+    second.step(4)
+    close(second, whole, before)
 
 
 @REAL

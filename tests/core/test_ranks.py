@@ -54,8 +54,8 @@ def trainer_of(arm: str, ranks: Ranks, **changes: Any) -> Trainer:
         trainer = Trainer(config, load_materials(config), ranks)
     finally:
         torch.set_default_dtype(torch.float32)
-    single = trainer.augment.__call__
-    trainer.augment = lambda *given: single(*given).double()  # type: ignore[assignment]
+    single = trainer.batches.augment
+    trainer.batches.augment = lambda *given: single(*given).double()
     return trainer
 
 

@@ -146,12 +146,12 @@ def test_validating_more_often_changes_nothing_else(baseline: RunResult) -> None
 def test_an_unused_stream_shifts_no_other() -> None:
     """Full softmax draws no negative classes, yet sees the same images in the same order as the sampled arm."""
     arms = [Trainer(config, load_materials(config)) for config in (tiny(), tiny(loss__sample_rate=1))]
-    orders = [trainer.order.next() for trainer in arms]
+    orders = [trainer.batches.order.next() for trainer in arms]
     assert torch.equal(*orders)
     for trainer in arms:
         trainer.step(0)
-    assert torch.equal(*(trainer.order.next() for trainer in arms))
-    assert torch.equal(*(trainer.augment_stream.get_state() for trainer in arms))
+    assert torch.equal(*(trainer.batches.order.next() for trainer in arms))
+    assert torch.equal(*(trainer.batches.augment_stream.get_state() for trainer in arms))
 
 
 @pytest.mark.parametrize("sampler", ["uniform", "windows"])
@@ -163,8 +163,8 @@ def test_updating_used_rows_is_adamw_on_all_where_all_are_used(sampler: str, cli
         trainer = Trainer(config, load_materials(config))
         trainer.embedder.double().train()
         trainer.head.double()
-        augment, seen = trainer.augment, []
-        trainer.augment = lambda *given: augment(*given).double()  # type: ignore[assignment]
+        augment, seen = trainer.batches.augment, []
+        trainer.batches.augment = lambda *given: augment(*given).double()
         trainer._watch = lambda index, loss, norm: seen.append((loss, norm))  # type: ignore[method-assign]
         for index in range(config.optim.steps):
             trainer.step(index)
