@@ -167,7 +167,13 @@ class ClassSampler:
     def _gathered(self, positives: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
         """The rows of the chosen windows, one after another, without the batch's own."""
         rows = (chosen[:, None] * self.window + torch.arange(self.window)).flatten()
-        return rows[(rows < self.num_classes) & ~torch.isin(rows, positives)]
+        wanted = rows < self.num_classes
+        # Where they lie among the rows, found from the few positives: `isin` would sort all rows, every step.
+        windows = positives // self.window
+        places = torch.searchsorted(chosen, windows).clamp_(max=len(chosen) - 1)
+        places, inside = places[chosen[places] == windows], positives[chosen[places] == windows]
+        wanted[places * self.window + inside % self.window] = False
+        return rows[wanted]
 
     def _negatives(self, positives: torch.Tensor, count: int) -> torch.Tensor:
         """(count,) rows in rising order, uniform among the sets of that size without the positives."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 from core.config import RunConfig
 from core.evaluation import evaluate
 from core.trainer import train
-from tests.core.cases_on_a_gpu import ARMS, PLAIN, SMALL, close, on_cpu, weights
+from tests.core.cases_on_a_gpu import ARMS, PLAIN, SMALL, close, on_cpu, step
 
 ROOT = Path(__file__).parents[2]
 CASES = Path(__file__).with_name("cases_on_a_gpu.py")
@@ -44,18 +45,13 @@ def test_a_real_gpu_is_never_waited_for(changes: dict[str, Any]) -> None:
 
 @REAL
 @pytest.mark.parametrize("changes", ARMS[4:])
-@pytest.mark.parametrize("captured", [True, False])
-def test_a_real_gpu_gives_the_cpus_numbers(changes: dict[str, Any], captured: bool) -> None:
+def test_a_real_gpu_gives_the_cpus_numbers(changes: dict[str, Any]) -> None:
     plain = {**PLAIN, "precision__mode": "highest", **changes}
     ours, theirs = on_cpu(**plain, runtime__device="cuda"), on_cpu(**plain)
-    if not captured:
-        ours.forward = ours.forward.eager
-    before = weights(theirs)
     with torch.backends.cudnn.flags(allow_tf32=False):
-        for index in range(1, 4):
-            ours.step(index)
-            theirs.step(index)
-    close(ours, theirs, before)
+        close(ours, theirs, 3, tolerance=0.02 if "precision__mode" in changes else 3e-3)
+        for one in (ours, theirs):  # and without the other's weights, to see what is kept between steps
+            one.step(4)
     statistics = [dict(one.embedder.named_buffers()) for one in (ours, theirs)]
     for name, expected in statistics[1].items():
         torch.testing.assert_close(statistics[0][name].cpu(), expected, rtol=1e-3, atol=1e-4)
@@ -78,13 +74,12 @@ def test_a_trainer_on_a_real_gpu_goes_on_as_without_a_stop() -> None:
     """Two ways to the same step: batches that were made ahead are made again."""
     changes = {"runtime__device": "cuda", "data__augment": "photographed", "precision__mode": "highest"}
     whole, second = on_cpu(**changes), on_cpu(**changes)
-    before = weights(whole)
-    for index in range(1, 5):
+    for index in (1, 2, 3):
         whole.step(index)
-        if index == 3:
-            second.load(whole.state())
-    second.step(4)
-    close(second, whole, before)
+    second.load(copy.deepcopy(whole.state()))
+    found, expected = step(second, 4), step(whole, 4)
+    for name, one in expected.items():
+        assert (found[name] - one).norm() <= 1e-3 * one.norm() + 1e-6, name
 
 
 @REAL
