@@ -220,15 +220,16 @@ def _refuse_empty(study: Study, cells: Sequence[Cell]) -> None:
 
 
 def measured_rates(store: Store) -> Rates:
-    """Median samples per second by (backbone, image size) of the store's done runs."""
-    found: dict[tuple[str, int], list[float]] = {}
+    """Median samples per second by (kind of device, backbone, image size) of the store's done runs."""
+    found: dict[tuple[str, str, int], list[float]] = {}
     for key in store.run_keys()[:200]:
         if store.state(key) != "done":
             continue
         try:
             result = store.result(key)
             config = result["config"]
-            where = (config["model"]["backbone"], config["data"]["image_size"])
+            kind = str(result["environment"]["device"]).partition(":")[0]
+            where = (kind, config["model"]["backbone"], config["data"]["image_size"])
             found.setdefault(where, []).append(float(result["cost"]["samples_per_second"]))
         except (UserError, KeyError, TypeError, ValueError):
             continue
