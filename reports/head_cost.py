@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
 _HEADING = "## A step of the class head against the number of classes"
+_FEW_TICKS = 100.0  # times from end to end of a log axis
 _LINES = {"documented": "--", "fast": "-"}
 _NUMBERS = ("classes", "rate", "ms", "step_mb", "state_mb")
 _NOTE = (
@@ -97,6 +98,8 @@ def _table(rows: pd.DataFrame) -> Table:
 
 def head_cost_figure(found: HeadCost) -> Drawing:
     """Time and memory of a step against the number of classes, both axes logarithmic."""
+    from matplotlib.ticker import LogLocator
+
     with style():
         figure, panels = new_figure(4.2, columns=2)
         rates = sorted(set(found.rows["rate"]), reverse=True)
@@ -112,6 +115,9 @@ def head_cost_figure(found: HeadCost) -> Drawing:
             axes.grid(which="major")
             if (found.rows[column] > 0).any():
                 axes.set(xscale="log", yscale="log")
+                low, high = axes.get_ylim()
+                if high / low < _FEW_TICKS:  # powers of ten would be too few
+                    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
                 for axis in (axes.xaxis, axes.yaxis):
                     axis.set_major_formatter(lambda value, _: compact(value))
                 axes.minorticks_off()

@@ -34,6 +34,14 @@ def test_the_section_has_a_text_a_figure_and_a_table(tmp_path: Path) -> None:
     assert table.rows[1][:5] == ("8,000", "0.1", "80.0", "40.0", "2.0")
 
 
+def test_times_close_to_one_another_have_ticks(tmp_path: Path) -> None:
+    found = read(store_with(tmp_path / "runs"))  # 5 to 80 ms
+    assert isinstance(found, HeadCost)
+    drawing = head_cost_figure(found)
+    drawing.canvas.draw()
+    assert {"10", "20", "50"} <= {label.get_text() for label in drawing.axes[0].get_yticklabels()}
+
+
 def test_no_measurement_says_how_to_get_one(tmp_path: Path) -> None:
     found = read(Store(tmp_path))
     assert isinstance(found, str)

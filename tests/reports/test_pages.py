@@ -249,3 +249,12 @@ def test_steps_without_negatives_are_told(world: Any, tmp_path: Path) -> None:
     reseal(world.store, key, result)
     write_report(world.studies, world.cells, world.store, tmp_path / "out", **RUN)
     assert "so that none were drawn: `bn` (17)." in page.read_text()
+
+
+def test_a_report_that_tests_no_finding_has_no_empty_table(world: Any, tmp_path: Path) -> None:
+    untested = world.studies[0].model_copy(update={"contrasts": (), "findings": ()})
+    write_report([untested], world.cells[:1], world.store, tmp_path, **RUN, html=False)
+    text = (tmp_path / "index.md").read_text()
+    assert "None is tested." in text
+    assert "| claim |" not in text
+    assert not (tmp_path / "tables" / "index-findings.csv").exists()

@@ -73,5 +73,4 @@ def test_a_report_of_nothing_has_a_record(tmp_path: Path) -> None:
     write_report([], [], Store(tmp_path / "none"), tmp_path / "out", **REPORT)
     record = read_record(tmp_path / "out")
     assert record.cells == ()
-    tables = [f"tables/index-findings.{end}" for end in ("csv", "tex")]
-    assert sorted(record.files) == ["index.md", "report.html", *tables, "verdicts.json"]
+    assert sorted(record.files) == ["index.md", "report.html", "verdicts.json"]
