@@ -45,7 +45,9 @@ StorePath = Annotated[Path, typer.Option("--store", help="Folder where runs live
 Device = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Refuse folders with files that would be skipped.")]
 Tuned = Annotated[bool, typer.Option("--tuned", help="Also with the values that `tune` chose for each arm.")]
-Jobs = Annotated[int | None, typer.Option("--jobs", min=1, help="Worker processes.", show_default="one a core")]
+Jobs = Annotated[
+    int | None, typer.Option("--jobs", min=1, help="Worker processes.", show_default="one a core, on a GPU one")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Control = Annotated[
     bool, typer.Option("--control/--no-control", help="The baseline against itself on other seeds, as a check.")

@@ -1,18 +1,16 @@
 """Time and memory of one training step of the class head, against the number of classes: finding 1's first half.
 
 At the sizes that a laptop trains the head is a small share of a step; how it grows is measured by itself, on random
-embeddings, each cell in a process of its own so that one's memory is not another's.
+embeddings, on a CPU each cell in a process of its own so that one's memory is not another's.
 """
 
 from __future__ import annotations
 
 import gc
-import multiprocessing
 import os
 import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -27,6 +25,7 @@ from core.device import wait
 from core.errors import UserError
 from core.loss.fast_partial_fc import FastPartialFC
 from core.loss.partial_fc import PartialFC
+from core.measuring_process import MeasuringProcess
 from core.result import environment
 from core.store import HEAD_COST, HEAD_COST_SCHEMA, write_atomic
 
@@ -80,54 +79,20 @@ def measure(
         for count in sorted(set(classes)) for head in HEADS for rate in RATES
     ]  # fmt: skip
     rows = []
-    with _Processes(device) as processes:
+    # On a CPU a process's memory is its only measure; on a GPU PyTorch counts it, and a start takes longer than a cell.
+    with MeasuringProcess(keep=device.startswith("cuda")) as process:
         for done, cell in enumerate(cells, 1):
-            rows.append(_row(cell, processes))
+            rows.append(_row(cell, process))
             if progress:
                 progress(f"{cell.head} head, {cell.classes:,} classes, rate {cell.rate:g}", done, len(cells))
-        timed = turns(batch, embed_dim, device, threads, processes, progress) if TURN_CLASSES in classes else {}
+        timed = turns(batch, embed_dim, device, threads, process, progress) if TURN_CLASSES in classes else {}
     found = {"environment": environment(device, threads), "rows": rows, "turns": timed}
     write_atomic(store / HEAD_COST, record.seal(found, HEAD_COST_SCHEMA))
     return rows
 
 
-class _Processes:
-    """Where cells are measured: on a CPU each in a process of its own, which is its memory's only measure.
-
-    On a GPU, whose memory PyTorch counts, one process is for all until it dies: its start takes longer than a cell.
-    """
-
-    def __init__(self, device: str) -> None:
-        self._kept = device.startswith("cuda")
-        self._pool: ProcessPoolExecutor | None = None
-
-    def __enter__(self) -> _Processes:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._pool is not None:
-            self._pool.shutdown()
-            self._pool = None
-
-    def measured(self, cell: Cell) -> dict[str, Any]:
-        """What a process measures, or the reason why it could not."""
-        if self._pool is None:
-            self._pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
-        keep = self._kept
-        try:
-            return dict(self._pool.submit(measure_cell, cell).result())
-        except BrokenProcessPool:
-            keep = False
-            return {"reason": "the process died, perhaps for memory"}
-        except (RuntimeError, MemoryError, ValueError) as error:  # torch says with the first that there is no memory
-            return {"reason": (str(error).splitlines() or [type(error).__name__])[0][:200]}
-        finally:
-            if not keep:
-                self.__exit__()
-
-
 def turns(
-    batch: int, embed_dim: int, device: str, threads: int, processes: _Processes, progress: Progress | None = None
+    batch: int, embed_dim: int, device: str, threads: int, process: MeasuringProcess, progress: Progress | None = None
 ) -> dict[str, list[float]]:
     """Milliseconds of a documented step by rate, `TURNS` medians each; empty where one could not be measured.
 
@@ -136,7 +101,7 @@ def turns(
     seen: dict[str, list[float]] = {f"{rate:g}": [] for rate in RATES}
     for turn in range(TURNS):
         for rate in RATES:
-            row = _row(Cell("documented", rate, TURN_CLASSES, batch, embed_dim, device, threads), processes)
+            row = _row(Cell("documented", rate, TURN_CLASSES, batch, embed_dim, device, threads), process)
             if "ms" not in row:
                 return {}
             seen[f"{rate:g}"].append(row["ms"])
@@ -145,20 +110,36 @@ def turns(
     return seen
 
 
-def _row(cell: Cell, processes: _Processes) -> dict[str, Any]:
+def _row(cell: Cell, process: MeasuringProcess) -> dict[str, Any]:
     needed, free = needed_mb(cell), free_mb(cell.device)
     if needed > _ROOM * free:
         return {**asdict(cell), "reason": f"needs about {needed / 1e3:.1f} GB, {free / 1e3:.1f} GB are free"}
-    return {**asdict(cell), **processes.measured(cell)}
+    return {**asdict(cell), **_measured(cell, process)}
+
+
+def _measured(cell: Cell, process: MeasuringProcess) -> dict[str, Any]:
+    """What a process measures, or the reason why it could not."""
+    try:
+        return dict(process.ask(measure_cell, cell))
+    except BrokenProcessPool:
+        return {"reason": "the process died, perhaps for memory"}
+    except (RuntimeError, MemoryError, ValueError) as error:  # torch says with the first that there is no memory
+        return {"reason": (str(error).splitlines() or [type(error).__name__])[0][:200]}
 
 
 def measure_cell(cell: Cell) -> dict[str, float | None]:
-    """`ms`, `step_mb` and `state_mb` of one cell, in this process."""
+    """`ms`, `step_mb` and `state_mb` of one cell, in this process, whose GPU is left as it was."""
+    try:
+        return _measure_cell(cell)
+    finally:
+        if cell.device.startswith("cuda"):
+            gc.collect()
+            torch.cuda.empty_cache()
+
+
+def _measure_cell(cell: Cell) -> dict[str, float | None]:
     torch.set_num_threads(cell.threads)
     device = torch.device(cell.device)
-    if device.type == "cuda":  # what an earlier cell of this process had
-        gc.collect()
-        torch.cuda.empty_cache()
     generator = torch.Generator().manual_seed(0)
     embeddings = torch.randn(cell.batch, cell.embed_dim, generator=generator).to(device).requires_grad_()
     step, state, scratch = head_step(cell, device)

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import gc
 import itertools
-import multiprocessing
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -22,6 +20,7 @@ from core.data.rendering import Progress
 from core.device import wait
 from core.errors import RunFailure
 from core.head_cost import Cell, free_mb, head_step, median_ms, needed_mb
+from core.measuring_process import MeasuringProcess
 from core.model.embedder import Embedder
 from core.precision import matmul_precision
 
@@ -85,10 +84,10 @@ def _elsewhere(
 ) -> list[dict[str, Any]]:
     """What `work` gives for the sizes, by a process of its own that is handed some at a time."""
     found: list[dict[str, Any]] = []
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with MeasuringProcess(keep=True) as process:
         for done in range(0, len(sizes), 3):
             try:
-                found += pool.submit(work, sizes[done : done + 3]).result()
+                found += process.ask(work, sizes[done : done + 3])
             except BrokenProcessPool:
                 raise RunFailure("worker_died", f"{what}: the measuring process died, perhaps for memory") from None
             if progress:

@@ -1,6 +1,6 @@
 """The embedder's forward and backward pass in training as two CUDA graphs: their kernels are started all at once.
 
-A small backbone's kernels are short, and starting some 700 of them one by one takes a host longer than a large GPU
+A small backbone's kernels are short, and starting hundreds of them one by one takes a host longer than a large GPU
 needs for their work. Nothing else of a step is captured: its shapes or numbers change from step to step.
 """
 
@@ -38,7 +38,10 @@ class Captured(nn.Module):
         if self._graphs is None:
             self._graphs = _Graphs(self.eager, images, students)
         if images.shape != self._graphs.images.shape or students != self._graphs.students:
-            raise ValueError(f"captured for images {tuple(self._graphs.images.shape)}, not {tuple(images.shape)}")
+            raise ValueError(
+                f"captured for images {tuple(self._graphs.images.shape)} and {self._graphs.students} students, "
+                f"not {tuple(images.shape)} and {students}"
+            )
         embeddings, last = _Replay.apply(self._graphs, images, *self._graphs.parameters)
         return embeddings, embeddings[-students:] if last is None else last
 

@@ -16,7 +16,7 @@ from tests.ablations.conftest import TINY, CommandLine
 @pytest.fixture
 def measured_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        head_cost._Processes, "measured", lambda _, cell: {"ms": cell.classes / 50, "step_mb": None, "state_mb": 3.0}
+        head_cost, "_measured", lambda cell, _: {"ms": cell.classes / 50, "step_mb": None, "state_mb": 3.0}
     )
 
 

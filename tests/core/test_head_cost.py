@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from core import head_cost
 from core.errors import UserError
 from core.head_cost import HEADS, RATES, TURN_CLASSES, TURNS, Cell, measure, measure_cell
+from core.measuring_process import MeasuringProcess
 from core.store import HEAD_COST
 
 
@@ -35,7 +35,7 @@ def test_a_cell_has_time_and_memory(monkeypatch: pytest.MonkeyPatch, head: str, 
 
 def test_rows_are_kept_and_what_does_not_fit_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(head_cost, "RATES", (1.0,))
-    monkeypatch.setattr(head_cost._Processes, "measured", lambda _, one: {"ms": 1.0, "step_mb": 2.0, "state_mb": 3.0})
+    monkeypatch.setattr(head_cost, "_measured", lambda one, _: {"ms": 1.0, "step_mb": 2.0, "state_mb": 3.0})
     monkeypatch.setattr(head_cost, "free_mb", lambda device: 1.0)
     seen: list[tuple[str, int, int]] = []
     rows = measure(tmp_path, classes=[100, 10**9], batch=4, embed_dim=8, progress=lambda *said: seen.append(said))
@@ -53,7 +53,7 @@ def test_rates_take_turns_at_the_records_number_of_classes(monkeypatch: pytest.M
         asked.append(one)
         return {"ms": float(len(asked)), "step_mb": 2.0, "state_mb": 3.0}
 
-    monkeypatch.setattr(head_cost._Processes, "measured", lambda _, one: told(one))
+    monkeypatch.setattr(head_cost, "_measured", lambda one, _: told(one))
     monkeypatch.setattr(head_cost, "free_mb", lambda device: 1e6)
     measure(tmp_path, classes=[TURN_CLASSES])
     timed = json.loads((tmp_path / HEAD_COST).read_text())["turns"]
@@ -62,30 +62,26 @@ def test_rates_take_turns_at_the_records_number_of_classes(monkeypatch: pytest.M
     assert [one.rate for one in last[:6]] == [*RATES, *RATES]
     assert {(one.head, one.classes) for one in last} == {("documented", TURN_CLASSES)}
     monkeypatch.setattr(head_cost, "free_mb", lambda device: 1.0)
-    with head_cost._Processes("cpu") as processes:
-        assert head_cost.turns(8, 16, "cpu", 1, processes) == {}
+    with MeasuringProcess(keep=False) as process:
+        assert head_cost.turns(8, 16, "cpu", 1, process) == {}
     measure(tmp_path, classes=[100])
     assert json.loads((tmp_path / HEAD_COST).read_text())["turns"] == {}
 
 
 @pytest.mark.parametrize(("device", "kept"), [("cpu", False), ("cuda:0", True)])
-def test_a_gpus_cells_share_a_process_until_it_dies(device: str, kept: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(head_cost, "measure_cell", _pid)
-    with head_cost._Processes(device) as processes:
-        first, second = (processes.measured(cell("fast"))["pid"] for _ in range(2))
-        assert (first == second) is kept
-        assert "too few" in processes.measured(cell("fast", classes=5))["reason"]
-        assert (processes.measured(cell("fast"))["pid"] == first) is kept
-        assert "died" in processes.measured(cell("fast", classes=0))["reason"]
-        assert processes.measured(cell("fast"))["pid"] != first
+def test_a_gpus_cells_share_a_process(device: str, kept: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    seen: list[MeasuringProcess] = []
 
+    def measured(_: Cell, process: MeasuringProcess) -> dict[str, float]:
+        seen.append(process)
+        return {"ms": 1.0}
 
-def _pid(one: Cell) -> dict[str, int]:
-    if one.classes == 5:
-        raise ValueError("too few")
-    if one.classes == 0:
-        os._exit(1)
-    return {"pid": os.getpid()}
+    monkeypatch.setattr(head_cost, "_measured", measured)
+    monkeypatch.setattr(head_cost, "free_mb", lambda device: 1e6)
+    monkeypatch.setattr(head_cost, "environment", lambda *_: {})
+    measure(tmp_path, classes=[100], device=device)
+    assert [one._keep for one in seen] == [kept] * len(HEADS) * len(RATES)
+    assert len(set(map(id, seen))) == 1
 
 
 def test_a_cell_that_dies_is_a_reason(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
