@@ -167,6 +167,8 @@ class ClassSampler:
     def _gathered(self, positives: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
         """The rows of the chosen windows, one after another, without the batch's own."""
         rows = (chosen[:, None] * self.window + torch.arange(self.window)).flatten()
+        if not len(rows):
+            return rows
         wanted = rows < self.num_classes
         # Where they lie among the rows, found from the few positives: `isin` would sort all rows, every step.
         windows = positives // self.window

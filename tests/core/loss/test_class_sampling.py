@@ -101,6 +101,17 @@ def test_a_batch_with_too_many_classes_keeps_them_and_says_so(kind: str) -> None
     assert not full.draw(torch.arange(9), CPU).overflow
 
 
+@pytest.mark.parametrize("left", range(14))
+def test_room_for_less_than_a_window_draws_none(left: int) -> None:
+    sampler = ClassSampler("windows", 1000, 200, torch.Generator().manual_seed(left))
+    sample = sampler.draw(torch.arange(200 - left), torch.device("cpu"))
+    used = sampler.class_ids(sample)
+    assert sampler.window == 6
+    assert len(used) == len(used.unique())
+    assert set(range(200 - left)) <= set(used.tolist())
+    assert (len(used) == 200 - left) or left >= 6
+
+
 def test_an_unknown_sampler_is_named() -> None:
     with pytest.raises(ValueError, match="did you mean 'windows'"):
         ClassSampler("window", 10, 5, stream())
