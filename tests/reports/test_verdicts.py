@@ -130,7 +130,13 @@ def test_a_trend_needs_every_level_in_order() -> None:
     levels = {row["seed"]: row["tpr@1e-4"] for row in rows if row["arm"] == "b"}
     for middle, verdict in ((0.1, "reproduced"), (0.3, "inconclusive")):
         between = [{"arm": "m", "seed": seed, "tpr@1e-4": low + middle} for seed, low in levels.items()]
-        assert found(claim, rows + between, looks={5: 1.0}).verdict == verdict
+        one = found(claim, rows + between, looks={5: 1.0})
+        assert one.verdict == verdict
+        said = (
+            "'a' beats 'b', +0.2" in one.reason
+            and "there is no rise that is sure enough (Page's test, p 0." in one.reason
+        )
+        assert said is (verdict == "inconclusive")
 
 
 def test_cost_ratios_are_judged_on_their_logarithm() -> None:
