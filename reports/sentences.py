@@ -75,8 +75,8 @@ def _undecided(estimates: Sequence[Estimate], seeds: int, looks: Collection[int]
     if test.interval.low > test.null and test.trend is not None and test.trend[0] > test.interval.p_above(test.null):
         better, than = weakest.contrast.better, weakest.contrast.than
         return (
-            f"'{better}' beats '{than}', {_seen(weakest, index)}, but from level to level there is no rise that is sure "
-            f"enough (Page's test, p {test.trend[0]:.2g}); {_need(seeds, seeds, looks)}."
+            f"'{better}' beats '{than}', {_seen(weakest, index)}, but from level to level there is no rise that is "
+            f"sure enough (Page's test, p {test.trend[0]:.2g}); {_need(seeds, seeds, looks)}."
         )
     if test.interval.low > test.null:
         told = f"It looks as claimed, but not surely enough for one claim among many: {_seen(weakest, index)}"
