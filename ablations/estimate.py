@@ -34,6 +34,11 @@ class Estimate:
     memory_mb: float
 
 
+def device_kind(device: str) -> str:
+    """`cuda:1` -> `cuda`, without PyTorch, which takes seconds to import."""
+    return device.partition(":")[0]
+
+
 def estimate(config: RunConfig, rates: Rates) -> Estimate:
     """Estimate a run.
 
@@ -41,10 +46,10 @@ def estimate(config: RunConfig, rates: Rates) -> Estimate:
         rates: of the store's runs.
     """
     backbone, size = config.model.backbone, config.data.image_size
-    kind = config.runtime.device.partition(":")[0]
+    kind = device_kind(config.runtime.device)
     rate = rates.get((kind, backbone, size)) or _guessed_rate(kind, backbone, size)
     views = 2 if config.distill.clean_view else 1
-    if config.precision.mode == "fp16" and config.runtime.device == "cpu":
+    if config.precision.mode == "fp16" and kind == "cpu":
         rate /= 2
     tests = 2 if config.eval.shifted else 1
     captured = tests * config.eval.identities + config.eval.points * config.eval.validation_identities

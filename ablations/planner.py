@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ablations.estimate import Estimate, Rates, estimate
+from ablations.estimate import Estimate, Rates, device_kind, estimate
 from ablations.registry import Preset, baseline_values
 from ablations.tuned import with_tuned
 from core import inputs
@@ -228,7 +228,7 @@ def measured_rates(store: Store) -> Rates:
         try:
             result = store.result(key)
             config = result["config"]
-            kind = str(result["environment"]["device"]).partition(":")[0]
+            kind = device_kind(str(result["environment"]["device"]))
             where = (kind, config["model"]["backbone"], config["data"]["image_size"])
             found.setdefault(where, []).append(float(result["cost"]["samples_per_second"]))
         except (UserError, KeyError, TypeError, ValueError):

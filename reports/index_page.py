@@ -50,17 +50,19 @@ def _findings(material: Material) -> list[Block]:
     again = {verdict.finding.id: verdict for verdict in material.tuned_verdicts}
     tested = material.tested
     named = {verdict.finding.id for verdict in tested}
+    untested = _untested([verdict for verdict in material.verdicts if verdict.finding.id not in named])
+    if not tested:
+        return [Text("## Findings\n\nNone is tested."), *untested]
     tuned = ["with tuned values"] if again else []
     header = ["#", "claim", "verdict", *tuned, "in one sentence", "ours [95 % interval]", "published TPR@1e-4", "study"]
     counts = Counter(verdict.verdict for verdict in tested)
     told = ", ".join(f"{counts[outcome]} {outcome}" for outcome in OUTCOMES if counts[outcome])
     rows = [_finding_row(verdict, again) for verdict in tested]
-    table = [
+    return [
         Text(f"## Findings\n\n{told}. {PUBLISHED_NOTE}"),
         Table.of("findings", "Findings and verdicts", header, rows, right=(0,)),
+        *untested,
     ]
-    untested = _untested([verdict for verdict in material.verdicts if verdict.finding.id not in named])
-    return [*(table if rows else [Text("## Findings\n\nNone is tested.")]), *untested]
 
 
 def _untested(verdicts: Sequence[Verdict]) -> list[Block]:

@@ -72,13 +72,13 @@ def _undecided(estimates: Sequence[Estimate], seeds: int, looks: Collection[int]
         key=lambda pair: pair[0].tests[pair[1]].claim_p,
     )
     test = weakest.tests[index]
-    if test.interval.low > test.null and test.trend is not None and test.trend[0] > test.interval.p_above(test.null):
-        better, than = weakest.contrast.better, weakest.contrast.than
-        return (
-            f"'{better}' beats '{than}', {_seen(weakest, index)}, but from level to level there is no rise that is "
-            f"sure enough (Page's test, p {test.trend[0]:.2g}); {_need(seeds, seeds, looks)}."
-        )
     if test.interval.low > test.null:
+        if test.claim_p > test.interval.p_above(test.null):  # the levels between are what is not sure
+            better, than = weakest.contrast.better, weakest.contrast.than
+            return (
+                f"'{better}' beats '{than}', {_seen(weakest, index)}, but from level to level there is no rise that is "
+                f"sure enough (Page's test, p {test.claim_p:.2g}); {_need(seeds, seeds, looks)}."
+            )
         told = f"It looks as claimed, but not surely enough for one claim among many: {_seen(weakest, index)}"
     else:
         told = f"Neither the claim nor its opposite can be told from chance or excluded: {_seen(weakest, index)}"

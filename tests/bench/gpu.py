@@ -99,7 +99,8 @@ def parts(stepper: Stepper, steps: int) -> dict[str, float]:
     trainer, config, device = stepper.trainer, stepper.config, stepper.device
     batch = config.optim.batch_size
     batches = Batches(config, trainer.batches.pool, trainer.part, ahead=False)
-    images, classes = (one := batches.next()).images, one.classes
+    one = batches.next()
+    images, classes = one.images, one.classes
     embeddings = torch.randn(batch, config.model.embed_dim, device=device, requires_grad=True)
 
     def embed() -> None:
