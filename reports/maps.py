@@ -20,6 +20,7 @@ from reports.markdown import NONE, code, escape, interval
 from reports.metrics import metric_name
 from reports.page import Block, Figure, Page, Table, Text
 from reports.pages import Files, write_page
+from reports.provenance import Evidence, evidence_of
 from reports.replicates import Replicates
 from reports.stats import Interval
 from reports.verdict_tables import contrast_label, estimate_text, worth_text
@@ -91,7 +92,8 @@ def write_map(study: Study, under: Under, store: Store, out: Path, *, fields: Se
     contrasts = [[(label, estimates[place]) for label, estimates in read] for place in contrasts_of_runs(study)]
     files = Files(out, "map", html=False)
     drawing = files.write(slug, map_figure(contrasts), CAPTION, f"{study.title}: contrasts under conditions")
-    write_page(Page(slug, study.title, tuple(_blocks(study, fields, contrasts, drawing, command))), out)
+    evidence = evidence_of([cell for _, cells in under for cell in cells], store)
+    write_page(Page(slug, study.title, tuple(_blocks(study, fields, contrasts, drawing, command, evidence))), out)
     return out / f"{slug}.md"
 
 
@@ -104,7 +106,12 @@ Conditions = Sequence[tuple[str, Estimate]]  # one contrast under every conditio
 
 
 def _blocks(
-    study: Study, fields: Sequence[str], contrasts: Sequence[Conditions], drawing: Figure, command: str
+    study: Study,
+    fields: Sequence[str],
+    contrasts: Sequence[Conditions],
+    drawing: Figure,
+    command: str,
+    evidence: Evidence,
 ) -> list[Block]:
     names = ", ".join(code(field) for field in fields)
     notes: dict[str, int] = {}  # numbered in order: many rows share theirs
@@ -118,8 +125,17 @@ def _blocks(
         drawing,
         Table.of("conditions", f"{study.title} under every condition", header, rows, right=(6,)),
         *([Text(f"Notes:\n\n{listed}")] if notes else []),
-        Text(f"{_HOW}\n\nCommand: {code(command)}. Claims, by digest: {code(study.digest)}."),
+        Text(_HOW),
+        Text(f"Command: {code(command)}. Claims, by digest: {code(study.digest)}. {_provenance(evidence)}"),
     ]
+
+
+def _provenance(evidence: Evidence) -> str:
+    made = ", ".join(code(name) for name in evidence.codes) or NONE
+    return (
+        f"Runs that are done: {evidence.runs}, made by code {made}; SHA-256 over their keys and scores: "
+        f"{code(evidence.digest)}."
+    )
 
 
 def _row(study: Study, label: str, one: Estimate, notes: dict[str, int]) -> list[str]:

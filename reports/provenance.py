@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import stat
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +118,32 @@ def run_digests(key: str, store: Store) -> dict[str, str | None]:
         except (OSError, UserError):
             found[name] = None
     return found
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Done runs as a page without a record tells of them.
+
+    Attributes:
+        runs: how many.
+        codes: digests of the code that made them, the most frequent first.
+        digest: SHA-256 over their keys and the digests of their scores: runs that are trained again and come out equal
+            to the bit have the same one, whatever time they took.
+    """
+
+    runs: int
+    codes: tuple[str, ...]
+    digest: str
+
+
+def evidence_of(cells: Iterable[Cell], store: Store) -> Evidence:
+    """The done runs of cells, each once, whatever the order of the cells."""
+    keys = sorted({cell.key for cell in cells if cell.key is not None})
+    done = {key: run for key in keys if (run := _run(key, store))["state"] == "done"}
+    codes = Counter(str(run["code"]) for run in done.values())
+    canonical = json.dumps({key: run["scores"] for key, run in done.items()}, sort_keys=True)
+    order = tuple(sorted(codes, key=lambda code: (-codes[code], code)))
+    return Evidence(len(done), order, hashlib.sha256(canonical.encode()).hexdigest())
 
 
 def stamps(out: Path) -> Stamps:

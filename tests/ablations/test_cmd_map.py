@@ -50,10 +50,12 @@ def test_a_map_is_trained_once_and_written(cli: CommandLine, tmp_path: Path) -> 
     assert text.count("`ln` − `bn` on ") == 2
     assert "| batch\\_size 8 |" in text
     assert "--over optim.batch_size=8,16 mine.yaml" in text
+    assert "Runs that are done: 8, made by code" in text
     assert (tmp_path / "reports/maps/figures/map-mine-batch_size.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "reports/maps/tables/mine-batch_size-conditions.csv").read_text().count("\n") == 3
     assert cli(*words) == 0
     assert "8 runs: 0 new, 8 cached, 0 failed" in cli.err
+    assert (tmp_path / "reports/maps/mine-batch_size.md").read_text() == text
     # A condition is what `run` makes of the same values.
     plain = ["run", "mine.yaml", *TINY, "--seeds", "2", "--no-control", "--no-report"]
     assert cli(*plain, "--set", "optim.batch_size=16") == 0

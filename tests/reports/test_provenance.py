@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from core.errors import UserError
 from core.store import Store, file_digest
 from reports.control import control_study
 from reports.pages import write_report
-from reports.provenance import NAME, read_record
+from reports.provenance import NAME, evidence_of, read_record
 from reports.provenance_check import verify
 from tests.reports.conftest import CODE, INPUTS, REPORT, Written
 
@@ -39,6 +40,26 @@ def test_one_digest_stands_for_the_evidence(report: Written, tmp_path: Path) -> 
     report.change_result(key, lambda result: result["metrics"].update({"tpr@1e-4": 0.5}))
     write_report(report.world.studies, report.world.cells, report.world.store, tmp_path / "other", **REPORT)
     assert read_record(tmp_path / "other").store_digest != before
+
+
+def test_evidence_is_of_scores_and_not_of_times(report: Written) -> None:
+    world = report.world
+    cells = [cell for cell in world.cells if cell.study == "norm"]
+    before = evidence_of(cells, world.store)
+    done = {cell.key for cell in read_record(report.out).cells if cell.study == "norm" and cell.state == "done"}
+    assert (before.runs, before.codes) == (len(done), (CODE,))
+    key = str(world.cell("norm", "ln", 0).key)
+    report.change_result(key, lambda result: result["cost"].update({"seconds": 1e3}))
+    assert evidence_of([*cells[::-1], *cells], world.store) == before
+    report.change_result(key, lambda result: result["environment"].update({"code": "0123456789ab"}))
+    assert evidence_of(cells, world.store).codes == (CODE, "0123456789ab")
+    bn = str(world.cell("norm", "bn", 0).key)
+    shutil.copy(world.store.path(bn, "scores.npz"), world.store.path(key))
+    report.change_result(key, lambda result: result.update(files=world.store.result(bn)["files"]))
+    other = evidence_of(cells, world.store)
+    assert (other.runs, other.digest != before.digest) == (before.runs, True)
+    less = evidence_of([cell for cell in cells if cell.key != key], world.store)
+    assert (less.runs, less.digest != before.digest) == (before.runs - 1, True)
 
 
 def test_what_an_earlier_report_left_is_not_this_reports(report: Written) -> None:
