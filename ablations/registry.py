@@ -146,7 +146,8 @@ def load_studies(names: list[str]) -> list[Study]:
     """The named studies in order, `all` standing for the package's; doubles are dropped.
 
     Raises:
-        UserError: also where two files declare a study of one name, whose runs could not be told apart.
+        UserError: also where two files declare a study of one name, whose runs could not be told apart, or where two
+            studies have a claim of one name, which would be judged as one.
     """
     expanded: list[str] = []
     for name in names:
@@ -157,6 +158,12 @@ def load_studies(names: list[str]) -> list[Study]:
         first = found.setdefault(loaded.study.study, loaded)
         if first.path != loaded.path:
             raise UserError(f"{loaded.path}: {first.path} declares a study '{loaded.study.study}' too: rename one")
+    owners: dict[str, LoadedStudy] = {}
+    for loaded in found.values():
+        for claim in loaded.study.claims:
+            first = owners.setdefault(claim, loaded)
+            if first is not loaded:
+                raise UserError(f"{loaded.path}: {first.path} has a claim '{claim}' too: rename one")
     return [loaded.study for loaded in found.values()]
 
 

@@ -13,7 +13,6 @@ from ablations.planner import Place, Plan, Request, plan
 from core.integrity import examine
 from core.store import Store
 from reports.claims import Study
-from reports.contrasts import Contrast
 from reports.control import CONTROL, control_study
 from reports.frame import Cell, build_frame
 from reports.replicates import Replicates
@@ -41,21 +40,15 @@ def next_cells(
         reached: seeds that every (study, arm) has now; the control's among them where there is one.
     """
     wanted = dict(reached)
-    still_open = [verdict for verdict in verdicts if verdict.open]
+    still_open = {verdict.finding.id for verdict in verdicts if verdict.open}
     for study in studies:
         for contrast in study.contrasts:
-            if contrast.decides and any(_tests(study, contrast, verdict) for verdict in still_open):
+            if contrast.decides and contrast.finding in still_open:
                 for arm in contrast.arms:
                     now = reached[study.study, arm]
                     wanted[study.study, arm] = min((look for look in looks if look > now), default=now)
     furthest = max(wanted.values(), default=0)
     return {place: furthest if place[0] == CONTROL else count for place, count in wanted.items()}
-
-
-def _tests(study: Study, contrast: Contrast, verdict: Verdict) -> bool:
-    """Two studies may each have a claim of the same name; a finding of the record is one for all studies."""
-    found = verdict.finding
-    return contrast.finding == found.id and (found.documented or found.source == study.study)
 
 
 def with_seeds(request: Request, counts: Mapping[Place, int]) -> Request:

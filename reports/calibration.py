@@ -22,7 +22,8 @@ from reports.decision import ALPHA, Difference, decide_over_looks
 from reports.estimates import Estimate, study_estimates
 from reports.frame import COSTS
 from reports.replicates import Replicates
-from reports.stats import identity_covariance, mean_interval, page_p
+from reports.stats import identity_covariance, mean_interval
+from reports.trend import ordered_p
 from reports.verdicts import deciding
 
 Array = np.ndarray
@@ -192,4 +193,4 @@ def _tests(noise: Noise, values: Array, look: int, effect: float) -> Iterator[Di
 
 def _trend(noise: Noise, values: Array, shift: float) -> tuple[float, float]:
     columns = [noise.arms.index(arm) for arm in noise.contrast.levels]
-    return page_p(values[:, columns] + shift * np.linspace(0, 1, len(columns)))
+    return ordered_p(values[:, columns] + shift * np.linspace(0, 1, len(columns)))

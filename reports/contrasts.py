@@ -10,6 +10,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from core.config import METRICS
+
 ContrastKind = Literal["superiority", "non_inferiority", "interaction", "trend", "cost_ratio"]
 
 
@@ -50,6 +52,8 @@ class Contrast(BaseModel):
             raise ValueError("`through` belongs to kind trend")
         if self.kind == "non_inferiority" and not self.margin:
             raise ValueError("kind non_inferiority needs a `margin`, the largest loss that is allowed")
+        if self.kind == "cost_ratio" and self.metric.removeprefix("shifted.") in METRICS:
+            raise ValueError(f"kind cost_ratio is of a cost, such as cost.seconds, and {self.metric} is none")
         if self.better == self.than:
             raise ValueError(f"'{self.better}' is compared with itself")
         return self

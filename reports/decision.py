@@ -30,7 +30,8 @@ class Difference:
         interval: the difference, oriented so that the claim lies above `null`.
         null: 0, or minus the margin of a non-inferiority claim.
         worth: the smallest effect worth having; None for non-inferiority, where being above `null` is all.
-        trend: p-values of a rising and of a falling trend that must agree with the difference, for kind trend.
+        trend: p-values of a rising and of a falling trend that must agree with the difference, for kind trend
+            (`reports.trend.ordered_p`).
     """
 
     interval: Interval

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from reports.claims import Study
 from reports.contrasts import Contrast
 from reports.frame import PAIRS, TEACHER
 from reports.markdown import brief
-from reports.metrics import CEILING, FLOOR, SHIFTED_PREFIX
+from reports.metrics import CEILING, FLOOR, SHIFTED_PREFIX, metric_name
 
 DISTINCT_ARITHMETIC = 10.0  # times the relative error of the other arm: TF32 and bf16 are off by hundreds of times
 NO_OP = "Nothing was compared"
@@ -38,6 +39,7 @@ def gate(study: Study, contrast: Contrast, metric: str, rows: pd.DataFrame) -> s
         _too_few_impostors(metric, done),
         _same_arithmetic(contrast, done),
         _weak_teacher(contrast, metric, done),
+        _constant(metric, done),
     )
     return next((reason for reason in checks if reason), "")
 
@@ -147,6 +149,13 @@ def _no_room(metric: str, done: pd.DataFrame) -> str:
     return ""
 
 
+def _constant(metric: str, done: pd.DataFrame) -> str:
+    """A rate that all runs share, such as a saturated top-1: an interval without variation is sure of nothing."""
+    if metric.removeprefix(SHIFTED_PREFIX) not in METRICS or len(done) < 2 or done[metric].nunique() > 1:
+        return ""
+    return f"{metric_name(metric)} is {done[metric].iloc[0]:.3g} in every run: it tells nothing apart here."
+
+
 def _too_few_impostors(metric: str, done: pd.DataFrame) -> str:
     plain = metric.removeprefix(SHIFTED_PREFIX)
     if plain not in PAIRS or not done[PAIRS[plain]].min() < ENOUGH_PAIRS:
@@ -161,6 +170,8 @@ def _same_arithmetic(contrast: Contrast, done: pd.DataFrame) -> str:
     if set(arms[0]["precision"].dropna()) == set(arms[1]["precision"].dropna()):
         return ""
     errors = [float(rows["precision_error"].median()) for rows in arms]
+    if any(math.isnan(error) for error in errors):
+        return f"What precision '{contrast.better}' and '{contrast.than}' were computed in was not measured in both."
     if not max(errors) < DISTINCT_ARITHMETIC * min(errors):
         return ""
     return (

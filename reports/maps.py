@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from core.store import Store
 from reports.canvas import difference, short, stacked
 from reports.claims import Study
-from reports.contrasts import Contrast
+from reports.decision import Difference
 from reports.estimates import Estimate, contrasts_of_runs, study_estimates
 from reports.figures_style import GRID, INK, MUTED, PAPER, style
 from reports.findings_plot import COLORS as VERDICT_COLORS
@@ -22,7 +22,6 @@ from reports.page import Block, Figure, Page, Table, Text
 from reports.pages import Files, write_page
 from reports.provenance import Evidence, evidence_of
 from reports.replicates import Replicates
-from reports.stats import Interval
 from reports.verdict_tables import contrast_label, estimate_text, worth_text
 
 if TYPE_CHECKING:
@@ -43,10 +42,12 @@ CAPTION = (
 )
 _HOW = (
     "**as claimed**: the interval lies above zero (of a claim that nothing is lost: above minus the margin), and the "
-    "estimate is worth having. **against**: it lies below. **too small**: an effect worth having is excluded. "
+    "estimate is worth having; of a trend, its levels rise one by one as well, by their means and by Page's test. "
+    "**against**: it lies below, and a trend falls so. **too small**: an effect worth having is excluded. "
     "**open**: none of these. Each interval is of 95 % by itself: of many, some miss the truth, and no verdict rests "
     "on a map. Conditions share seeds, images and every random stream that they can."
 )
+_SIDE = 0.025  # what an interval of 95 % leaves on one side
 _ROW = 0.34  # inches
 
 
@@ -56,22 +57,24 @@ def reading(one: Estimate) -> Reading:
         return "not there"
     if one.gate:
         return "not judged"
-    seen = {_part(one.contrast, part.interval) for part in one.parts}
+    seen = {_part(test) for test in one.tests}
     if len(seen) == 1:
         return seen.pop()
     return "too small" if seen & {"against", "too small"} else "open"
 
 
-def _part(contrast: Contrast, seen: Interval) -> Reading:
+def _part(test: Difference) -> Reading:
     """Of one difference, on the scale that is tested."""
+    seen = test.interval
     if math.isnan(seen.low):
         return "open"
-    if seen.high < contrast.null:
+    rising, falling = test.trend or (0.0, 0.0)
+    if seen.high < test.null and falling <= _SIDE:
         return "against"
-    if contrast.worth is not None and seen.high < contrast.worth:
+    if test.worth is not None and seen.high < test.worth:
         return "too small"
-    worth_having = contrast.worth is None or seen.estimate >= contrast.worth
-    return "as claimed" if seen.low > contrast.null and worth_having else "open"
+    sure = seen.low > test.null and rising <= _SIDE
+    return "as claimed" if sure and test.large_enough else "open"
 
 
 def write_map(study: Study, under: Under, store: Store, out: Path, *, fields: Sequence[str], command: str) -> Path:

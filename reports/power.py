@@ -23,8 +23,20 @@ class Power:
     seeds: int | None
 
 
-def power_of(interval: Interval, alpha: float, null: float, worth: float | None) -> Power | None:
-    """Power of a difference at the one-sided level `alpha`; None with one seed, which measures no variance.
+@dataclass(frozen=True)
+class Levels:
+    """One-sided levels of one difference at the last look, by what it takes there.
+
+    `claim`: to tell it from the null in either direction, the strictest that Holm's procedure may ask for.
+    `exclusion`: to exclude an effect worth having, the finding's share of alpha over its differences.
+    """
+
+    claim: float
+    exclusion: float
+
+
+def power_of(interval: Interval, levels: Levels, null: float, worth: float | None) -> Power | None:
+    """Power of a difference; None with one seed, which measures no variance.
 
     Args:
         interval: the difference with its two standard errors.
@@ -32,7 +44,7 @@ def power_of(interval: Interval, alpha: float, null: float, worth: float | None)
     """
     if not math.isfinite(interval.se):
         return None
-    return Power(_detectable(interval, alpha, interval.n), _seeds_needed(interval, alpha, null, worth))
+    return Power(_detectable(interval, levels.claim, interval.n), _seeds_needed(interval, levels, null, worth))
 
 
 def _se(interval: Interval, n: int) -> tuple[float, float]:
@@ -46,11 +58,15 @@ def _detectable(interval: Interval, alpha: float, n: int) -> float:
     return units * math.hypot(seed_se, identity_se)
 
 
-def _seeds_needed(interval: Interval, alpha: float, null: float, worth: float | None) -> int | None:
-    """The fewest seeds at which the present estimate lies so far from the null, or from what is worth having."""
+def _seeds_needed(interval: Interval, levels: Levels, null: float, worth: float | None) -> int | None:
+    """The fewest seeds at which the present estimate would be a verdict: for the claim, against it, or an exclusion."""
     effect = interval.estimate
-    room = abs(effect - null) if worth is None or abs(effect) >= worth else worth - effect
+    ways = []
+    if worth is None or abs(effect) >= worth:
+        ways.append((levels.claim, abs(effect - null)))
+    if (bound := null if worth is None else worth) > effect:
+        ways.append((levels.exclusion, bound - effect))
     for n in range(2, _MOST_SEEDS + 1):
-        if _detectable(interval, alpha, n) <= room:
+        if any(_detectable(interval, level, n) <= room for level, room in ways):
             return n
     return None

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 
-from reports.decision import Decision
+from reports.decision import Decision, Difference
 from reports.estimates import Estimate
 from reports.metrics import metric_name
-from reports.power import power_of
+from reports.power import Levels, Power, power_of
+from reports.stats import Interval
 
 
 def sentence(
@@ -17,7 +18,9 @@ def sentence(
     decider: Estimate | None,
     seeds: int,
     looks: Collection[int],
-    level: float,
+    levels: Levels,
+    *,
+    look: int | None = None,
     part: int = 0,
 ) -> str:
     """Why the verdict is what it is.
@@ -25,79 +28,107 @@ def sentence(
     Args:
         estimates: those that the verdict rests on.
         decider, part: the one that settled it, and which of its tests.
-        seeds: that all of them have.
+        seeds: that all of them were tried with.
         looks: numbers of seeds at which a verdict may be reached.
-        level: the one-sided level of one difference at the last look, the strictest that Holm's procedure asks for.
+        look: the one that decided; what it saw is told, and what all seeds say beside it.
     """
-    if decision.outcome == "inconclusive" or decider is None:
-        return _undecided(estimates, seeds, looks, level)
+    if decision.outcome == "inconclusive" or decider is None or look is None:
+        return _undecided(estimates, seeds, looks, levels)
+    seen = _seen(decider, decider.looks[look], part)
     if decision.outcome == "reproduced":
-        return _reproduced(decider, part, len(estimates))
-    return _contradicted(decider, part) if decision.outcome == "contradicted" else _not_reproduced(decider, part)
+        told = _reproduced(decider, seen)
+        rest = " It is the weakest of the differences that the claim needs." if len(estimates) > 1 else ""
+    else:
+        told = _contradicted(decider, seen) if decision.outcome == "contradicted" else _excluded(decider, part, seen)
+        rest = ""
+    return f"{told}.{rest}{_since(decider, look, part)}"
 
 
-def _reproduced(decider: Estimate, part: int, count: int) -> str:
-    rest = " It is the weakest of the differences that the claim needs." if count > 1 else ""
+def _since(decider: Estimate, look: int, part: int) -> str:
+    """What all seeds say, where there are more than those that decided."""
+    if decider.tried <= look:
+        return ""
+    return f" Of all {decider.tried} seeds it is {_with_interval(decider, decider.tests[part].interval)}."
+
+
+def _reproduced(decider: Estimate, seen: str) -> str:
+    contrast = decider.contrast
+    if contrast.kind == "non_inferiority":
+        return f"'{contrast.better}' falls short of '{contrast.than}' by less than {contrast.margin:g}: {seen}"
+    return f"{_comparison(decider)}: {seen}, at least the {_worth(decider)} that is worth having"
+
+
+def _contradicted(decider: Estimate, seen: str) -> str:
+    contrast = decider.contrast
+    if contrast.kind == "non_inferiority":
+        return f"'{contrast.better}' falls short of '{contrast.than}' by more than {contrast.margin:g}: {seen}"
+    return f"It is the other way round, {_comparison(decider, turned=True)}: {seen}"
+
+
+def _excluded(decider: Estimate, part: int, seen: str) -> str:
     if decider.contrast.kind == "non_inferiority":
-        better, than = decider.label
-        margin = f"{decider.contrast.margin:g}"
-        return f"'{better}' falls short of '{than}' by less than {margin}: {_seen(decider, part)}.{rest}"
-    return f"{_comparison(decider)}: {_seen(decider, part)}, at least the {_worth(decider)} that is worth having.{rest}"
+        return f"The loss that is allowed ({decider.contrast.margin:g}) is exceeded: {seen}"
+    better, than = decider.pairs[part]
+    return f"A difference worth having ({_worth(decider)}) between '{better}' and '{than}' is excluded: {seen}"
 
 
-def _contradicted(decider: Estimate, part: int) -> str:
-    if decider.contrast.kind == "non_inferiority":
-        better, than = decider.label
-        return f"'{better}' falls short of '{than}' by more than {decider.contrast.margin:g}: {_seen(decider, part)}."
-    return f"It is the other way round, {_comparison(decider, turned=True)}: {_seen(decider, part)}."
-
-
-def _not_reproduced(decider: Estimate, part: int) -> str:
-    if decider.contrast.kind == "non_inferiority":
-        return f"The loss that is allowed ({decider.contrast.margin:g}) is exceeded: {_seen(decider, part)}."
-    better, than = (decider.parts[part].first, decider.parts[part].second) if decider.parts else decider.label
-    return (
-        f"A difference worth having ({_worth(decider)}) between '{better}' and '{than}' is excluded: "
-        f"{_seen(decider, part)}."
-    )
-
-
-def _undecided(estimates: Sequence[Estimate], seeds: int, looks: Collection[int], level: float) -> str:
+def _undecided(estimates: Sequence[Estimate], seeds: int, looks: Collection[int], levels: Levels) -> str:
     if not looks:
         return "This preset only tries things out: it declares no number of seeds at which a verdict may be reached."
     if seeds < min(looks):
         return f"{seeds} of the {min(looks)} seeds that a verdict takes are there."
-    weakest, index = max(
-        ((one, index) for one in estimates for index in range(len(one.tests))),
-        key=lambda pair: pair[0].tests[pair[1]].claim_p,
-    )
-    test = weakest.tests[index]
-    if test.interval.low > test.null:
-        if test.claim_p > test.interval.p_above(test.null):  # the levels between are what is not sure
-            better, than = weakest.contrast.better, weakest.contrast.than
-            return (
-                f"'{better}' beats '{than}', {_seen(weakest, index)}, but from level to level there is no rise that is "
-                f"sure enough (Page's test, p {test.claim_p:.2g}); {_need(seeds, seeds, looks)}."
-            )
-        told = f"It looks as claimed, but not surely enough for one claim among many: {_seen(weakest, index)}"
+    weakest, index = _obstacle(estimates, levels)
+    test, seen = weakest.tests[index], _seen(weakest, weakest.tests, index)
+    power = power_of(test.interval, levels, test.null, test.worth)
+    need = _need(power.seeds if power else None, seeds, looks)
+    if test.claim_p <= levels.claim and not test.large_enough:
+        return f"It is there, but whether it is worth having (at least {_worth(weakest)}) is open: {seen}; {need}."
+    if test.interval.low <= test.null:
+        told = f"Neither the claim nor its opposite can be told from chance or excluded: {seen}"
+    elif test.claim_p > test.interval.p_above(test.null):
+        return f"{_levels(weakest, test, seen)}; {_again(seeds, looks)}."
     else:
-        told = f"Neither the claim nor its opposite can be told from chance or excluded: {_seen(weakest, index)}"
-    power = power_of(test.interval, level, test.null, test.worth)
-    if power is None:
-        return f"{told}."
-    detectable = _size(weakest, math.exp(power.detectable) if weakest.is_ratio else power.detectable)
-    return f"{told}; {seeds} seeds can see {detectable} or more, and {_need(power.seeds, seeds, looks)}."
+        told = f"It looks as claimed, but not surely enough for one claim among many: {seen}"
+    return f"{told}; {_reach(weakest, test, power)}, and {need}." if power else f"{told}."
+
+
+def _obstacle(estimates: Sequence[Estimate], levels: Levels) -> tuple[Estimate, int]:
+    """The difference that keeps the claim from being reproduced: the least sure, or where all are sure, a small one."""
+    tests = [(one, index) for one in estimates for index in range(len(one.tests))]
+    unsure = [(one, index) for one, index in tests if one.tests[index].claim_p > levels.claim]
+    small = [(one, index) for one, index in tests if not one.tests[index].large_enough]
+    return max(unsure or small or tests, key=lambda pair: pair[0].tests[pair[1]].claim_p)
+
+
+def _levels(estimate: Estimate, test: Difference, seen: str) -> str:
+    """A trend whose ends differ surely, but not the levels between."""
+    better, than = estimate.contrast.better, estimate.contrast.than
+    how = f"Page's test, p {test.claim_p:.2g}" if test.claim_p < 1 else "the means of the levels are not in that order"
+    return f"'{better}' beats '{than}', {seen}, but from level to level there is no rise that is sure enough ({how})"
+
+
+def _reach(estimate: Estimate, test: Difference, power: Power) -> str:
+    """What so many seeds can see, on the scale of the estimate."""
+    seeds = f"{test.interval.n} seeds"
+    if estimate.contrast.kind == "non_inferiority":
+        least = _size(estimate, test.null + power.detectable)
+        return f"{seeds} can exclude a loss of {estimate.contrast.margin:g} where the truth is {least} or more"
+    return f"{seeds} can see {_size(estimate, power.detectable)} or more"
 
 
 def _need(needed: int | None, seeds: int, looks: Collection[int]) -> str:
     """What it would take, and when the report looks again."""
-    later = min((look for look in looks if look > seeds), default=None)
-    again = f"the next look is at {later} seeds" if later else "the last look is past"
+    again = _again(seeds, looks)
     if needed is None:
         return f"more seeds would hardly settle it, but more test documents or a larger effect would ({again})"
     if needed <= seeds:
         return again
     return f"if that is its true size, about {needed} seeds would settle it ({again})"
+
+
+def _again(seeds: int, looks: Collection[int]) -> str:
+    later = min((look for look in looks if look > seeds), default=None)
+    return f"the next look is at {later} seeds" if later else "the last look is past"
 
 
 def _comparison(estimate: Estimate, *, turned: bool = False) -> str:
@@ -112,24 +143,26 @@ def _comparison(estimate: Estimate, *, turned: bool = False) -> str:
     return f"'{better}' beats '{than}'"
 
 
-def _seen(estimate: Estimate, index: int = 0) -> str:
-    """The estimate in words; of an interaction, the one of its two differences that matters."""
-    interval = estimate.interval
-    if interval is None:
-        return "nothing"
+def _seen(estimate: Estimate, tests: Sequence[Difference], index: int) -> str:
+    """One of the tested differences in words; of an interaction, with the arms that it is between."""
     where = f"on {metric_name(estimate.metric)}"
-    if len(estimate.parts) > 1:
-        part = estimate.parts[index]
-        interval, where = part.interval, f"for '{part.first}' over '{part.second}' {where}"
+    if len(tests) > 1:
+        better, than = estimate.pairs[index]
+        where = f"for '{better}' over '{than}' {where}"
+    return _with_interval(estimate, tests[index].interval, f" {where}")
+
+
+def _with_interval(estimate: Estimate, interval: Interval, where: str = "") -> str:
+    size = f"{_size(estimate, interval.estimate)}{where}"
     if math.isnan(interval.low):
-        return f"{_size(estimate, interval.estimate)} {where} from one seed, without an interval"
-    low, high = (_size(estimate, value) for value in (interval.low, interval.high))
-    return f"{_size(estimate, interval.estimate)} {where} (95 % interval {low} to {high})"
+        return f"{size} from one seed, without an interval"
+    return f"{size} (95 % interval {_size(estimate, interval.low)} to {_size(estimate, interval.high)})"
 
 
 def _size(estimate: Estimate, value: float) -> str:
+    """A value of the scale that is tested: of a ratio its logarithm."""
     if estimate.is_ratio:
-        return f"×{value:.2f}"
+        return f"×{math.exp(value):.2f}"
     return f"{value:+.3f}".replace("-", "−")
 
 

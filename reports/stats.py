@@ -225,21 +225,6 @@ def sign_flip_p(differences: ArrayLike) -> float:
     return float(result.pvalue)
 
 
-def page_p(values: ArrayLike) -> tuple[float, float]:
-    """Page's (1963) exact test for an order of levels: p of a rising trend and of a falling one.
-
-    Args:
-        values: (n, levels), seeds as blocks, levels in the order that the claim says rises.
-    """
-    from scipy.stats import page_trend_test
-
-    table = np.asarray(values, float)
-    if table.ndim != 2 or table.shape[0] < 2 or table.shape[1] < 3:
-        raise ValueError(f"a trend needs (n >= 2 seeds, levels >= 3), got {table.shape}")
-    rising, falling = (page_trend_test(one) for one in (table, table[:, ::-1]))
-    return float(rising.pvalue), float(falling.pvalue)
-
-
 def effect_size(differences: ArrayLike) -> float:
     """Cohen's d of paired differences, mean over SD (ddof 1); nan for one seed, infinite without spread."""
     values = _values(differences, "differences")

@@ -8,10 +8,11 @@ from typing import Any
 
 from reports.claims import Study
 from reports.contrasts import Contrast
-from reports.estimates import Estimate, Part
+from reports.estimates import Estimate
 from reports.markdown import NONE, brief, code, escape, interval, number
 from reports.metrics import metric_name
 from reports.page import Block, Table, Text
+from reports.reader import Part
 from reports.verdicts import Verdict
 
 _KINDS = {
@@ -27,8 +28,8 @@ def contrast_label(estimate: Estimate) -> str:
     """What is subtracted or divided, as inline markdown."""
     first, second = (code(arm) for arm in estimate.label)
     text = f"{first} {'/' if estimate.is_ratio else '−'} {second}"
-    if other := estimate.contrast.elsewhere:
-        text = f"({text}) + ({code(other.better)} − {code(other.than)})"
+    for other in estimate.pairs[1:]:
+        text = f"({text}) + ({code(other[0])} − {code(other[1])})"
     return f"{text} on {escape(metric_name(estimate.metric))}"
 
 
@@ -61,7 +62,8 @@ def tuned_cell(verdict: Verdict, tuned: Verdict | None) -> str:
     """The verdict with tuned values, and whether it is another one; one that is not reached contradicts none."""
     if tuned is None or tuned.verdict == "not run":
         return NONE
-    if tuned.verdict in (verdict.verdict, "inconclusive"):
+    unreached = {"inconclusive", "not run"} & {verdict.verdict, tuned.verdict}
+    if unreached or tuned.verdict == verdict.verdict:
         return f"**{tuned.verdict}**"
     return f"**{tuned.verdict}**: not robust to tuning"
 
@@ -99,7 +101,7 @@ def _statistics(study: Study, estimate: Estimate, part: Part) -> list[str]:
         number(part.seed_sd, 4), number(of.seed_se, 4), number(of.identity_se, 4) if of.identity_se else NONE,
         _finite(part.effect_size), number(part.share_above, 2),
         brief(of.p_above(estimate.contrast.null)) if several else NONE,
-        number(part.sign_flip_p, 3) if several else NONE,
+        number(part.sign_flip_p(estimate.contrast.null), 3) if several else NONE,
     ]  # fmt: skip
 
 

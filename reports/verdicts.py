@@ -12,6 +12,7 @@ from reports.claims import Finding, Study, findings
 from reports.decision import ALPHA, Decision, Difference, decide_over_looks
 from reports.estimates import Estimate, study_estimates
 from reports.gates import NO_OP
+from reports.power import Levels
 from reports.replicates import Replicates
 from reports.sentences import sentence
 
@@ -73,8 +74,11 @@ def judge(
     decided = decide_over_looks(_readings([by_finding[name] for name in tested], looks), looks, alpha)
     decisions = dict(zip(tested, decided, strict=True)) if decided else {}
     nothing: tuple[Decision, int | None] = (Decision("inconclusive", 1.0), None)
-    strictest = alpha * looks[max(looks)] / (2 * max(1, len(tested))) if looks else alpha
-    return [_verdict(shown[name], by_finding[name], *decisions.get(name, nothing), looks, strictest) for name in shown]
+    last = alpha * looks[max(looks)] if looks else alpha
+    strictest = last / (2 * max(1, len(tested)))
+    return [
+        _verdict(shown[name], by_finding[name], *decisions.get(name, nothing), looks, strictest, last) for name in shown
+    ]
 
 
 def deciding(estimates: Sequence[Estimate]) -> tuple[Estimate, ...]:
@@ -110,7 +114,8 @@ def _verdict(
     decision: Decision,
     look: int | None,
     looks: Mapping[int, float],
-    level: float,
+    strictest: float,
+    last: float,
 ) -> Verdict:
     deciders = deciding(estimates)
     if not deciders:
@@ -120,9 +125,10 @@ def _verdict(
     if gated := next((one.gate for one in deciders if one.gate), ""):
         return Verdict(finding, "inconclusive", gated, estimates)
     decider, part = _owner(deciders, decision.decider, look)
-    seeds = min(len(one.seeds) for one in deciders)
+    seeds = min(one.tried for one in deciders)
     still_open = decision.outcome == "inconclusive" and seeds < max(looks, default=0)
-    reason = sentence(decision, deciders, decider, seeds, looks, level, part)
+    levels = Levels(strictest, last / max(1, sum(len(one.tests) for one in deciders)))
+    reason = sentence(decision, deciders, decider, seeds, looks, levels, look=look, part=part)
     return Verdict(
         finding, decision.outcome, reason, estimates, look, decision.adjusted_p if look else None, decider, still_open
     )

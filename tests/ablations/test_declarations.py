@@ -8,6 +8,7 @@ import pytest
 
 from ablations.registry import load_studies, load_study
 from core.errors import UserError
+from tests.ablations.conftest import CLAIMING
 
 GOOD = """\
 study: mine
@@ -122,6 +123,14 @@ def test_two_files_for_one_study(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"b\.yaml: .*a\.yaml declares a study 'mine' too"):
         load_studies([str(tmp_path / "a.yaml"), str(tmp_path / "b.yaml")])
     assert len(load_studies([str(tmp_path / "a.yaml"), str(tmp_path / "a.yaml")])) == 1
+
+
+def test_two_studies_with_a_claim_of_one_name(tmp_path: Path) -> None:
+    """They would be judged as one claim, of which one study may be right and the other wrong."""
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.yaml").write_text(CLAIMING.replace("study: mine", f"study: {name}"))
+    with pytest.raises(UserError, match=r"two\.yaml: .*one\.yaml has a claim '\w+' too: rename one"):
+        load_studies([str(tmp_path / "one.yaml"), str(tmp_path / "two.yaml")])
 
 
 @pytest.mark.parametrize("name", ["x" * 5000 + ".yaml", "a/" * 3000, "a\0.yaml", "a\nb.yaml"])

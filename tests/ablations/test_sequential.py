@@ -83,18 +83,6 @@ def test_without_a_control_none_is_added() -> None:
     assert set(next_cells([study()], [verdict(NORM, "inconclusive")], LOOKS, now)) == set(now)
 
 
-def test_claims_of_one_name_in_two_studies_are_two() -> None:
-    contrasts = (Contrast(finding="better", better="a", than="b"),)
-    both = [study(study=name, claims={"better": "a"}, contrasts=contrasts) for name in ("one", "two")]
-    wanted = next_cells(
-        both, [verdict("better", "inconclusive", "one"), verdict("better", "reproduced", "two")], LOOKS,
-        reached(1, "one", "two"),
-    )  # fmt: skip
-    assert {place for place, count in wanted.items() if count > 1 and place[0] != "control"} == {
-        ("one", "a"), ("one", "b"),
-    }  # fmt: skip
-
-
 def test_a_finding_of_the_record_goes_on_in_every_study_that_tests_it() -> None:
     both = [study(study=name) for name in ("one", "two")]
     wanted = next_cells(both, [verdict(LN_BN, "inconclusive", "one")], LOOKS, reached(1, "one", "two"))

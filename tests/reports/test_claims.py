@@ -92,6 +92,8 @@ def test_a_study_may_make_a_claim_of_its_own() -> None:
         ({"through": ["c"]}, "`through` belongs to kind trend"),
         ({"kind": "non_inferiority"}, "needs a `margin`"),
         ({"than": "b"}, "compared with itself"),
+        ({"kind": "cost_ratio"}, "kind cost_ratio is of a cost, such as cost.seconds, and tpr@1e-4 is none"),
+        ({"kind": "cost_ratio", "metric": "shifted.auroc"}, "kind cost_ratio is of a cost"),
         ({"kind": "trend", "through": ["x"]}, "unknown arm 'x'"),
         ({"kind": "interaction", "elsewhere": {"better": "c", "than": "x"}}, "unknown arm 'x'"),
     ],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 import pytest
 
@@ -48,6 +50,15 @@ def test_all_arms_at_floor_or_ceiling() -> None:
     assert "at the ceiling" in found(CLAIM, full).reason
 
 
+def test_a_metric_that_is_the_same_in_every_run_tells_nothing_apart() -> None:
+    claim = CLAIM.model_copy(update={"metric": "top1"})
+    one = found(claim, shifted_by(0.1))
+    assert (one.verdict, one.reason) == ("inconclusive", "top-1 is 1 in every run: it tells nothing apart here.")
+    rows = shifted_by(0.1)
+    rows[0]["top1"] = 0.5
+    assert found(claim, rows).estimates[0].gate == ""
+
+
 def test_false_positives_of_few_pairs_of_identities_and_tuning_at_an_edge_are_not_judged() -> None:
     class Few(Replicates):
         def of(self, key: str, metric: str) -> None:
@@ -82,6 +93,13 @@ def test_many_failed_runs_leave_a_selection() -> None:
         if row["arm"] == "b" and row["seed"] in (1, 6):
             row |= {"state": "failed", "reason": "diverged"}
     assert "2 of 8 runs of 'b' failed" in found(CLAIM, rows).reason
+
+
+def test_a_precision_that_was_not_measured_is_not_judged() -> None:
+    for unmeasured in "ab":
+        rows = [row | {"precision": "medium" if row["arm"] == "a" else "highest"} for row in shifted_by(0.1)]
+        rows = [row | {"precision_error": math.nan if row["arm"] == unmeasured else 3e-7} for row in rows]
+        assert "was not measured in both" in found(CLAIM, rows).reason
 
 
 @pytest.mark.parametrize(("error", "idle"), [(3e-7, True), (9e-4, False)])

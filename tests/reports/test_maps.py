@@ -52,6 +52,14 @@ def test_a_gate_forbids() -> None:
     assert read(WORTH, rows) == "not judged"
 
 
+def test_a_trend_is_as_claimed_where_its_levels_rise() -> None:
+    claim = {**WORTH, "kind": "trend", "through": ("m",)}
+    rows = shifted_by(0.2, n=10)
+    for step, expected in ((0.1, "as claimed"), (0.3, "open")):
+        between = [row | {"arm": "m", "tpr@1e-4": row["tpr@1e-4"] + step} for row in rows if row["arm"] == "b"]
+        assert read(claim, [*rows, *between]) == expected
+
+
 @pytest.mark.parametrize(
     ("there", "expected"), [(0.1, "as claimed"), (0.0, "too small"), (-0.1, "too small")]
 )  # fmt: skip

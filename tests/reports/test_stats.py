@@ -16,7 +16,6 @@ from reports.stats import (
     identity_error,
     mean_interval,
     one_sided_p,
-    page_p,
     paired_interval,
     share_above,
     sign_flip_p,
@@ -187,16 +186,6 @@ def test_sign_flips_are_counted_by_hand() -> None:
     signs = np.array(np.meshgrid(*[[-1, 1]] * 8)).reshape(8, -1)
     means = (signs * differences[:, None]).mean(axis=0)
     assert sign_flip_p(differences) == pytest.approx(float(np.mean(means >= differences.mean() - 1e-12)))
-
-
-def test_page_finds_an_order_and_its_opposite() -> None:
-    rising = [[0.1, 0.2, 0.3], [0.2, 0.25, 0.5], [0.0, 0.4, 0.6]]
-    up, down = page_p(rising)
-    assert up < 0.01
-    assert down > 0.9
-    assert page_p(np.asarray(rising)[:, ::-1]) == (down, up)
-    with pytest.raises(ValueError, match="levels >= 3"):
-        page_p([[0.1, 0.2], [0.1, 0.2]])
 
 
 def test_effect_size_and_share_above() -> None:

@@ -9,6 +9,7 @@ import pytest
 from reports.claims import findings
 from reports.contrasts import Contrast, Pair
 from reports.frame import build_frame
+from reports.power import Levels, power_of
 from reports.verdicts import judge
 from tests.reports.judging import CLAIM, LOOKS, found, frame_of, pairs, shifted_by, study_of
 
@@ -54,6 +55,7 @@ def test_an_open_finding_says_what_it_could_have_seen() -> None:
     one = found(CLAIM, shifted_by(0.03, noise=0.03))
     assert (one.verdict, one.look, one.open) == ("inconclusive", None, True)
     assert "5 seeds can see +" in one.reason
+    assert "Of all" not in one.reason
     assert "(the next look is at 10 seeds)" in one.reason
     late = found(CLAIM, shifted_by(0.03, n=10, noise=0.06))
     assert (late.verdict, late.open) == ("inconclusive", False)
@@ -78,7 +80,51 @@ def test_the_second_look_uses_all_its_seeds_and_the_first_stands() -> None:
     for row in rows:
         if row["arm"] == "a" and row["seed"] >= 5:
             row["tpr@1e-4"] -= 0.3
-    assert (found(CLAIM, rows).verdict, found(CLAIM, rows).look) == ("reproduced", 5)
+    one = found(CLAIM, rows)
+    assert (one.verdict, one.look) == ("reproduced", 5)
+    # What the look that decided saw, and not what came after it, which is told beside it.
+    assert "'a' beats 'b': +0.098" in one.reason
+    assert "that is worth having. Of all 10 seeds it is −0.0" in one.reason
+
+
+def test_a_claim_that_is_sure_but_small_is_open_for_its_size() -> None:
+    near = pairs("tpr@1e-4", [0.512, 0.526] * 5, [0.5] * 10)
+    one = found(CLAIM, near)
+    assert one.verdict == "inconclusive"
+    assert one.reason.startswith("It is there, but whether it is worth having (at least 0.02) is open: +0.019")
+    # Of two differences the one that is in the way is named, not the one of the larger p.
+    wide = pairs("tpr@1e-4", [0.55, 0.75] * 5, [0.5] * 10)
+    wide = [row | {"arm": {"a": "c", "b": "d"}[row["arm"]]} for row in wide]
+    other = CLAIM.model_copy(update={"better": "c", "than": "d"})
+    both = found([other, CLAIM], [*near, *wide])
+    p = [one.tests[0].claim_p for one in both.estimates]
+    assert (both.verdict, p[0] > p[1]) == ("inconclusive", True)
+    assert both.reason.startswith("It is there, but whether it is worth having")
+
+
+def test_what_a_claim_to_keep_performance_can_see_is_told_from_its_margin() -> None:
+    keeps = CLAIM.model_copy(update={"kind": "non_inferiority", "margin": 0.1})
+    one = found(keeps, shifted_by(-0.07, n=10, noise=0.06))
+    assert one.verdict == "inconclusive"
+    power = power_of(one.estimates[0].tests[0].interval, Levels(0.02, 0.04), -0.1, None)
+    assert power is not None
+    assert f"exclude a loss of 0.1 where the truth is −{0.1 - power.detectable:.3f} or more" in one.reason
+
+
+def test_failed_runs_do_not_keep_a_look_away() -> None:
+    rows = shifted_by(0.1, n=10)
+    rows[3] |= {"state": "failed", "reason": "diverged"}
+    one = found(CLAIM, rows[:5] + rows[10:15])
+    assert (one.verdict, one.look, len(one.estimates[0].seeds)) == ("reproduced", 5, 4)
+    assert one.estimates[0].notes[0] == "Seed 3 is left out: its run of 'a' is failed."
+    noisy = shifted_by(0.03, n=10, noise=0.06)
+    noisy[3] |= {"state": "failed", "reason": "diverged"}
+    late = found(CLAIM, noisy)
+    assert (late.verdict, late.open, set(late.estimates[0].looks)) == ("inconclusive", False, {5, 10})
+    assert late.estimates[0].looks[10][0].interval.n == 9
+    noisy[3] |= {"state": "missing"}  # what may still be trained is waited for
+    early = found(CLAIM, noisy)
+    assert (early.open, set(early.estimates[0].looks)) == (True, {5})
 
 
 def test_a_contrast_that_does_not_decide_changes_no_verdict() -> None:
@@ -128,15 +174,41 @@ def test_a_trend_needs_every_level_in_order() -> None:
     claim = Contrast(finding="2_class_count", kind="trend", better="a", than="b", through=("m",), smallest_effect=0.05)
     rows = shifted_by(0.2)
     levels = {row["seed"]: row["tpr@1e-4"] for row in rows if row["arm"] == "b"}
-    for middle, verdict in ((0.1, "reproduced"), (0.3, "inconclusive")):
-        between = [{"arm": "m", "seed": seed, "tpr@1e-4": low + middle} for seed, low in levels.items()]
+    for middle, verdict, told in (
+        ([0.1] * 5, "reproduced", "'a' beats 'b', rising from level to level: +0.2"),
+        ([-0.1, 0.3, -0.1, 0.3, 0.1], "inconclusive", "no rise that is sure enough (Page's test, p 0."),
+        ([0.3] * 5, "inconclusive", "no rise that is sure enough (the means of the levels are not in that order)"),
+    ):
+        between = [{"arm": "m", "seed": seed, "tpr@1e-4": low + middle[seed]} for seed, low in levels.items()]
         one = found(claim, rows + between, looks={5: 1.0})
         assert one.verdict == verdict
-        said = (
-            "'a' beats 'b', +0.2" in one.reason
-            and "there is no rise that is sure enough (Page's test, p 0." in one.reason
-        )
-        assert said is (verdict == "inconclusive")
+        assert told in one.reason
+        assert ("'a' beats 'b', +0.2" in one.reason) is (verdict == "inconclusive")
+
+
+def test_no_number_of_seeds_makes_levels_rise_that_do_not() -> None:
+    claim = Contrast(finding="2_class_count", kind="trend", better="a", than="b", through=("m",), smallest_effect=0.05)
+    rows = shifted_by(0.2, n=10)
+    rows += [row | {"arm": "m", "tpr@1e-4": row["tpr@1e-4"] + 0.3} for row in rows if row["arm"] == "b"]
+    one = found(claim, rows)
+    assert one.verdict == "inconclusive"
+    assert "no rise that is sure enough (the means of the levels are not in that order)" in one.reason
+
+
+@pytest.mark.parametrize(("effect", "verdict"), [(-0.1, "reproduced"), (0.1, "contradicted")])
+def test_of_a_cost_the_lesser_is_better_in_every_kind(effect: float, verdict: str) -> None:
+    here = [row | {"instability": row["tpr@1e-4"]} for row in shifted_by(effect)]
+    named = {"better": "a", "than": "b", "metric": "cost.instability", "smallest_effect": 0.05}
+    there = [row | {"arm": {"a": "d", "b": "c"}[row["arm"]]} for row in here]
+    twice = Contrast.model_validate(
+        {**named, "finding": "5_margin_by_pfc", "kind": "interaction", "elsewhere": {"better": "d", "than": "c"}}
+    )
+    one = found(twice, here + there)
+    assert one.verdict == verdict
+    assert one.estimates[0].pairs == (("b", "a"), ("c", "d"))
+    levels = [row | {"arm": "m", "instability": row["instability"] - effect / 2} for row in here if row["arm"] == "a"]
+    trend = Contrast.model_validate({**named, "finding": "2_class_count", "kind": "trend", "through": ("m",)})
+    assert found(trend, here + levels).verdict == verdict
 
 
 def test_cost_ratios_are_judged_on_their_logarithm() -> None:
