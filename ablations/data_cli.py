@@ -18,7 +18,8 @@ from ablations.sweep import bars
 from ablations.views import print_json
 from core.config_sections import DataConfig, EvalConfig
 from core.data import cache
-from core.data.corpus import corpus, pool_images
+from core.data.corpus import corpus
+from core.data.corpus_images import pool_images
 from core.data.folder_check import FolderReport, Sides, check_folder
 from core.data.prepare_public import fetch as fetch_set
 from core.data.public_sets import PublicSet, public_set, public_sets

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
@@ -56,17 +55,18 @@ class Batches:
         self._thread = ThreadPoolExecutor(1, "batches") if (cuda if ahead is None else ahead) else None
         self._side = torch.cuda.Stream(device) if cuda else None
         self._given = 0
-        self._next: deque[tuple[dict[str, Any], Future[Batch]]] = deque()
+        self._next: tuple[dict[str, Any], Future[Batch]] | None = None  # the state before it was drawn, and the batch
 
     def next(self) -> Batch:
         """The next batch, on the current stream of an accelerator."""
-        batch = self._next.popleft()[1].result() if self._next else self._made()
+        batch = self._made() if self._next is None else self._next[1].result()
+        self._next = None
         # The first one is trained on alone: what is set up then, such as CUDA graphs, wants the device for itself.
         if self._thread is not None and self._given:
             if self._given == 1 and self._side is not None:  # what the first batch left for all: constants, the pool
                 self._side.wait_stream(torch.cuda.current_stream(self.pool.device))
             before = self._state()
-            self._next.append((before, self._thread.submit(self._made_aside)))
+            self._next = before, self._thread.submit(self._made_aside)
         self._given += 1
         if batch.made is not None:
             here = torch.cuda.current_stream(batch.images.device)
@@ -105,13 +105,14 @@ class Batches:
 
     def state(self) -> dict[str, Any]:
         """What the next batch to be given depends on: `order`, the rest of a pass, and `streams`, by name."""
-        kept = self._next[0][0] if self._next else self._state()
+        kept = self._state() if self._next is None else self._next[0]
         return {**kept, "order": kept["order"].clone()}
 
     def load(self, state: dict[str, Any]) -> None:
         """Go on from a `state`, whatever device it is of."""
-        while self._next:
-            self._next.popleft()[1].result()  # it draws from the streams until it is done
+        if self._next is not None:
+            self._next[1].result()  # it draws from the streams until it is done
+            self._next = None
         self.order.load(state["order"])
         for name, stream in self.streams().items():
             if name in state["streams"]:  # another device's run has no noise of this one's

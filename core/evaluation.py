@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from core.config import FPRS
-from core.data.corpus import Captures
+from core.data.corpus_images import Captures
 from core.data.rendering import Progress
 from core.device import CPU
 from core.support import fpr_name

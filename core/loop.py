@@ -90,6 +90,7 @@ def run_steps(
         last = course.step == steps
         asked = saver and (ranks.alone or last or course.step % _AGREE_EVERY == 0)
         if saver and asked and ranks.agree(saver.due() or (last and loop.seconds() > saver.every)):
+            trainer.look()  # a checkpoint of lost weights would make every further attempt fail at once
             with trainer.clock.time("checkpoints"):
                 course.run_seconds, course.loop_seconds = whole.seconds(), loop.seconds()
                 kept = {"threads": torch.get_num_threads(), "trainer": trainer.state(), "course": asdict(course)}

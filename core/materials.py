@@ -10,7 +10,8 @@ import torch
 
 from core.config import RunConfig
 from core.data import cache
-from core.data.corpus import Captures, Corpus, RealCaptures, captures, pool_images
+from core.data.corpus import Corpus, RealCaptures
+from core.data.corpus_images import Captures, captures, pool_images
 from core.data.rendering import Progress
 from core.data.sources import Documents
 from core.errors import RunFailure

@@ -22,7 +22,8 @@ from torch import nn
 
 from core.config import RunConfig
 from core.data import cache
-from core.data.corpus import captures
+from core.data.corpus import trainable
+from core.data.corpus_images import captures
 from core.data.folder import Scan, decode, scan
 from core.data.patterns import PATTERNS_VERSION, render_pattern
 from core.data.rendering import Progress
@@ -100,7 +101,8 @@ def pretrain(
     A stopped call goes on from its checkpoint in `folder` when it is given the same recipe and images again.
 
     Args:
-        data: folders of images to train on in place of patterns.
+        data: folders of images to train on in place of patterns; those that runs of the same folders would be judged
+            on are left out.
 
     Returns:
         The card: recipe, seconds, and how well the pooled features of the backbone alone verify
@@ -113,7 +115,7 @@ def pretrain(
 
     torch.set_num_threads(threads)
     store = cache.cache_dir(None)
-    found = scan(data, store) if data else None
+    found = trainable(scan(data, store)) if data else None
     images = _images(recipe, found, store, progress)
     config = _config(recipe)
     held_out = captures(ProceduralDocuments("validation", 100), 5, recipe.image_size, store, progress)
@@ -144,7 +146,8 @@ def _made_by(found: Scan | None) -> str:
     command = "python -m ablations pretrain"
     if found is None:
         return f"{command}: formula-driven patterns, no natural images, no documents"
-    return f"{command} --data: {len(found.images)} images of a folder (content {found.fingerprint})"
+    images = f"the {len(found.images)} images of a folder that are not held out"
+    return f"{command} --data: {images} (content {found.fingerprint})"
 
 
 def _identity(recipe: Recipe, found: Scan | None) -> str:

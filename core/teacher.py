@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from core.config import RunConfig
 from core.data import cache
-from core.data.corpus import Captures
+from core.data.corpus_images import Captures
 from core.data.expansion import take
 from core.data.rendering import Progress
 from core.errors import RunFailure, UserError

@@ -21,7 +21,8 @@ from torch.nn import functional
 
 from core.config_sections import EvalConfig
 from core.data import cache, documents
-from core.data.corpus import Captures, captures, corpus_of_folders
+from core.data.corpus import corpus_of_folders
+from core.data.corpus_images import Captures, captures
 from core.data.rendering import Progress
 from core.data.sources import ProceduralDocuments
 from core.data.views import photographed
@@ -92,6 +93,8 @@ def train_teacher(
     import open_clip
     from safetensors.torch import save
 
+    if real:  # what cannot be read is told now, and not when hours of training are done
+        corpus_of_folders(real, cache.cache_dir(None))
     torch.set_num_threads(threads)
     tokenizer = short_tokenizer()
     configuration = model_config(recipe, tokenizer.vocab_size)

@@ -15,6 +15,7 @@ from core.errors import RunFailure
 from core.evaluation import evaluate
 from core.inputs import run_key
 from core.loop import Course, Log, begin, run_steps, threads_of
+from core.loss.distillation import LEAST_SIMILAR
 from core.materials import load_materials
 from core.model.embedder import flops_g, parameter_count, size_mb
 from core.precision import matmul_precision, probe
@@ -88,8 +89,7 @@ def _trained(
     config: RunConfig, whole: Stopwatch, saver: Saver | None, progress: Progress | None, log: Log | None, ranks: Ranks
 ) -> tuple[Trainer, Course]:
     """Train to the last step, from the last checkpoint if there is one that all ranks can read."""
-    if config.optim.batch_size < ranks.count:
-        raise RunFailure("bad_config", f"optim.batch_size is {config.optim.batch_size}, for {ranks.count} ranks")
+    _check(config, ranks)
     kept = saver.read() if saver else None
     kept = kept if ranks.every(kept is not None) else None
     config = threads_of(config, kept)
@@ -104,6 +104,18 @@ def _trained(
         del kept  # a second copy of all weights
         run_steps(trainer, course, whole, saver, progress, log)
     return trainer, course
+
+
+def _check(config: RunConfig, ranks: Ranks) -> None:
+    """What fields allow one by one and not together, before any data are made for it."""
+    batch, loss = config.optim.batch_size, config.loss
+    if batch < ranks.count:
+        raise RunFailure("bad_config", f"optim.batch_size is {batch}, for {ranks.count} ranks")
+    if config.distill.active and config.distill.kind == "similarity" and batch < LEAST_SIMILAR:
+        raise RunFailure("bad_config", f"distill.kind similarity compares {LEAST_SIMILAR} images or more, not {batch}")
+    if int(loss.sample_rate * config.data.classes) < 1:
+        told = f"loss.sample_rate {loss.sample_rate:g} of {config.data.classes} classes is less than one: raise it"
+        raise RunFailure("bad_config", told)
 
 
 def _cost(trainer: Trainer, course: Course, seconds: float) -> dict[str, Any]:
@@ -122,7 +134,7 @@ def _cost(trainer: Trainer, course: Course, seconds: float) -> dict[str, Any]:
         "classes": config.data.classes,
         "images": config.data.images,
         "overflow_steps": int(trainer.head.overflow_steps),
-        "clipped_share": round(trainer.clipped_steps / config.optim.steps, 4),
+        "clipped_share": round(trainer.vitals.clipped_steps / config.optim.steps, 4),
         "time_share": clock.shares(),
         "resumed": course.resumed,
     }

@@ -29,10 +29,10 @@ from core.result import resident_mb
 from core.schedule import learning_rate_factor
 from core.seeds import global_stream
 from core.sharded_state import own_moments, own_rows, whole_moments, whole_rows
+from core.vitals import Vitals
 
 SHARDED = ("weight", "rows", "optimizer.used", "optimizer.first", "optimizer.second")  # of a head's state, by class
 _CHECK_EVERY = 25  # steps between looks at the loss where looking makes the device wait
-_LOSS_SMOOTHING = 0.05  # of the running mean of the loss that curves show
 
 
 class Trainer:
@@ -42,6 +42,8 @@ class Trainer:
         self.config, self.materials, self.ranks = config, materials, ranks
         self.part = ranks.part(config.optim.batch_size)
         self.device = torch.device(config.runtime.device)
+        if self.device.type == "cuda":  # a peak is a run's own, not that of those before it in this process
+            torch.cuda.reset_peak_memory_stats(self.device)
         self.embedder = Embedder(config.model, config.data.image_size, config.seed)
         self.embedder.to(self.device).to(memory_format=torch.channels_last)
         self.head = class_head(config, ranks).to(self.device)
@@ -53,8 +55,8 @@ class Trainer:
         self.scaler = grad_scaler(config.precision.mode, self.device, shared=not ranks.alone)
         self.optimizer = self._optimizer()
         self.clock = Clock()
-        self.loss_mean = math.nan
-        self.clipped_steps = 0
+        self.vitals = Vitals(config.optim.clip)
+        self._latest: tuple[int, torch.Tensor, torch.Tensor] | None = None
         self.peak_memory_mb = 0.0
 
     def _projection(self) -> nn.Linear | None:
@@ -88,8 +90,22 @@ class Trainer:
             self.scaler.scale(share).backward()
         with self.clock.time("optimizer"):
             norm = self._update(learning_rate_factor(index, optim.steps, optim.warmup))
+            self._latest = index, loss.detach(), norm
+            self.vitals.follow(*self._latest[1:])
         if self.device.type == "cpu" or index % _CHECK_EVERY == 0 or index == optim.steps - 1:
-            self._watch(index, loss.item(), norm.item())
+            self.look()
+
+    def look(self) -> None:
+        """Wait for the last step, and see whether it was sound; errors as `step`.
+
+        To be called before the run is judged or kept, too: what comes of weights that are lost is no result, and the
+        time until the device is done is training's.
+        """
+        if self._latest is not None:
+            (index, loss, norm), self._latest = self._latest, None
+            with self.clock.time("optimizer"):
+                seen = loss.item(), norm.item()
+            self._watch(index, *seen)
 
     def _update(self, factor: float) -> torch.Tensor:
         """Clip all gradients by their common norm, take a step at `factor` of the peak learning rate; the norm."""
@@ -164,23 +180,21 @@ class Trainer:
             raise RunFailure(
                 "diverged", f"the gradient norm is {norm} at step {index + 1} of {self.config.optim.steps}"
             )
-        self.loss_mean = (
-            loss if math.isnan(self.loss_mean) else self.loss_mean + _LOSS_SMOOTHING * (loss - self.loss_mean)
-        )
-        self.clipped_steps += norm > self.config.optim.clip
         self.peak_memory_mb = max(self.peak_memory_mb, self._memory_mb())
 
     def _memory_mb(self) -> float:
+        """On a GPU what tensors of this run held at most; on the CPU what the process has, runs before it included."""
         if self.device.type == "cuda":
             return torch.cuda.max_memory_allocated(self.device) / 1e6
         return resident_mb()
 
     def validate(self, samples: int, seconds: float) -> dict[str, float]:
-        """One point of the learning curve, on validation identities."""
+        """One point of the learning curve, on validation identities; errors as `step`."""
+        self.look()
         with self.clock.time("validation"):
             metrics = self.judge()
         lr = self.optimizer.param_groups[0]["lr"]
-        return {"samples": samples, "seconds": round(seconds, 3), "loss": self.loss_mean, "lr": lr, **metrics}
+        return {"samples": samples, "seconds": round(seconds, 3), "loss": self.vitals.loss_mean, "lr": lr, **metrics}
 
     def judge(self) -> dict[str, float]:
         """Metrics on validation identities, which the leading rank finds."""
@@ -202,7 +216,7 @@ class Trainer:
             "optimizer": optimizer,
             "scaler": self.scaler.state_dict(),
             **self.batches.state(),
-            "loss_mean": self.loss_mean, "clipped_steps": self.clipped_steps,
+            "loss_mean": self.vitals.loss_mean, "clipped_steps": self.vitals.clipped_steps,
             "peak_memory_mb": self.peak_memory_mb, "seconds": dict(self.clock.seconds),
         }  # fmt: skip
         if isinstance(self.head, PartialFC):  # the fast head's `state_dict` has it
@@ -223,7 +237,7 @@ class Trainer:
         self.batches.load(state)
         if isinstance(self.head, PartialFC):
             self.head.load_sampling(state["sampling"].cpu())
-        self.loss_mean, self.clipped_steps = state["loss_mean"], state["clipped_steps"]
+        self.vitals.load(state["loss_mean"], state["clipped_steps"])
         self.peak_memory_mb, self.clock.seconds = state["peak_memory_mb"], dict(state["seconds"])
 
     def _modules(self) -> dict[str, nn.Module]:

@@ -1,6 +1,7 @@
 """What one run trains and is judged on: a pool of images, validation captures, test captures.
 
-No identity is ever trained on. Held-out identities of a folder are chosen by the digest of their
+No identity is ever trained on: what `--eval` judges on is left out of `--data`.
+Held-out identities of a folder are chosen by the digest of their
 content, so the split does not depend on file names or on their order.
 """
 
@@ -12,12 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from core.config_sections import DataConfig, EvalConfig
-from core.data import cache, folder
+from core.data import folder
 from core.data.folder import ImageFile, Scan
-from core.data.rendering import Progress
 from core.data.sources import Documents, FolderDocuments, ProceduralDocuments
 from core.errors import UserError
 from core.support import support_note
@@ -25,20 +23,6 @@ from core.support import support_note
 TEST_SHARE = 0.25
 VALIDATION_SHARE = 0.15
 MIN_FOLDER_IMAGES = 16
-_CAPTURE_SEED = 7_001
-_SHIFTED_SEED = 7_002
-
-
-@dataclass(frozen=True)
-class Captures:
-    """Images (M, S, S, 3) uint8 of held-out identities (M,) int64."""
-
-    images: np.ndarray
-    identities: np.ndarray
-
-    @property
-    def identity_count(self) -> int:
-        return len(np.unique(self.identities))
 
 
 @dataclass(frozen=True)
@@ -51,6 +35,9 @@ class RealCaptures:
     def fingerprint(self) -> str:
         joined = "\n".join(f"{identity} {file.digest}" for file, identity in self.files)
         return f"captures:{hashlib.sha256(joined.encode()).hexdigest()[:16]}"
+
+
+HeldOut = tuple["Documents | RealCaptures", "Documents | RealCaptures"]  # validation, test
 
 
 @dataclass(frozen=True)
@@ -69,14 +56,15 @@ class Corpus:
     def fingerprints(self) -> dict[str, str]:
         prints = {
             "train": self.train.fingerprint,
-            "validation": _held_out_fingerprint(self.validation),
-            "test": _held_out_fingerprint(self.test),
+            "validation": held_out_fingerprint(self.validation),
+            "test": held_out_fingerprint(self.test),
         }
         # Left out where it is not read, so that keys of runs without it stay as they were.
-        return prints | ({"shifted": _held_out_fingerprint(self.test, shifted=True)} if self.shifted else {})
+        return prints | ({"shifted": held_out_fingerprint(self.test, shifted=True)} if self.shifted else {})
 
 
-def _held_out_fingerprint(held_out: Documents | RealCaptures, shifted: bool = False) -> str:
+def held_out_fingerprint(held_out: Documents | RealCaptures, shifted: bool = False) -> str:
+    """What captures of a part are drawn from and how, as keys of runs and of the cache have it."""
     from core.data.capture import CAPTURE_VERSION
     from core.data.shifted import SHIFTED_VERSION
 
@@ -91,25 +79,58 @@ def corpus(data: DataConfig, evaluation: EvalConfig, cache_folder: Path) -> Corp
     Raises:
         UserError: folders that are missing, empty or too small, unreadable files under `strict`.
     """
-    own_eval = evaluation.source != ("held-out",)
-    validation: Documents | RealCaptures
-    test: Documents | RealCaptures
+    held: HeldOut | None = None
+    if evaluation.source != ("held-out",):
+        held = _own_evaluation(evaluation, cache_folder, data.strict)
+    skipped = 0
     if data.source == ("procedural",):
         train: Documents = ProceduralDocuments("train", data.pool)
-        validation = ProceduralDocuments("validation", evaluation.validation_identities)
-        test = ProceduralDocuments("test", evaluation.identities)
-        skipped, note = 0, f"{data.pool} procedural documents"
+        held = held or (
+            ProceduralDocuments("validation", evaluation.validation_identities),
+            ProceduralDocuments("test", evaluation.identities),
+        )
+        note = f"{data.pool} procedural documents"
     else:
         found = folder.scan(data.source, cache_folder, strict=data.strict)
-        parts = (found.images, (), ()) if own_eval else _split(found, evaluation, data.source)
-        train, validation, test = (FolderDocuments(part) for part in parts)
+        train, held, left_out = _of_folders(found, data.source, evaluation, held)
         skipped, where = len(found.skipped), ", ".join(Path(source).name for source in data.source)
-        note = f"{len(train)} images of {where}" + (f"; {found.skipped_note()}" if skipped else "")
-    if own_eval:
-        validation, test = _own_evaluation(evaluation, cache_folder, data.strict)
+        note = f"{len(train)} images of {where}" + (f"; {left_out} left out, as --eval has them" if left_out else "")
+        note += f"; {found.skipped_note()}" if skipped else ""
+    validation, test = held
     notes = {"train": note, "test": _describe(test, evaluation), "validation": _describe(validation, evaluation)}
     shifted = evaluation.shifted and not isinstance(test, RealCaptures)
     return Corpus(train, validation, test, evaluation.captures, evaluation.severity, notes, shifted, skipped)
+
+
+def _of_folders(
+    found: Scan, sources: Sequence[str], evaluation: EvalConfig, held: HeldOut | None
+) -> tuple[FolderDocuments, HeldOut, int]:
+    """Training images, what is held out, and how many images are left out as they are in `held`, `--eval`'s own."""
+    if held is None:
+        train, validation, test = (FolderDocuments(part) for part in _split(found, evaluation, sources))
+        return train, (validation, test), 0
+    judged = {digest for part in held for digest in _digests(part)}
+    kept = tuple(image for image in found.images if image.digest not in judged)
+    if not kept:
+        raise UserError(
+            f"--data: all {len(found.images)} images of {', '.join(sources)} are judged on, as --eval has them too: "
+            "name others to train on"
+        )
+    return FolderDocuments(kept), held, len(found.images) - len(kept)
+
+
+def _digests(part: Documents | RealCaptures) -> set[str]:
+    """Of the image files of a part, if it has any."""
+    if isinstance(part, RealCaptures):
+        return {file.digest for file, _ in part.files}
+    return {file.digest for file in part.files} if isinstance(part, FolderDocuments) else set()
+
+
+def trainable(found: Scan) -> Scan:
+    """A scan without the images that runs of its folders hold out by default, which weights must not have seen."""
+    if len(found.images) < MIN_FOLDER_IMAGES:  # nothing can be held out of so few, so they are only trained on
+        return found
+    return Scan(tuple(_split(found, EvalConfig(), ())[0]), found.skipped)
 
 
 def corpus_of_folders(folders: Sequence[str], cache_folder: Path) -> Corpus:
@@ -169,82 +190,3 @@ def _own_evaluation(
     parts = (several[:cut], [name for name in names if name not in held_out])
     made = [tuple((file, i) for i, name in enumerate(part) for file in groups[name]) for part in parts]
     return RealCaptures(made[0]), RealCaptures(made[1])
-
-
-@dataclass(frozen=True)
-class _Clean:
-    """Draws a training image."""
-
-    documents: Documents
-    size: int
-
-    def __call__(self, index: int) -> np.ndarray:
-        return self.documents.clean(index, self.size)
-
-
-@dataclass(frozen=True)
-class _Simulated:
-    """Draws a capture: `count` of each document, one after another."""
-
-    documents: Documents
-    count: int
-    size: int
-    severity: float
-    shifted: bool
-
-    def __call__(self, index: int) -> np.ndarray:
-        from core.data.capture import capture
-        from core.data.shifted import shifted_capture
-
-        identity, number = divmod(index, self.count)
-        rng = np.random.default_rng([_SHIFTED_SEED if self.shifted else _CAPTURE_SEED, identity, number])
-        photograph = shifted_capture if self.shifted else capture
-        return photograph(self.documents.page(identity, number, self.size), rng, self.size, self.severity)
-
-
-@dataclass(frozen=True)
-class _Own:
-    """Reads a capture that the user has."""
-
-    files: tuple[tuple[ImageFile, int], ...]
-    size: int
-
-    def __call__(self, index: int) -> np.ndarray:
-        return folder.squash(folder.decode(self.files[index][0].path), self.size)
-
-
-def pool_images(source: Corpus, size: int, cache_folder: Path, progress: Progress | None = None) -> np.ndarray:
-    """The clean training images, (P, size, size, 3) uint8, from the cache where they are there."""
-    count = len(source.train)
-    description = f"pool {source.train.fingerprint} {count} {size}"
-    draw = _Clean(source.train, size)
-    return cache.cached_images(cache_folder, "pool", description, (count, size, size, 3), draw, progress)
-
-
-def captures(
-    held_out: Documents | RealCaptures,
-    count: int,
-    size: int,
-    cache_folder: Path,
-    progress: Progress | None = None,
-    severity: float = 1.0,
-    shifted: bool = False,
-) -> Captures:
-    """Captures of held-out identities, simulated (`count` of each) or the user's own.
-
-    Args:
-        severity: of simulated captures, in (0, 1].
-        shifted: with corruptions that neither training nor the usual captures have (`core.data.shifted`).
-    """
-    draw: _Own | _Simulated
-    if isinstance(held_out, RealCaptures):
-        identities = np.array([identity for _, identity in held_out.files], np.int64)
-        draw = _Own(held_out.files, size)
-    else:
-        identities = np.repeat(np.arange(len(held_out), dtype=np.int64), count)
-        draw = _Simulated(held_out, count, size, severity, shifted)
-    total = len(identities)
-    name = "shifted captures" if shifted else "captures"
-    description = f"{name} {_held_out_fingerprint(held_out, shifted)} {total} {count} {size} {severity}"
-    images = cache.cached_images(cache_folder, name, description, (total, size, size, 3), draw, progress)
-    return Captures(images, identities)

@@ -79,6 +79,9 @@ class ChunkedSoftmax:
         self._unit, self._scaled, self._table, self._scratch = unit, unit * scale, table, scratch
         self._blocks = (Block(sample.positives), *sample.blocks)
         self._ranks, self._margin = ranks, (kind, scale, margin)
+        # Kept, as gradients may be asked for, and exponentials computed again, where autocast is not on any more.
+        device = table.device.type
+        self._lower = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
         # Rows of the batch whose class this rank has: all of them, where it is alone.
         self._mine: slice | torch.Tensor = slice(None) if ranks.alone else (sample.target >= 0).nonzero().squeeze(1)
         self._target = sample.target[self._mine]
@@ -167,6 +170,8 @@ class ChunkedSoftmax:
                 powers[self._mine, self._target] = self._logit.squeeze(1)
         if self._shifts and len(block):  # of several ranks one may have no class of the batch
             if first:
+                if block.hidden is not None:  # without its margin, a class of the batch may be far above all that count
+                    powers.index_fill_(1, block.hidden, _NO_CLASS)
                 highest = powers.amax(1, keepdim=True)
                 self._peak = torch.maximum(self._peak, highest) if index else highest
             powers.sub_(self._peak).clamp_(min=-_LOWEST)
@@ -176,11 +181,11 @@ class ChunkedSoftmax:
         return powers
 
     def _product(self, centres: torch.Tensor, out: torch.Tensor) -> None:
-        device = self._table.device.type
-        if torch.is_autocast_enabled(device):
-            out.copy_(torch.mm(self._scaled, centres.T))  # cast by autocast
-        else:
+        if self._lower is None:
             torch.mm(self._scaled, centres.T, out=out)
+            return
+        with torch.autocast(self._table.device.type, self._lower):
+            out.copy_(torch.mm(self._scaled, centres.T))
 
     def _margin_of(self, logits: torch.Tensor) -> None:
         """The targets' logits (M, 1) with their margin, and their slope by the cosine over the scale.

@@ -12,6 +12,8 @@ from core.errors import nearest
 KINDS = ("none", "kld", "cosine", "similarity")
 NEEDS_PROJECTION = frozenset({"kld", "cosine"})  # kinds whose student rows are as wide as the teacher's
 
+LEAST_SIMILAR = 3  # images that `similarity` compares: with two, each has but one other and nothing to compare
+
 
 def distillation_loss(student: torch.Tensor, teacher: torch.Tensor, kind: str, temperature: float) -> torch.Tensor:
     """Distance of the student's rows from the teacher's (scalar, at least float32), not weighted.
@@ -34,8 +36,8 @@ def distillation_loss(student: torch.Tensor, teacher: torch.Tensor, kind: str, t
         teacher: (B, D) floating.
 
     Raises:
-        ValueError: unknown kind, temperature not positive, shapes that do not fit, or fewer than three rows
-            for ``similarity`` (with two, each has but one other and nothing to compare).
+        ValueError: unknown kind, temperature not positive, shapes that do not fit, or fewer rows than `LEAST_SIMILAR`
+            for ``similarity``.
     """
     _check(student, teacher, kind, temperature)
     dtype = torch.float64 if student.dtype == torch.float64 else torch.float32
@@ -70,5 +72,6 @@ def _check(student: torch.Tensor, teacher: torch.Tensor, kind: str, temperature:
         raise ValueError(f"distillation needs as many rows of features on both sides: {shapes}")
     if kind in NEEDS_PROJECTION and student.shape != teacher.shape:
         raise ValueError(f"'{kind}' needs student features projected to the teacher's width: {shapes}")
-    if kind == "similarity" and len(student) < 3:
-        raise ValueError(f"'similarity' compares images of a batch and needs at least 3, not {len(student)}")
+    if kind == "similarity" and len(student) < LEAST_SIMILAR:
+        told = f"needs at least {LEAST_SIMILAR}, not {len(student)}"
+        raise ValueError(f"'similarity' compares images of a batch and {told}")

@@ -53,16 +53,21 @@ class _Graphs:
         self.eager, self.students = eager, students
         self.parameters = [one for one in eager.parameters() if one.requires_grad]
         self.images = images.clone()
+        # The device that is current is another where the run is on a second GPU, and its stream would capture nothing.
+        with torch.cuda.device(images.device):
+            self._capture(eager)
+
+    def _capture(self, eager: nn.Module) -> None:
         buffers = {name: buffer.clone() for name, buffer in eager.named_buffers()}
         self._warm_up()
-        pool = torch.cuda.graph_pool_handle()
+        pool, stream = torch.cuda.graph_pool_handle(), torch.cuda.Stream(self.images.device)
         self.forward, self.backward = torch.cuda.CUDAGraph(), torch.cuda.CUDAGraph()
         with _no_collection():
             # Only what this thread does may not disturb the capture: another may be making the next batch.
-            with torch.cuda.graph(self.forward, pool=pool, capture_error_mode="thread_local"):
+            with torch.cuda.graph(self.forward, pool=pool, stream=stream, capture_error_mode="thread_local"):
                 outputs = self._outputs()
             self.upstream = [torch.zeros_like(one) for one in outputs]
-            with torch.cuda.graph(self.backward, pool=pool, capture_error_mode="thread_local"):
+            with torch.cuda.graph(self.backward, pool=pool, stream=stream, capture_error_mode="thread_local"):
                 self.gradients = self._gradients(outputs, self.upstream)
         # Detached, as what autograd would keep alive with them are nodes that belong to the capture's stream.
         self.outputs = [one.detach() for one in outputs]

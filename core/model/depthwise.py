@@ -61,6 +61,7 @@ def _fits(module: nn.Module) -> bool:
         type(module) is nn.Conv2d
         and module.groups == module.in_channels == module.out_channels
         and module.kernel_size[0] == module.kernel_size[1]
+        and module.kernel_size[0] % 2 == 1  # an even one makes the map larger by one
         and module.stride[0] == module.stride[1]
         and module.dilation == (1, 1)
         and module.padding == (module.kernel_size[0] // 2,) * 2

@@ -17,7 +17,7 @@ from ablations.tune_cli import Search, search_plan
 from ablations.tuning import PUBLISHED, SPACE, TUNING_SEED, Choice, Range, Trial
 from core import materials, trainer
 from core.config import RunConfig
-from core.data.corpus import captures
+from core.data.corpus_images import captures
 from core.errors import RunFailure, UserError
 from core.inputs import corpus_of, run_key
 from core.store import Store

@@ -24,7 +24,7 @@ from ablations.options import parse_sets
 from ablations.registry import load_preset
 from core.batches import Batches
 from core.config import RunConfig
-from core.data.corpus import Captures
+from core.data.corpus_images import Captures
 from core.device import CPU, wait
 from core.materials import Materials
 from core.model.captured import Captured

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +17,7 @@ import torch
 from core.config import RunConfig
 from core.data.augment import POLICIES, Augment
 from core.data.expansion import FACTORS, take
+from core.errors import RunFailure
 from core.evaluation import evaluate
 from core.loss.fast_partial_fc import FastPartialFC
 from core.materials import load_materials
@@ -125,6 +127,39 @@ def test_it_looks_at_the_loss_now_and_then(gpu: PretendedGPU) -> None:
         trainer.step(index)
     # The loss and the norm of the gradients, at steps 0 and 25.
     assert [wait.split(":")[0] for wait in gpu.waits] == ["aten._local_scalar_dense at training_state.py"] * 4
+
+
+def test_every_step_counts_though_few_are_looked_at(gpu: PretendedGPU) -> None:
+    changes = {**PLAIN, "optim__clip": 0.01}
+    ours, theirs = on_gpu(on_cpu(**changes)), on_cpu(**changes)
+    for index in range(1, 5):
+        ours.step(index)
+        theirs.step(index)
+    assert ours.vitals.clipped_steps == theirs.vitals.clipped_steps == 4
+    assert ours.vitals.loss_mean == pytest.approx(theirs.vitals.loss_mean, rel=1e-2)
+
+
+def test_weights_lost_between_looks_are_a_divergence_and_are_not_kept(gpu: PretendedGPU) -> None:
+    trainer = on_gpu(on_cpu(**PLAIN))
+    trainer.step(1)
+    with torch.no_grad():
+        next(trainer.embedder.parameters()).mul_(torch.nan)
+    trainer.step(2)
+    with pytest.raises(RunFailure, match="at step 3") as told:
+        trainer.validate(48, 1.0)
+    assert told.value.kind == "diverged"
+
+
+def test_waiting_for_the_device_is_time_of_training(gpu: PretendedGPU) -> None:
+    class Slow:
+        def item(self) -> float:
+            time.sleep(0.1)
+            return 1.0
+
+    trainer = on_gpu(on_cpu(**PLAIN))
+    trainer._latest = 1, Slow(), Slow()  # type: ignore[assignment]
+    trainer.validate(16, 1.0)
+    assert trainer.clock.seconds["optimizer"] >= 0.2
 
 
 def test_the_numbers_are_the_cpus(gpu: PretendedGPU) -> None:

@@ -45,7 +45,7 @@ def test_they_are_one_ahead_at_most_and_from_the_second_on() -> None:
     assert len(drawn) == 1
     for count in range(2, 6):
         batches.next()
-        batches._next[0][1].result()
+        batches._next[1].result()
         assert len(drawn) == count + 1
 
 

@@ -69,6 +69,13 @@ def test_one_run_after_another_is_captured() -> None:
         del trainer
 
 
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="there are no two GPUs")
+def test_a_second_gpu_trains_as_the_first() -> None:
+    """A capture on the stream of another device than its tensors' is empty, and its embedder never learns."""
+    first, second = (on_cpu(**PLAIN, runtime__device=f"cuda:{index}") for index in (0, 1))
+    close(second, first, 3, tolerance=0.02)
+
+
 @REAL
 def test_a_trainer_on_a_real_gpu_goes_on_as_without_a_stop() -> None:
     """Two ways to the same step: batches that were made ahead are made again."""

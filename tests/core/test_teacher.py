@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from core.config import RunConfig
-from core.data.corpus import Captures
+from core.data.corpus_images import Captures
 from core.errors import RunFailure, UserError
 from core.inputs import teacher_fingerprint
 from core.model.weights import EMBEDDED

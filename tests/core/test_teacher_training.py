@@ -15,14 +15,23 @@ from torch.nn import functional
 from core import resumable, teacher_training
 from core.data import documents
 from core.data.sources import ProceduralDocuments
+from core.errors import UserError
 from core.seeds import global_stream
 from core.teacher_pairs import Pairs, short_tokenizer
-from core.teacher_training import TeacherRecipe, model_config, teacher_loss
+from core.teacher_training import TeacherRecipe, model_config, teacher_loss, train_teacher
 
 SCALE = torch.tensor(20.0)
 TINY = TeacherRecipe(
     templates=8, holders=2, patterns=4, image_size=32, width=16, embed_dim=32, samples=24, batch_size=4
 )
+
+
+def test_images_to_measure_on_are_looked_for_before_anything_is_trained(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(Pairs, "drawn", lambda *_: pytest.fail("pictures were drawn"))
+    with pytest.raises(UserError, match="is not a folder"):
+        train_teacher(TINY, tmp_path, real=[str(tmp_path / "none")])
 
 
 def rows(count: int = 6) -> list[torch.Tensor]:

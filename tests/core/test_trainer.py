@@ -154,6 +154,25 @@ def test_an_unused_stream_shifts_no_other() -> None:
     assert torch.equal(*(trainer.batches.augment_stream.get_state() for trainer in arms))
 
 
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (
+            {"data__images": 2, "data__expansion": 1, "loss__sample_rate": 0.3},
+            "loss.sample_rate 0.3 of 2 classes is less than one",
+        ),
+        ({"optim__batch_size": 2, "distill__kind": "similarity"}, "similarity compares 3 images or more, not 2"),
+    ],
+)
+def test_fields_that_do_not_fit_each_other_are_told_before_data_are_made(
+    monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], told: str
+) -> None:
+    monkeypatch.setattr("core.trainer.load_materials", lambda *_: pytest.fail("data were made"))
+    with pytest.raises(RunFailure, match=told) as caught:
+        train(tiny(**changes))
+    assert caught.value.kind == "bad_config"
+
+
 @pytest.mark.parametrize("sampler", ["uniform", "windows"])
 @pytest.mark.parametrize("clip", [1e4, 0.05])
 def test_updating_used_rows_is_adamw_on_all_where_all_are_used(sampler: str, clip: float) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from core.data.corpus import Captures
+from core.data.corpus_images import Captures
 from core.evaluation import judge
 from core.verification import hardest_pairs, verify
 from reports.replicates import Replicates, distinct_impostors, identity_weights, tpr_replicates

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from core.config_sections import DataConfig, EvalConfig
-from core.data.corpus import Corpus, RealCaptures, captures, corpus, pool_images
+from core.data.corpus import Corpus, RealCaptures, corpus, trainable
+from core.data.corpus_images import captures, pool_images
+from core.data.folder import scan
 from core.data.sources import FolderDocuments
 from core.errors import UserError
 from tests.conftest import make_images
@@ -80,6 +82,34 @@ def test_own_captures_by_identity(image_folder: Path, tmp_path: Path) -> None:
     assert (len(test), len(validation)) == (27, 9)
     assert len(found.train) == 40  # nothing is held out of the training images then
     assert len(captures(found.test, 5, 32, tmp_path).identities) == 27
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_what_is_judged_on_is_not_trained_on(tmp_path: Path, flat: bool) -> None:
+    """`--data` is searched recursively, so photographs to judge on may lie in it."""
+    documents, photos = tmp_path / "documents", tmp_path / "documents" / "photos"
+    make_images(documents, 20)
+    for identity in range(8):
+        make_images(photos if flat else photos / str(identity), 8 if flat else 3, seed=50 + (0 if flat else identity))
+    own = EvalConfig(source=(str(photos),))
+    found = of_folder(documents, tmp_path, own)
+    if flat:
+        judged = digests(found.validation) | digests(found.test)
+    else:
+        parts = (found.validation, found.test)
+        judged = {file.digest for part in parts if isinstance(part, RealCaptures) for file, _ in part.files}
+    assert (len(judged), len(found.train)) == (8 if flat else 24, 20)
+    assert not digests(found.train) & judged
+    assert f"20 images of documents; {len(judged)} left out, as --eval has them" in found.notes["train"]
+    with pytest.raises(UserError, match=r"all \d+ images of .*photos are judged on, as --eval has them too"):
+        of_folder(photos, tmp_path, own)
+
+
+def test_weights_are_made_of_what_runs_would_train_on(image_folder: Path, tmp_path: Path) -> None:
+    found = of_folder(image_folder, tmp_path, EvalConfig())
+    assert {file.digest for file in trainable(scan([str(image_folder)], tmp_path)).images} == digests(found.train)
+    make_images(tmp_path / "few", 5)
+    assert len(trainable(scan([str(tmp_path / "few")], tmp_path)).images) == 5
 
 
 def test_flat_eval_folder_is_simulated(image_folder: Path, tmp_path: Path) -> None:

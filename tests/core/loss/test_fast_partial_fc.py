@@ -95,6 +95,34 @@ def test_loss_and_gradients_are_those_of_the_definition(
         head.skip()
 
 
+def test_a_class_of_the_batch_among_the_negatives_is_no_peak() -> None:
+    """Without its margin it may lie so far above all that count that these would fade."""
+    head = make(1.0, scale=256.0, margin=0.4)
+    labels = torch.arange(0, CLASSES, 3)
+    embeddings = head.centres()[labels].requires_grad_()  # on their own centres
+    sample = head.draw(labels)
+    loss = head.loss_over(embeddings, sample)
+    loss.backward()
+    double = make(1.0, scale=256.0, margin=0.4).double()
+    expected, by_rows, _ = by_definition(double, embeddings.detach().double(), labels, sample)
+    assert embeddings.grad is not None
+    torch.testing.assert_close(loss.detach().double(), expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(embeddings.grad.double(), by_rows, rtol=1e-3, atol=1e-3 * float(by_rows.norm()))
+
+
+def test_exponentials_that_are_computed_again_are_of_the_precision_they_were_of() -> None:
+    """Gradients of centres are asked for after the forward pass, where autocast is not on any more."""
+    found = []
+    for keep_bytes in (0, 10**8):
+        head = make(1.0, scale=64.0, keep_bytes=keep_bytes)
+        rows, labels = batch(30)
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = head(rows.detach().float().requires_grad_(), labels)
+        loss.backward()
+        found.append(centre_gradient(head))
+    torch.testing.assert_close(found[0], found[1], rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_in_single_precision_too_at_the_documented_scale(kind: str) -> None:
     head = make(1.0, kind, scale=64.0, margin=0.4)
