@@ -27,7 +27,7 @@ class Estimate:
     for an interaction the sum of its two parts. All are oriented so that the claim lies above 0, or above 1. `missing`
     says why there is no estimate, `gate` why there is one that must not be judged. `tried` counts the seeds with which
     every arm was trained, whether or not a run failed; `tests` are those of all seeds, `looks` those of each look that
-    was tried whole.
+    was tried whole and may be judged, by what was there then.
     """
 
     study: str
@@ -58,11 +58,6 @@ class Estimate:
         """As `label`, of both pairs of an interaction."""
         return oriented(self.contrast, self.metric)
 
-    @property
-    def judged(self) -> bool:
-        """Whether the verdict may rest on it."""
-        return self.interval is not None and not self.gate
-
 
 def contrasts_of_runs(study: Study) -> dict[int, Contrast]:
     """By its place in the study, every contrast that decides and reads runs, apart from which the head is timed."""
@@ -87,7 +82,14 @@ def study_estimates(
     """
     rows = frame[frame["study"] == study.study]
     found = [_estimate(study, contrast, rows, replicates, tuple(looks)) for contrast in study.contrasts]
-    return [replace(one, gate=one.gate or at_edge(one.contrast, edges or {})) for one in found]
+    return [_tuned(one, edges) for one in found] if edges else found
+
+
+def _tuned(one: Estimate, edges: Mapping[str, Sequence[str]]) -> Estimate:
+    """An estimate of tuned arms, which is not judged at any look where a search ended at an edge."""
+    if not (told := at_edge(one.contrast, edges)):
+        return one
+    return replace(one, gate=one.gate or told, looks={})
 
 
 def _estimate(
@@ -117,7 +119,12 @@ def _estimate(
     keys = done.pivot(index="seed", columns="arm", values="key").loc[values.index, list(contrast.arms)]
     reader = Reader(contrast, metric, values, keys, replicates, float(done["identities"].min()))
     tried = _tried(read, contrast.arms, values.index)
-    reached = {look: int(values.index.isin(tried[:look]).sum()) for look in looks if look <= len(tried)}
+    read_at: dict[int, tuple[Difference, ...]] = {}
+    for look in (look for look in looks if look <= len(tried)):
+        # What is judged at a look, by what was there then: what came after must not undo a verdict, nor a gate's.
+        rows_then, paired = read[read["seed"].isin(tried[:look])], int(values.index.isin(tried[:look]).sum())
+        if paired and not (gate(study, contrast, metric, rows_then) or reader.few_impostors(paired)):
+            read_at[look] = reader.tests(paired)
     notes = (fallback, *_unpaired(read), *remarks(contrast, read), *reader.notes())
     return replace(
         empty,
@@ -126,8 +133,8 @@ def _estimate(
         tried=len(tried),
         parts=reader.parts(len(values)),
         tests=reader.tests(len(values)),
-        looks={look: reader.tests(count) for look, count in reached.items() if count},
-        gate=gate(study, contrast, metric, read) or reader.few_impostors(),
+        looks=read_at,
+        gate=gate(study, contrast, metric, read) or reader.few_impostors(len(values)),
         notes=tuple(note for note in notes if note),
     )
 

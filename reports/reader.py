@@ -96,11 +96,12 @@ class Reader:
             return []
         return ["The interval covers seeds alone: nothing to resample test identities from is kept for this metric."]
 
-    def few_impostors(self) -> str:
+    def few_impostors(self, n: int) -> str:
         """Whether the false positives of some run come from too few pairs of identities, whatever was expected."""
         if self._replicates is None:
             return ""
-        counts = [self._replicates.impostors(key, self._metric) for arm in self._keys for key in self._keys[arm]]
+        keys = self._keys.iloc[:n].to_numpy().ravel()
+        counts = [self._replicates.impostors(key, self._metric) for key in keys]
         fewest = min((count for count in counts if count is not None), default=ENOUGH_PAIRS)
         if fewest >= ENOUGH_PAIRS:
             return ""

@@ -48,7 +48,8 @@ def _since(decider: Estimate, look: int, part: int) -> str:
     """What all seeds say, where there are more than those that decided."""
     if decider.tried <= look:
         return ""
-    return f" Of all {decider.tried} seeds it is {_with_interval(decider, decider.tests[part].interval)}."
+    now = f" Of all {decider.tried} seeds it is {_with_interval(decider, decider.tests[part].interval)}"
+    return f"{now}, and could not be judged: {decider.gate}" if decider.gate else f"{now}."
 
 
 def _reproduced(decider: Estimate, seen: str) -> str:

@@ -103,7 +103,7 @@ def _readings(findings_: Sequence[Sequence[Estimate]], looks: Mapping[int, float
 
 
 def _tests_at(estimates: Sequence[Estimate], look: int) -> list[Difference]:
-    if not all(one.judged and look in one.looks for one in estimates):
+    if not all(look in one.looks for one in estimates):
         return []
     return [test for one in estimates for test in one.looks[look]]
 
@@ -122,7 +122,7 @@ def _verdict(
         return Verdict(finding, "not run", "No study in this report tests it.", estimates)
     if missing := next((one.missing for one in deciders if one.missing), ""):
         return Verdict(finding, "not run", missing, estimates)
-    if gated := next((one.gate for one in deciders if one.gate), ""):
+    if not look and (gated := next((one.gate for one in deciders if one.gate), "")):
         return Verdict(finding, "inconclusive", gated, estimates)
     decider, part = _owner(deciders, decision.decider, look)
     seeds = min(one.tried for one in deciders)

@@ -87,6 +87,18 @@ def test_the_second_look_uses_all_its_seeds_and_the_first_stands() -> None:
     assert "that is worth having. Of all 10 seeds it is −0.0" in one.reason
 
 
+def test_what_comes_after_a_look_that_decided_does_not_undo_it() -> None:
+    rows = shifted_by(0.1, n=10)
+    rows[17] |= {"auroc": 0.5}  # seed 7 of 'b'
+    one = found(CLAIM, rows)
+    assert (one.verdict, one.look) == ("reproduced", 5)
+    assert "and could not be judged: 1 of 10 runs of 'b' was not trained: AUROC at most 0.6." in one.reason
+    rows[12] |= {"auroc": 0.5}  # nor is a look judged of which a run was not trained
+    one = found(CLAIM, rows)
+    assert (one.verdict, one.look) == ("inconclusive", None)
+    assert one.reason.startswith("2 of 10 runs of 'b' were not trained")
+
+
 def test_a_claim_that_is_sure_but_small_is_open_for_its_size() -> None:
     near = pairs("tpr@1e-4", [0.512, 0.526] * 5, [0.5] * 10)
     one = found(CLAIM, near)
