@@ -118,6 +118,8 @@ def mean_interval(
     known = math.inf if identity_df is None else float(identity_df)
     if n == 1:
         return Interval(estimate, math.nan, math.nan, math.nan, identity_se, 0.0, known, 1)
+    if (array == array[0]).all():  # of ten equal values the mean, and so the spread, may be off by a rounding
+        return Interval(float(array[0]), math.nan, math.nan, 0.0, identity_se, n - 1.0, known, n).at(confidence)
     seed_se = float(array.std(ddof=1)) / math.sqrt(n)
     return Interval(estimate, math.nan, math.nan, seed_se, identity_se, n - 1.0, known, n).at(confidence)
 

@@ -92,6 +92,9 @@ def test_one_seed_gives_an_estimate_and_no_interval() -> None:
 
 
 def test_equal_differences_give_a_point() -> None:
+    for n in range(2, 30):  # however the sum of so many rounds
+        found = mean_interval([math.log(1.43)] * n)
+        assert (found.estimate, found.low, found.high) == (math.log(1.43),) * 3
     one = paired_interval([0.25, 0.5], [0.25, 0.5])
     assert (one.low, one.estimate, one.high, one.se) == (0, 0, 0, 0)
 
