@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -102,7 +103,8 @@ def tune(
         console.print(text, soft_wrap=True)
         raise
     if claims is not None:
-        searches = [replace(one, trials=tuple(settle(claims, one.places, chosen.store))) for one in searches]
+        settled = iter(settle(claims, [place for one in searches for place in one.places], chosen.store))
+        searches = [replace(one, trials=tuple(islice(settled, len(one.trials)))) for one in searches]
         claims.close()
     if opened is not None:
         searches = [_judged(search, chosen.store) for search in searches]
@@ -173,8 +175,9 @@ def _claimed(searches: Sequence[Search]) -> dict[str, Place]:
 
 
 def _not_done_elsewhere(planned: Plan, searches: Sequence[Search], claims: Claims) -> Plan:
-    """The plan without the runs that the storage knows as done."""
-    done = {key for key, place in _claimed(searches).items() if claims.look(place) == "done"}
+    """The plan without the runs that the storage knows as done, of whichever arm that shares them."""
+    places = [place for search in searches for place in search.places]
+    done = {place.trial.key for place in places if claims.look(place) == "done"}
     return replace(planned, runs=tuple(run for run in planned.runs if run.state == "done" or run.key not in done))
 
 

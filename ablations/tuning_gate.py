@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ablations import tuning_store
@@ -70,19 +72,37 @@ def judged_here(trial: Trial, store: Store) -> Trial | None:
 
 
 def settle(claims: Claims, places: Iterable[Place], store: Store) -> list[Trial]:
-    """Every place's trial with what it came to, here or elsewhere; the storage is told what only this store knows.
+    """Every place's trial with what it came to, here or elsewhere; the storage is told what it lacks.
+
+    Of places that share a run one is claimed for all (`TrialGate`), and who trained it may have died before it told the
+    others: so what is known of any of them is told of all. What the storage has goes first, so that all commands that
+    share it know the same.
+
+    Args:
+        places: of all arms, as those of another arm may share a run.
 
     Raises:
         RunFailure: `not_finished`, of a trial that nobody has finished.
         UserError: a result or the storage cannot be read.
     """
-    found = []
-    for place in places:
-        here, there = judged_here(place.trial, store), claims.result(place)
-        if here is not None and (there is None or (there.failure and not here.failure)) and claims.take(place):
-            claims.tell(here, place)
-        best = here if there is None or (here is not None and not here.failure) else there
-        if best is None:
-            best = tuning_store.judged(place.trial, store)  # which says that it is not finished
-        found.append(best)
-    return found
+    wanted, sharing = list(places), defaultdict[str, list[Place]](list)
+    for place in wanted:
+        sharing[place.trial.key].append(place)
+    settled = {}
+    for same in sharing.values():
+        here, told = judged_here(same[0].trial, store), [claims.result(place) for place in same]
+        for place, own in zip(same, told, strict=True):
+            best = _best(own, here, *told)
+            if best is None:
+                best = tuning_store.judged(place.trial, store)  # which says that it is not finished
+            best = replace(place.trial, value=best.value, auroc=best.auroc, failure=best.failure)
+            if (own is None or (own.failure and not best.failure)) and claims.take(place):
+                claims.tell(best, place)
+            settled[place.id] = best
+    return [settled[place.id] for place in wanted]
+
+
+def _best(*known: Trial | None) -> Trial | None:
+    """The first that did not fail, else the first failure; None where nothing is known."""
+    ended = [one for one in known if one is not None]
+    return next((one for one in ended if not one.failure), next(iter(ended), None))

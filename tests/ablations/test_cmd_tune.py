@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
 
+from ablations.options import choose
 from ablations.registry import load_preset
+from ablations.tune_cli import search_plan
 from ablations.tuning import TUNING_SEED
+from ablations.tuning_claims import Claims
 from ablations.tuning_store import SCHEMA, open_storage
 from core import record
 from core.config import RunConfig
@@ -132,6 +136,29 @@ def test_an_arm_whose_trials_all_fail_is_shown_and_has_no_tuned_runs(cli: Comman
     assert states == {"failing/ln": ["COMPLETE"] * 2, "failing/unknown": ["FAIL"] * 2}
     assert cli("plan", "failing.yaml", *TINY, "--tuned") == 0
     assert "not here: failing/unknown: no tuned values: all 2 trials failed" in cli.out
+
+
+@pytest.mark.parametrize("told", ["first", "last"])
+def test_arms_that_share_a_trial_have_the_result_that_a_command_told_of_one_before_it_died(
+    cli: CommandLine, told: str
+) -> None:
+    same = "study: mine\ntitle: t\nquestion: q\nbaseline: ln\narms:\n  ln: {}\n  same: {}\n"
+    Path("mine.yaml").write_text(same)
+    sets = [word for word in TINY[2:] if word != "--set"]
+    _, searches = search_plan(choose(["mine.yaml"], "smoke", Path("theirs"), sets=sets), 2)
+    died = Claims(open_storage("shared.log"))
+    for place in searches[0 if told == "first" else -1].places:
+        assert died.take(place)
+        died.tell(replace(place.trial, value=0.25 * (1 + place.trial.number), auroc=0.5), place)
+    died.close()
+    for store in ("ours", "others"):
+        words = ["--trials", "2", "--jobs", "1", "--storage", "shared.log", "--store", store]
+        assert cli("tune", "mine.yaml", *TINY, *words, "--json") == 0, cli.err
+        arms = json.loads(cli.out)["studies"][0]["arms"]
+        assert [[one["value"] for one in arms[arm]["trials"]] for arm in ("ln", "same")] == [[0.25, 0.5]] * 2
+        assert not Store(store).run_keys(), "what the storage knows was trained again"
+    for told_of in optuna_studies(open_storage("shared.log")).values():
+        assert sorted(one.value for one in told_of if one.state.name == "COMPLETE") == [0.25, 0.5]
 
 
 def test_mistakes_are_one_line(cli: CommandLine, tmp_path: Path) -> None:
