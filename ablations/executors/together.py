@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ablations.executors.fenced import FencedStore
 from ablations.executors.layout import core_count
 from ablations.executors.turns import Executor
-from ablations.executors.worker import LOST_RANK, Event, Task, classify, execute
+from ablations.executors.worker import LOST_RANK, Event, Task, all_met, classify, execute
 from core import torchrun
 from core.config import RunConfig
 from core.errors import RunFailure
@@ -120,9 +120,9 @@ def _follow(ranks: Ranks) -> int:
         try:
             follow(config, ranks, store.path(key, CHECKPOINT))
         except Exception as error:
-            if ranks.shares(error):
-                continue
             kind, message = classify(error)
+            if all_met(ranks, error, kind):
+                continue
             ranks.broken = True
             if kind != LOST_RANK:  # the leader's own end is for the leader to tell
                 told = f"on rank {ranks.index}: {message}"

@@ -48,8 +48,8 @@ class Task:
 class Event:
     """What a worker says: `progress` with (what, done, total), `done` with metrics, or `failed`.
 
-    `lost` is a run that another process took over. `recorded` says that the store has the failure, `shared` that all
-    ranks that train together met it, so that they can go on.
+    `lost` is a run that another process took over. `recorded` says that the store has the failure, `shared` that it
+    leaves no other rank in the middle of the run: all met it, or the others were not at it, and can go on.
     """
 
     kind: Literal["progress", "done", "failed", "lost"]
@@ -112,22 +112,36 @@ def execute(task: Task, store: Store, report: Progress, ranks: Ranks | None = No
         report: told how far it is; what it raises passes through where it is `_ParentGone` or `KeyboardInterrupt`.
         ranks: that train it together, this one being the leading one.
     """
+    training: Ranks | None = None  # while the others train, too: before and after it they wait for the next run
     try:
         if task.kind == "prepare":
             return _prepare(task, report)
-        return _run(task, store, report, ranks)
+        report("starting", 0, 1)
+        from core.ranks import ALONE
+        from core.trainer import train
+
+        store.begin(task.key, task.config.to_yaml())
+        if (training := ranks) is not None:
+            training.send((task.config, str(store.root), task.key))
+        result = train(
+            task.config, progress=report, log=lambda curve: store.log(task.key, curve),
+            checkpoint=store.path(task.key, CHECKPOINT), ranks=ranks or ALONE,
+        )  # fmt: skip
+        training = None
+        store.finish(task.key, result.to_json(), result.scores)
+        return Event("done", task.key, payload={**result.metrics, "seconds": result.cost["seconds"]})
     except (_ParentGone, KeyboardInterrupt):
         raise
     except LeaseLost as lost:
         return Event("lost", task.key, message=str(lost))
     except BaseException as error:
-        shared = ranks is None or ranks.shares(error)
         kind, message = classify(error)
+        shared = training is None or all_met(training, error, kind)
         error.__traceback__ = None  # it holds on to the run's arrays and open files
     try:
         recorded = task.kind == "run" and store.fail(task.key, kind, message, task.config.to_yaml(), code_versions())
     except LeaseLost as lost:
-        return Event("lost", task.key, message=str(lost))
+        return Event("lost", task.key, failure=kind, message=str(lost), shared=shared)
     return Event("failed", task.key, failure=kind, message=message, recorded=recorded, shared=shared)
 
 
@@ -140,20 +154,14 @@ def _prepare(task: Task, report: Progress) -> Event:
     return Event("done", task.key, payload={"files": [str(path) for path in files]})
 
 
-def _run(task: Task, store: Store, report: Progress, ranks: Ranks | None) -> Event:
-    report("starting", 0, 1)
-    from core.ranks import ALONE
-    from core.trainer import train
+def all_met(ranks: Ranks, error: BaseException, kind: str) -> bool:
+    """Whether all ranks met an error while they trained a run, so that they can go on together with another one.
 
-    store.begin(task.key, task.config.to_yaml())
-    if ranks is not None:
-        ranks.send((task.config, str(store.root), task.key))  # from here on the others train, too
-    result = train(
-        task.config, progress=report, log=lambda curve: store.log(task.key, curve),
-        checkpoint=store.path(task.key, CHECKPOINT), ranks=ranks or ALONE,
-    )  # fmt: skip
-    store.finish(task.key, result.to_json(), result.scores)
-    return Event("done", task.key, payload={**result.metrics, "seconds": result.cost["seconds"]})
+    Args:
+        kind: of the error, by `classify`: a rank that ran out of something may take its configuration for a bad one,
+            while one that is bad is so for all of them.
+    """
+    return kind == "bad_config" or ranks.shares(error)
 
 
 def classify(error: BaseException) -> tuple[str, str]:

@@ -78,12 +78,23 @@ def test_two_ranks_give_the_runs_of_one_process_under_the_same_keys(torchrun: To
     assert "2 cached" in torchrun.run("run", "mine.yaml", *TINY, "--seeds", "1", "--no-control", "--no-report")
 
 
-def test_a_run_that_diverges_fails_alone_and_what_is_wrong_is_said_once(torchrun: Torchrun) -> None:
-    diverging = TWO_ARMS + "  wild: {optim.lr: 1.0e+30, optim.clip: 1.0e+30, optim.warmup: 0, model.norm: none}\n"
-    (torchrun.folder / "mine.yaml").write_text(diverging)
+def test_runs_that_fail_do_so_alone_and_what_is_wrong_is_said_once(torchrun: Torchrun) -> None:
+    (torchrun.folder / "damaged.pt").write_text("no teacher")
+    failing = (
+        "study: mine\ntitle: t\nquestion: q\nbaseline: ln\narms:\n"
+        "  blind: {distill.kind: cosine, distill.teacher: damaged.pt}\n"
+        "  unknown: {model.backbone: lcnet_777, model.pretrained: none}\n"
+        "  wild: {optim.lr: 1.0e+30, optim.clip: 1.0e+30, optim.warmup: 0, model.norm: none}\n"
+        "  ln: {}\n"
+    )
+    (torchrun.folder / "mine.yaml").write_text(failing)
     said = torchrun.run("run", "mine.yaml", *TINY, "--seeds", "1", "--no-control", "--no-report", code=1)
-    assert len(torchrun.results()) == 2
-    assert said.count("diverged: ") == 1
+    assert len(torchrun.results()) == 1
+    kinds = {torchrun.store.failure(key)["kind"] for key in torchrun.store.run_keys() if key not in torchrun.results()}
+    assert kinds == {"bad_weights", "bad_config", "diverged"}
+    assert said.count("diverged: ") == said.count("bad_config: ") == said.count("bad_weights: ") == 1
+    assert "on one rank alone" not in said
+    assert "[rank1]: Traceback" not in said
     said = torchrun.run("run", "nothing-of-this-name", code=1)
     assert said.count("error: ") == 1
 
