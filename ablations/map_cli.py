@@ -74,7 +74,10 @@ def map_(
         return
     chosen.store.check_writable()
     words = [word for one in over or [] for word in ("--over", one)]
-    again = " ".join(["python -m ablations map", *map(shlex.quote, words), chosen.again])
+    verb = shlex.join(["map", *words])
+    again = chosen.going_on(
+        verb, ("--jobs", jobs, None), ("--retry-failed", retry_failed, False), ("--out", out, Path(DEFAULT_OUT))
+    )
     try:
         measure_if_worth(whole.seconds(), jobs, device, console.print)
         sweep(whole, chosen.store, console, jobs=jobs, retry_failed=retry_failed, fail_fast=False)
@@ -85,7 +88,8 @@ def map_(
 
     for (study, found), some in zip(maps, plans, strict=True):
         under = [(condition.label, planned.cells) for condition, planned in zip(found, some, strict=True)]
-        page = write_map(study, under, chosen.store, out, fields=[field for field, _ in found[0].values], command=again)
+        fields = [field for field, _ in found[0].values]
+        page = write_map(study, under, chosen.store, out, fields=fields, command=chosen.going_on(verb))
         console.print(f"map: {page}", soft_wrap=True)
     require_done(whole, chosen.store, console)
 

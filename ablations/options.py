@@ -80,6 +80,17 @@ class Chosen:
         root = str(self.store.root)
         return self.command if root == DEFAULT_STORE else f"{self.command} --store {shlex.quote(root)}"
 
+    def going_on(self, verb: str, *options: tuple[str, object, object]) -> str:
+        """The whole command that goes on after a stop.
+
+        Args:
+            options: the verb's own, each with its value and its default. One at its default is left out; a flag is
+                True or False.
+        """
+        differ = [(name, value) for name, value, default in options if value != default]
+        words = [word for name, value in differ for word in ([name] if value is True else [name, str(value)])]
+        return " ".join(["python -m ablations", verb, self.again, *map(shlex.quote, words)])
+
 
 def parse_seeds(text: str | None, default: int) -> tuple[int, ...]:
     """`"3"` -> (0, 1, 2); `"4,9"` -> (4, 9)."""
@@ -140,7 +151,7 @@ def choose(
         overrides["data.source"] = tuple(data)
     if evaluation:
         overrides["eval.source"] = tuple(evaluation)
-    _check_device(device)
+    check_device(device)
     loaded = load_preset(preset)
     words = [*names, "--preset", preset]
     for option, values in (
@@ -158,6 +169,8 @@ def choose(
         if given and config is not None:
             raise UserError(f"{option} is for studies, not for a single run")
         words += [option] if given else []
+    # Without them a sweep that was begun on a GPU would go on, and a report of one be repeated, on the CPU.
+    words += [*(["--device", device] if device != "cpu" else []), *(["--strict"] if strict else [])]
     request = Request(
         studies=() if config else tuple(load_studies(list(names))),
         preset=loaded,
@@ -180,12 +193,16 @@ def _check_looks(preset: Preset, seeds: str | None, config: RunConfig | None) ->
         raise UserError(f"--until-resolved: preset {preset.preset} has no looks, nothing is ever decided of it")
 
 
-def _check_device(device: str) -> None:
+def check_device(device: str) -> None:
+    """Raises `UserError` for what is no device, or none of this machine."""
+    RunConfig().with_overrides({"runtime.device": device})
     if device.startswith("cuda"):
         import torch
 
         if not torch.cuda.is_available():
             raise UserError(f"--device {device}: no CUDA device is available here; use --device cpu")
+        if int(device.partition(":")[2] or 0) >= (count := torch.cuda.device_count()):
+            raise UserError(f"--device {device}: there are {count} CUDA devices here, from 0 on")
 
 
 def _single_config(names: Sequence[str], overrides: dict[str, Any]) -> RunConfig | None:

@@ -45,6 +45,8 @@ from core.record import Newer
 from core.store import HEAD_COST, HEAD_COST_SCHEMA, Store, leases_folder
 from reports.head_turns import head_turns
 
+_STALL = "30m"
+
 
 def run(
     studies: Studies, preset: PresetName = "quick", seeds: Seeds = None, data: Data = None, evaluation: Eval = None,
@@ -79,7 +81,7 @@ def run(
     stall_timeout: Annotated[
         str,
         typer.Option("--stall-timeout", metavar="TIME", help="Without any progress for so long, a run has failed."),
-    ] = "30m",
+    ] = _STALL,
     out: Out = Path(options.DEFAULT_OUT),
     report: Annotated[bool, typer.Option("--report/--no-report", help="Write the report at the end.")] = True,
     html: Html = True,
@@ -106,17 +108,20 @@ def run(
         if budget is None:  # before a look is judged, as a verdict may rest on it
             _time_head(chosen, console)
 
+    again = chosen.going_on(
+        "run", ("--executor", executor, "local"), ("--address", address, None), ("--gpus-per-run", gpus_per_run, 1.0),
+        ("--jobs", jobs, None), ("--retry-failed", retry_failed, False), ("--fail-fast", fail_fast, False),
+        ("--stall-timeout", stall_timeout, _STALL), ("--out", out, Path(options.DEFAULT_OUT)),
+        ("--no-report", not report, False), ("--no-html", not html, False),
+    )  # fmt: skip
     try:
         planned = _train(chosen, train, console)
     except KeyboardInterrupt:
-        console.print(
-            f"\n{STOPPED}. To go on: python -m ablations run {chosen.again}",
-            soft_wrap=True,
-        )  # fmt: skip
+        console.print(f"\n{STOPPED}. To go on: {again}", soft_wrap=True)
         raise typer.Exit(EXIT_INTERRUPTED) from None
     if report and chosen.request.studies:
         report_cli.write(chosen, out, console, html=html)
-    _finish(chosen, planned, limit, console)
+    _finish(chosen, planned, limit, console, again)
 
 
 def _train(chosen: Chosen, train: Callable[[Plan], None], console: Console) -> Plan:
@@ -157,12 +162,10 @@ def _announce(chosen: Chosen, planned: Plan, console: Console, jobs: int | None,
     views.print_plan(console, views.plan_facts(chosen, planned, layout.jobs), every_run=False)
 
 
-def _finish(chosen: Chosen, planned: Plan, budget: Budget, console: Console) -> None:
+def _finish(chosen: Chosen, planned: Plan, budget: Budget, console: Console, again: str) -> None:
     if budget.left:
-        console.print(
-            f"{budget.left} runs were left for lack of time. To go on: python -m ablations run {chosen.again}, "
-            "with a new --budget or without one", soft_wrap=True,
-        )  # fmt: skip
+        left = f"{budget.left} runs were left for lack of time"
+        console.print(f"{left}. To go on: {again}, with a new --budget or without one", soft_wrap=True)
     require_done(planned, chosen.store, console)
 
 

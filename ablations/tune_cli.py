@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -33,6 +32,7 @@ from core.store import Store, leases_folder
 from reports.claims import Study
 from reports.markdown import NONE
 
+_TRIALS = 12
 _WIDTH = 200  # of a table at most: a narrow terminal may break its lines, but no number is cut
 
 
@@ -57,7 +57,7 @@ def tune(
     store: StorePath = Path(options.DEFAULT_STORE), device: Device = "cpu", strict: Strict = False, jobs: Jobs = None,
     trials: Annotated[
         int, typer.Option("--trials", min=2, max=1000, help="For every arm; more later go on from here.")
-    ] = 12,
+    ] = _TRIALS,
     storage: Annotated[
         str | None,
         typer.Option(
@@ -98,9 +98,11 @@ def tune(
             planned, chosen.store, console, jobs=jobs, retry_failed=retry_failed, fail_fast=False, make_gate=make_gate
         )
     except KeyboardInterrupt:
-        again = f"{chosen.command} --trials {trials}" + (f" --storage {shlex.quote(storage)}" if storage else "")
-        text = f"\n{STOPPED}. To go on: python -m ablations tune {again}"
-        console.print(text, soft_wrap=True)
+        again = chosen.going_on(
+            "tune", ("--trials", trials, _TRIALS), ("--storage", storage, None), ("--jobs", jobs, None),
+            ("--retry-failed", retry_failed, False),
+        )  # fmt: skip
+        console.print(f"\n{STOPPED}. To go on: {again}", soft_wrap=True)
         raise
     if claims is not None:
         settled = iter(settle(claims, [place for one in searches for place in one.places], chosen.store))

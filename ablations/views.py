@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections import Counter
 from typing import Any
 
@@ -10,11 +11,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ablations import declarations
 from ablations.options import Chosen
 from ablations.planner import Plan
 from ablations.registry import LoadedStudy, load_preset, load_study, preset_names, study_names
 from ablations.sweep import clock
 from core import checkpoint
+from core.config import RunConfig
 from core.errors import UserError
 from core.inputs import corpus_of
 from core.integrity import examine
@@ -222,8 +225,9 @@ def run_info_facts(store: Store, prefix: str) -> dict[str, Any]:
     if found.condition in _UNUSABLE:
         raise UserError(f"{key} is {found.condition}: {found.reason}")
     facts: dict[str, Any] = {"key": key, "state": found.condition, "folder": str(store.path(key))}
-    config = store.path(key, "config.yaml")
-    facts["repeat"] = f"python -m ablations run {config} --store again"
+    facts["repeat"] = f"python -m ablations run {shlex.quote(str(store.path(key, 'config.yaml')))} --store again"
+    if (device := _device_of(store, key)) != "cpu":
+        facts["repeat"] += f" --device {shlex.quote(device)}"
     if found.result is not None:
         facts["result"] = found.result
     elif found.failure is not None:
@@ -231,3 +235,12 @@ def run_info_facts(store: Store, prefix: str) -> dict[str, Any]:
     if found.result is None and (kept := checkpoint.progress(store.path(key, CHECKPOINT))) is not None:
         facts["checkpoint"] = {"samples": kept[0], "of": kept[1]}
     return facts
+
+
+def _device_of(store: Store, key: str) -> str:
+    """The device that a run was asked for; the CPU where its configuration cannot be read."""
+    path = store.path(key, "config.yaml")
+    try:
+        return declarations.read(path, RunConfig)[0].runtime.device
+    except UserError:
+        return "cpu"

@@ -135,11 +135,12 @@ def test_exactly_those_are_trained_that_fit(
 
 
 def test_no_time_at_all_trains_nothing_reports_and_says_how_to_go_on(cli: CommandLine) -> None:
-    assert cli("run", "neck", *TINY, "--budget", "0s", "--store", "some runs", "--out", "report") == 1
+    words = ["neck", *TINY, "--store", "some runs", "--out", "report"]
+    assert cli("run", *words, "--budget", "0s", "--jobs", "1", "--no-html") == 1
     assert Store("some runs").run_keys() == []
     assert "**not run**" in Path("report/index.md").read_text()
     assert "4 runs were left for lack of time. To go on: python -m ablations run neck --preset smoke" in cli.err
-    assert "--store 'some runs'" in cli.err
+    assert "--store 'some runs' --jobs 1 --out report --no-html, with a new --budget" in cli.err
     assert "4 of 4 runs are not done (0 failed)" in cli.err
     assert "--retry-failed" not in cli.err
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ablations import map_cli
 from ablations.conditions import MOST, conditions
 from ablations.registry import load_study
 from core.errors import UserError
@@ -61,6 +62,18 @@ def test_a_map_is_trained_once_and_written(cli: CommandLine, tmp_path: Path) -> 
     assert cli(*plain, "--set", "optim.batch_size=16") == 0
     assert "0 new, 4 cached" in cli.err
     assert len(Store("runs").run_keys()) == 8
+
+
+def test_a_stop_says_how_to_go_on(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    Path("mine.yaml").write_text(CLAIMING)
+    monkeypatch.setattr(map_cli, "sweep", stopped)
+    assert cli("map", "mine.yaml", *TINY, "--over", "optim.batch_size=8,16", "--out", "maps", "--jobs", "1") == 130
+    told = cli.err.split("To go on: python -m ablations ")[1].strip()
+    assert told.startswith("map --over optim.batch_size=8,16 mine.yaml --preset smoke ")
+    assert told.endswith("--jobs 1 --out maps")
 
 
 OWN = CLAIMING + "conditions: {optim.samples: [{scale: 1/2}, {scale: 1}], optim.batch_size: [8, 16]}\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from core.checkpoint import Saver
+from core.config import RunConfig
 from core.store import CHECKPOINT, Store
 from tests.ablations.conftest import CommandLine
 
@@ -19,6 +20,14 @@ def test_failed_run_with_its_reason(cli: CommandLine) -> None:
     assert facts["repeat"] == f"python -m ablations run runs/{KEY}/config.yaml --store again"
     assert cli("run-info", KEY) == 0
     assert "kind: diverged" in cli.out
+
+
+def test_a_run_of_a_gpu_is_repeated_on_one(cli: CommandLine) -> None:
+    Store("runs").begin(KEY, RunConfig().with_overrides({"runtime.device": "cuda:1"}).to_yaml())
+    assert cli("run-info", KEY, "--json") == 0
+    assert json.loads(cli.out)["repeat"] == (
+        f"python -m ablations run runs/{KEY}/config.yaml --store again --device cuda:1"
+    )
 
 
 def test_unfinished_run_says_how_far_it_is(cli: CommandLine) -> None:

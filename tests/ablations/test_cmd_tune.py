@@ -11,6 +11,7 @@ from typing import Any
 import optuna
 import pytest
 
+from ablations import tune_cli
 from ablations.options import choose
 from ablations.registry import load_preset
 from ablations.tune_cli import search_plan
@@ -159,6 +160,19 @@ def test_arms_that_share_a_trial_have_the_result_that_a_command_told_of_one_befo
         assert not Store(store).run_keys(), "what the storage knows was trained again"
     for told_of in optuna_studies(open_storage("shared.log")).values():
         assert sorted(one.value for one in told_of if one.state.name == "COMPLETE") == [0.25, 0.5]
+
+
+def test_a_stop_says_how_to_go_on_in_the_same_store(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    Path("mine.yaml").write_text(TWO_ARMS)
+    monkeypatch.setattr(tune_cli, "sweep", stopped)
+    words = ["mine.yaml", *TINY, "--strict", "--store", "some runs", "--trials", "3", "--jobs", "1", "--retry-failed"]
+    assert cli("tune", *words) == 130
+    told = cli.err.split("To go on: python -m ablations ")[1].strip()
+    assert told.startswith("tune mine.yaml --preset smoke --set optim.samples=64")
+    assert told.endswith("--strict --store 'some runs' --trials 3 --jobs 1 --retry-failed")
 
 
 def test_mistakes_are_one_line(cli: CommandLine, tmp_path: Path) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from ablations.budget import parse_duration
-from ablations.options import choose, parse_seeds, parse_sets
+from ablations.options import DEFAULT_OUT, choose, parse_seeds, parse_sets
 from core.config import RunConfig
 from core.errors import UserError
 
@@ -46,3 +47,36 @@ def test_a_configuration_from_elsewhere_does_not_say_where_the_cache_is(tmp_path
     assert chosen.seed == 3
     assert chosen.runtime.cache_dir is None
     assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.fixture
+def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_the_words_for_going_on_name_the_device_and_what_is_refused(tmp_path: Path) -> None:
+    chosen = choose(["norm"], "smoke", Path("runs"), device="cuda:1", strict=True)
+    assert chosen.again == chosen.command == "norm --preset smoke --device cuda:1 --strict"
+    assert choose(["norm"], "smoke", tmp_path).command == "norm --preset smoke"
+
+
+def test_the_words_for_going_on_have_what_is_not_as_by_default() -> None:
+    chosen = choose(["norm"], "smoke", Path("some runs"))
+    told = chosen.going_on(
+        "run", ("--out", Path("here"), Path(DEFAULT_OUT)), ("--executor", "local", "local"), ("--jobs", 2, None),
+        ("--fail-fast", True, False), ("--retry-failed", False, False),
+    )  # fmt: skip
+    assert told == "python -m ablations run norm --preset smoke --store 'some runs' --out here --jobs 2 --fail-fast"
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match=r"--device cuda:2: there are 2 CUDA devices here"):
+        choose(["norm"], "smoke", Path("runs"), device="cuda:2")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UserError, match="no CUDA device"):
+        choose(["norm"], "smoke", Path("runs"), device="cuda")
+    with pytest.raises(UserError, match=r"runtime\.device: .* got 'foo'"):
+        choose(["norm"], "smoke", Path("runs"), device="foo")
