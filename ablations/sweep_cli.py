@@ -154,6 +154,8 @@ def _time_head(chosen: Chosen, console: Console) -> None:
             return
         console.print("timing steps of the class head, some minutes (`cost` does it again)")
         head_cost.measure(chosen.store.root, device=chosen.request.overrides["runtime.device"], progress=progress)
+    if not head_turns(chosen.store):
+        console.print("the class head could not be timed here: `python -m ablations cost` says why", soft_wrap=True)
 
 
 def _announce(chosen: Chosen, planned: Plan, console: Console, jobs: int | None, device: str) -> None:

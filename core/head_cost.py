@@ -10,7 +10,7 @@ import gc
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -67,6 +67,8 @@ def measure(
     A row holds the cell's fields and `ms` (median), `step_mb` (peak of a step beyond what stays between steps),
     `state_mb` (centres and optimiser), or `reason` where it could not be measured. The file also holds `turns`, the
     medians of the documented head at the record's number of classes, rates in turn: what a verdict on speed rests on.
+    Turns that are not measured anew stay if they are of the same device and threads. Where no cell could be measured
+    nothing is written.
 
     Raises:
         UserError: fewer classes than a batch of distinct ones needs.
@@ -86,9 +88,22 @@ def measure(
             if progress:
                 progress(f"{cell.head} head, {cell.classes:,} classes, rate {cell.rate:g}", done, len(cells))
         timed = turns(batch, embed_dim, device, threads, process, progress) if TURN_CLASSES in classes else {}
-    found = {"environment": environment(device, threads), "rows": rows, "turns": timed}
-    write_atomic(store / HEAD_COST, record.seal(found, HEAD_COST_SCHEMA))
+    if any("ms" in row for row in rows):
+        now = environment(device, threads)
+        found = {"environment": now, "rows": rows, "turns": timed or _earlier_turns(store, now)}
+        write_atomic(store / HEAD_COST, record.seal(found, HEAD_COST_SCHEMA))
     return rows
+
+
+def _earlier_turns(store: Path, now: Mapping[str, Any]) -> Any:
+    """The turns that the store has, if they were measured on the same device; else none."""
+    try:
+        kept = record.read(store / HEAD_COST, HEAD_COST_SCHEMA)
+        there = kept["environment"]
+        same = all(there.get(name) == now.get(name) for name in ("device", "hardware", "threads"))
+        return kept["turns"] if same else {}
+    except (UserError, OSError, KeyError, AttributeError):  # none was written, or it cannot be read
+        return {}
 
 
 def turns(
@@ -111,7 +126,10 @@ def turns(
 
 
 def _row(cell: Cell, process: MeasuringProcess) -> dict[str, Any]:
-    needed, free = needed_mb(cell), free_mb(cell.device)
+    try:
+        needed, free = needed_mb(cell), free_mb(cell.device)
+    except (RuntimeError, AssertionError) as error:  # of a GPU without a driver, or a PyTorch without GPUs
+        return {**asdict(cell), "reason": _told(error)}
     if needed > _ROOM * free:
         return {**asdict(cell), "reason": f"needs about {needed / 1e3:.1f} GB, {free / 1e3:.1f} GB are free"}
     return {**asdict(cell), **_measured(cell, process)}
@@ -124,7 +142,11 @@ def _measured(cell: Cell, process: MeasuringProcess) -> dict[str, Any]:
     except BrokenProcessPool:
         return {"reason": "the process died, perhaps for memory"}
     except (RuntimeError, MemoryError, ValueError) as error:  # torch says with the first that there is no memory
-        return {"reason": (str(error).splitlines() or [type(error).__name__])[0][:200]}
+        return {"reason": _told(error)}
+
+
+def _told(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
 def measure_cell(cell: Cell) -> dict[str, float | None]:

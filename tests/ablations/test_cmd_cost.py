@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from ablations import sweep_cli
 from core import head_cost, record
@@ -47,6 +48,35 @@ def test_mistakes_are_one_line(cli: CommandLine, tmp_path: Path) -> None:
     assert "--classes" in cli.refuses("cost", "--classes", "3")
     (tmp_path / "file").write_text("")
     assert "cannot be written" in cli.refuses("cost", "--store", "file", "--classes", "100")
+    assert "runtime.device" in cli.refuses("cost", "--device", "foo", "--classes", "100")
+    if not torch.cuda.is_available():
+        assert "no CUDA device" in cli.refuses("cost", "--device", "cuda", "--classes", "100")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_nothing_measured_is_a_failure_and_changes_nothing(
+    cli: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "runs" / HEAD_COST
+    path.parent.mkdir()
+    path.write_bytes(before := record.seal({"rows": [], "turns": {"0.3": [1.0]}}, HEAD_COST_SCHEMA))
+    monkeypatch.setattr(head_cost, "_measured", lambda *_: {"reason": "the process died"})
+    assert cli("cost", "--classes", "100") == 1
+    assert "the process died" in cli.out
+    assert "nothing could be measured: runs/head_cost.json is not written" in cli.err
+    assert path.read_bytes() == before
+
+
+@pytest.mark.usefixtures("measured_at_once")
+def test_turns_that_are_lost_are_said(cli: CommandLine, tmp_path: Path) -> None:
+    path = tmp_path / "runs" / HEAD_COST
+    assert cli("cost", "--classes", str(head_cost.TURN_CLASSES)) == 0
+    assert cli("cost", "--classes", "100") == 0
+    assert record.read(path, HEAD_COST_SCHEMA)["turns"]
+    assert "turns" not in cli.err
+    assert cli("cost", "--classes", "100", "--threads", "2") == 0
+    assert not record.read(path, HEAD_COST_SCHEMA)["turns"]
+    assert "the turns at 390,144 classes, on which finding 1 rests, were of another device or other threads" in cli.err
 
 
 def test_other_studies_have_no_such_section(cli: CommandLine, tmp_path: Path) -> None:

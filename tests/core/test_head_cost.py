@@ -64,8 +64,43 @@ def test_rates_take_turns_at_the_records_number_of_classes(monkeypatch: pytest.M
     monkeypatch.setattr(head_cost, "free_mb", lambda device: 1.0)
     with MeasuringProcess(keep=False) as process:
         assert head_cost.turns(8, 16, "cpu", 1, process) == {}
-    measure(tmp_path, classes=[100])
-    assert json.loads((tmp_path / HEAD_COST).read_text())["turns"] == {}
+
+
+@pytest.mark.parametrize("changed", ["nothing", "device", "threads"])
+def test_turns_stay_until_they_are_measured_anew_or_elsewhere(
+    changed: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    took = iter(range(1, 1000))
+    monkeypatch.setattr(head_cost, "_measured", lambda *_: {"ms": float(next(took))})
+    monkeypatch.setattr(head_cost, "free_mb", lambda device: 1e6)
+    monkeypatch.setattr(head_cost, "environment", lambda device, threads: {"device": device, "threads": threads})
+
+    def kept() -> dict[str, list[float]]:
+        return dict(json.loads((tmp_path / HEAD_COST).read_text())["turns"])
+
+    measure(tmp_path, classes=[TURN_CLASSES])
+    first = kept()
+    monkeypatch.setattr(head_cost, "TURNS", 2)
+    measure(tmp_path, classes=[TURN_CLASSES])
+    assert {rate: len(ms) for rate, ms in kept().items()} == dict.fromkeys(first, 2)
+    last = kept()
+    measure(
+        tmp_path, classes=[100], device="cuda" if changed == "device" else "cpu", threads=1 + (changed == "threads")
+    )
+    assert kept() == (last if changed == "nothing" else {})
+
+
+def test_where_nothing_is_measured_what_was_measured_stays(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def no_driver(device: str) -> float:
+        raise RuntimeError("no driver\nfor that")
+
+    measure(tmp_path, classes=[100], batch=4, embed_dim=0)
+    assert not (tmp_path / HEAD_COST).exists()
+    (tmp_path / HEAD_COST).write_text("as it was")
+    monkeypatch.setattr(head_cost, "free_mb", no_driver)
+    rows = measure(tmp_path, classes=[100], device="cuda")
+    assert {row["reason"] for row in rows} == {"no driver"}
+    assert (tmp_path / HEAD_COST).read_text() == "as it was"
 
 
 @pytest.mark.parametrize(("device", "kept"), [("cpu", False), ("cuda:0", True)])
