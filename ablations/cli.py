@@ -130,6 +130,7 @@ app.command("run")(sweep_cli.run)
 @app.command()
 def status(store: StorePath = Path(options.DEFAULT_STORE), as_json: AsJson = False) -> None:
     """Runs of a store by state, with the reasons of failures."""
+    options.refuse_file(store)
     facts = views.status_facts(Store(store))
     views.print_json(facts) if as_json else views.print_status(terminal.stdout(), facts)
 

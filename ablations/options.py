@@ -152,6 +152,7 @@ def choose(
     if evaluation:
         overrides["eval.source"] = tuple(evaluation)
     check_device(device)
+    refuse_file(store)
     loaded = load_preset(preset)
     words = [*names, "--preset", preset]
     for option, values in (
@@ -191,6 +192,12 @@ def _check_looks(preset: Preset, seeds: str | None, config: RunConfig | None) ->
         raise UserError("--until-resolved takes its seeds from the preset's looks: leave out --seeds")
     if not preset.looks:
         raise UserError(f"--until-resolved: preset {preset.preset} has no looks, nothing is ever decided of it")
+
+
+def refuse_file(store: Path) -> None:
+    """Raises `UserError` for a store that is a file: it would look like one without runs."""
+    if os.path.exists(store) and not os.path.isdir(store):
+        raise UserError(f"--store: '{store}' is not a folder")
 
 
 def check_device(device: str) -> None:

@@ -66,6 +66,8 @@ def report(
     )  # fmt: skip
     if not chosen.request.studies:
         raise UserError("a report needs studies, not a single run: see `run-info`")
+    if not store.is_dir():  # whose report would say "not run" of everything, in place of one that is there
+        raise UserError(f"--store: '{store}' is not a folder")
     write(chosen, out, terminal.stderr(), html=html)
 
 

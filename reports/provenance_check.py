@@ -15,12 +15,16 @@ from core.result import code_digest
 from core.store import Store, file_digest
 from reports.claims import Study
 from reports.frame import read_run
-from reports.provenance import NAME, CellRecord, Record, read_record, run_digests
+from reports.provenance import NAME, CellRecord, Record, read_record, run_digests, stamps
+from reports.repeats import NAME as REPEATS
 from reports.repeats import compare, read_repeats
 
 Resolve = Callable[[RunConfig], Mapping[str, str]]
 OTHER_CODE, OTHER_DATA = "stale: other code", "stale: other data"
 _HELD_OUT = ("validation", "test", "shifted")
+_BESIDE = (NAME, REPEATS, "calibration.md")  # what is written to a report's folder beside it
+_FOLDERS = ("", "figures", "tables")  # of a report: what else lies below may be a store, or another report
+_NAMED = 6  # files in a note
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ def verify(out: Path, store: Store | None, declared: Mapping[str, Study], *, res
         "files": len(record.files), "studies": sum(name in declared for name in record.studies),
         "runs": len(runs) if store is not None else 0,
     }  # fmt: skip
-    return Check(tuple(problems), tuple(unchecked), counts, notes)
+    return Check(tuple(problems), tuple(unchecked), counts, (*notes, *_others(record, Path(out))))
 
 
 def _files(record: Record, out: Path) -> Iterator[Problem]:
@@ -101,6 +105,18 @@ def _files(record: Record, out: Path) -> Iterator[Problem]:
             continue
         if now != digest:
             yield Problem("edited file", f"{name} was changed since the report was written")
+
+
+def _others(record: Record, out: Path) -> Iterator[str]:
+    """A note on files that an earlier report left in the folder: they look like pages of this one."""
+    there = (PurePosixPath(name) for name in stamps(out) if name not in record.files and name not in _BESIDE)
+    left = sorted(str(path) for path in there if path.parent.name in _FOLDERS and not path.name.startswith("."))
+    if left:
+        more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
+        yield (
+            f"{len(left)} files in the folder are not of this report, but perhaps of an earlier one: "
+            f"{', '.join(left[:_NAMED])}{more}"
+        )
 
 
 def _claims(record: Record, declared: Mapping[str, Study]) -> Iterator[Problem]:

@@ -23,6 +23,7 @@ def measured_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("measured_at_once")
 def test_cost_is_printed_and_shown_in_the_report(cli: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
     assert cli("report", "partial-fc", *TINY) == 0
     page = tmp_path / "reports/generated/partial-fc.md"
     assert "Not measured yet: `python -m ablations cost`" in page.read_text()
@@ -80,6 +81,7 @@ def test_turns_that_are_lost_are_said(cli: CommandLine, tmp_path: Path) -> None:
 
 
 def test_other_studies_have_no_such_section(cli: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
     assert cli("report", "norm", *TINY) == 0
     assert "step of the class head" not in (tmp_path / "reports/generated/norm.md").read_text()
 

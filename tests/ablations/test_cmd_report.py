@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.ablations.conftest import TINY, CommandLine
 
 
 def test_report_of_an_empty_store_says_not_run(cli: CommandLine) -> None:
+    Path("runs").mkdir()
     assert cli("report", "neck", *TINY, "--out", "report") == 0
     assert "**not run**" in Path("report/index.md").read_text()
     assert "report: report/index.md" in cli.err
 
 
 def test_the_one_file_report_can_be_left_out(cli: CommandLine) -> None:
+    Path("runs").mkdir()
     assert cli("report", "neck", *TINY, "--out", "with") == 0
     assert cli("report", "neck", *TINY, "--out", "without", "--no-html") == 0
     with_html, without = (
@@ -23,6 +27,18 @@ def test_the_one_file_report_can_be_left_out(cli: CommandLine) -> None:
     assert with_html - without == {Path("report.html")}
     assert without < with_html
     assert cli("report", "--check", "--out", "without") == 0
+
+
+@pytest.mark.parametrize("store", ["notes.txt", "/nowhere"])
+def test_a_store_that_is_none_replaces_no_report(cli: CommandLine, store: str) -> None:
+    Path("notes.txt").write_text("")
+    Path("runs").mkdir()
+    assert cli("report", "neck", *TINY, "--out", "report") == 0
+    before = {path: path.read_bytes() for path in Path("report").rglob("*") if path.is_file()}
+    assert cli.refuses("report", "neck", *TINY, "--store", store, "--out", "report") == (
+        f"error: --store: '{store}' is not a folder"
+    )
+    assert {path: path.read_bytes() for path in Path("report").rglob("*") if path.is_file()} == before
 
 
 def test_a_single_run_has_no_report(cli: CommandLine, tmp_path: Path) -> None:

@@ -100,6 +100,25 @@ def test_data_that_is_not_what_it_was(cli: CommandLine, image_folder: Path) -> N
     assert "not checked: the data of 2 runs, which cannot be found here" in cli.out
 
 
+def test_what_an_earlier_report_left_in_the_folder_is_noted(here: CommandLine) -> None:
+    for name in ("earlier.md", "tables/earlier.csv", "figures/earlier.png"):
+        Path("report", name).write_text("")
+    for name in ("calibration.md", "runs/seed.md", ".hidden"):  # which other commands may have put there
+        Path("report", name).parent.mkdir(exist_ok=True)
+        Path("report", name).write_text("")
+    assert here("report", "--check", "--out", "report") == 0
+    (note,) = [line for line in here.out.splitlines() if line.startswith("note: ")]
+    assert note == (
+        "note: 3 files in the folder are not of this report, but perhaps of an earlier one: "
+        "earlier.md, figures/earlier.png, tables/earlier.csv"
+    )
+    for number in range(12):
+        Path(f"report/{number}.md").write_text("")
+    assert here("report", "--check", "--out", "report") == 0
+    assert "15 files in the folder" in here.out
+    assert "3.md and 9 more" in here.out
+
+
 def test_a_folder_without_a_report_is_one_line(cli: CommandLine) -> None:
     assert "name the folder of a report with --out" in cli.refuses("report", "--check", "--out", "nowhere")
 

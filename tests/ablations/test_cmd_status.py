@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from core.config import METRICS
 from core.lease import Leases
 from core.process import Process
 from core.store import CHECKPOINT, Store, leases_folder
-from tests.ablations.conftest import CommandLine
+from tests.ablations.conftest import TINY, CommandLine
 
 KEYS = [f"{digit}" * 16 for digit in "abcdef"]
 
@@ -20,6 +21,9 @@ KEYS = [f"{digit}" * 16 for digit in "abcdef"]
 def test_empty_store(cli: CommandLine) -> None:
     assert cli("status") == 0
     assert "runs: no runs yet" in cli.out
+    Path("notes.txt").write_text("")
+    for verb in (["status"], ["plan", "neck", *TINY]):
+        assert "--store: 'notes.txt' is not a folder" in cli.refuses(*verb, "--store", "notes.txt")
 
 
 def test_every_state_is_told(cli: CommandLine) -> None:

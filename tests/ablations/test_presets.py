@@ -46,6 +46,7 @@ def test_looks_that_make_no_sense_are_refused(tmp_path: Path, looks: str, told: 
 
 
 def test_looks_reach_the_report(cli: CommandLine) -> None:
+    Path("runs").mkdir()
     assert cli("report", "neck", *TINY, "--preset", "quick", "--out", "report") == 0
     assert json.loads(Path("report/report.json").read_text())["looks"] == {"5": 0.2, "10": 0.8}
 
