@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ablations import options, terminal
-from ablations.options import Data, Eval, Out, PresetName, Seeds, Sets, StorePath, Strict, Studies
+from ablations.options import Data, Eval, Out, PresetName, Sets, StorePath, Strict, Studies
 from ablations.planner import plan
-from ablations.registry import load_preset
 from core.errors import UserError
 from core.store import write_atomic
 from reports.folders import make_folders
 
 
 def calibrate(
-    studies: Studies, preset: PresetName = "quick", seeds: Seeds = None, data: Data = None, evaluation: Eval = None,
-    sets: Sets = None, store: StorePath = Path(options.DEFAULT_STORE), strict: Strict = False,
+    studies: Studies, preset: PresetName = None,
+    seeds: Annotated[
+        str | None,
+        typer.Option("--seeds", help="How many seeds, or which: '3' or '0,1,7'.", show_default="the last look's"),
+    ] = None,
+    data: Data = None, evaluation: Eval = None, sets: Sets = None,
+    store: StorePath = Path(options.DEFAULT_STORE), strict: Strict = False,
     reports: Annotated[int, typer.Option("--reports", min=1, help="Simulated reports for each effect.")] = 1000,
     replications: Annotated[
         int, typer.Option("--coverage", min=0, help="Simulated comparisons for the coverage of intervals; 0: none.")
@@ -33,15 +38,16 @@ def calibrate(
     from reports.frame import build_frame
     from reports.replicates import Replicates
 
-    last = max(load_preset(preset).looks, default=1)  # all seeds that may be there
     chosen = options.choose(
-        studies, preset, store, seeds=seeds or str(last), data=data, evaluation=evaluation, sets=sets, strict=strict
+        studies, preset, store, seeds=seeds, data=data, evaluation=evaluation, sets=sets, strict=strict
     )
     request = chosen.request
     if not request.studies:
         raise UserError("a calibration needs studies, not a single run")
-    if not request.preset.looks:
-        raise UserError(f"preset {preset} declares no looks, so it never decides anything: take another")
+    if not (looks := request.preset.looks):
+        raise UserError(f"preset {request.preset.preset} declares no looks, so it never decides anything: take another")
+    if seeds is None:  # all that may be there
+        request = replace(request, seeds=tuple(range(max(looks))))
     claims = {name: study.finding(name) for study in request.studies for name in study.tested}
     if not claims:
         raise UserError("a calibration needs a claim to decide: none of these studies tests a claim")
@@ -53,13 +59,13 @@ def calibrate(
     for state, reason in zip(unusable["state"], unusable["reason"], strict=True):
         console.print(f"left out, {state}: {reason}", soft_wrap=True)
     console.print(f"simulating {reports} reports for each effect")
-    found = simulate(noises(request.studies, frame, Replicates(chosen.store.scores)), request.preset.looks, reports)
+    found = simulate(noises(request.studies, frame, Replicates(chosen.store.scores)), looks, reports)
     covered: list[tuple[Setting, Coverage]] = []
     for setting in SETTINGS if replications else ():
         console.print(f"simulating {replications} comparisons")
         covered.append((setting, coverage(setting, replications)))
     command = f"python -m ablations calibrate {chosen.again} --reports {reports}"
     command += f" --coverage {replications}" if replications else ""
-    page = calibration_page(found, claims, request.preset.looks, covered, command)
+    page = calibration_page(found, claims, looks, covered, command)
     write_atomic(out / "calibration.md", page.encode())
     print(page)

@@ -63,15 +63,13 @@ app.command("tune")(tune_cli.tune)
 
 
 @app.command("list")
-def list_(
-    preset: PresetName = "quick", store: StorePath = Path(options.DEFAULT_STORE), as_json: AsJson = False
-) -> None:
+def list_(preset: PresetName = None, store: StorePath = Path(options.DEFAULT_STORE), as_json: AsJson = False) -> None:
     """Studies, findings, arms, and what is done."""
     plans = {
         name: plan(options.choose([name], preset, store, control=False).request, Store(store)) for name in study_names()
     }
     facts = views.list_facts(Store(store), plans)
-    views.print_json(facts) if as_json else views.print_list(terminal.stdout(), facts, preset)
+    views.print_json(facts) if as_json else views.print_list(terminal.stdout(), facts, preset or options.DEFAULT_PRESET)
 
 
 @app.command()
@@ -87,7 +85,7 @@ def plan_(
     studies: Annotated[
         list[str] | None, typer.Argument(metavar="STUDY...|all|FILE", help="As of `run`; not with --classes or --gpus.")
     ] = None,
-    preset: PresetName = "quick", seeds: Seeds = None, data: Data = None, evaluation: Eval = None,
+    preset: PresetName = None, seeds: Seeds = None, data: Data = None, evaluation: Eval = None,
     sets: Sets = None, store: StorePath = Path(options.DEFAULT_STORE), device: Device = "cpu", strict: Strict = False,
     control: Control = True, deciding: options.Deciding = False, tuned: options.Tuned = False,
     jobs: Jobs = None,
@@ -98,8 +96,9 @@ def plan_(
         int | None, typer.Option("--gpus", min=1, help="The same, on so many devices like --device.")
     ] = None,
     link: Annotated[
-        float, typer.Option("--link", min=0.001, help="Gbit/s between devices, for --gpus.")
-    ] = scale_cli.LINK,
+        float | None,
+        typer.Option("--link", min=0.001, help="Gbit/s between devices, for --gpus.", show_default=str(scale_cli.LINK)),
+    ] = None,
     price: Annotated[float | None, typer.Option("--price", min=0, help="Of an hour of a device, for --gpus.")] = None,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
@@ -111,10 +110,19 @@ def plan_(
     if classes is not None or gpus is not None:
         if studies:
             raise UserError("--classes and --gpus are of one run of a preset: leave the studies out")
+        for option, given in (
+            ("--seeds", seeds), ("--data", data), ("--eval", evaluation), ("--strict", strict),
+            ("--no-control", not control), ("--deciding", deciding), ("--tuned", tuned), ("--jobs", jobs),
+        ):  # fmt: skip
+            if given:
+                raise UserError(f"--classes and --gpus are of one run of a preset: leave out {option}")
         chosen = options.choose(["all"], preset, store, sets=sets, device=device)
-        facts = scale_cli.scale_facts(chosen, classes, gpus or 1, link, price, terminal.stderr())
+        facts = scale_cli.scale_facts(chosen, classes, gpus or 1, link or scale_cli.LINK, price, terminal.stderr())
         views.print_json(facts) if as_json else scale_cli.print_scale(terminal.stdout(), facts)
         return
+    for option, number in (("--link", link), ("--price", price)):
+        if number is not None:
+            raise UserError(f"{option} is for --classes or --gpus: see `plan --help`")
     chosen = options.choose(
         studies or [], preset, store, seeds=seeds, data=data, evaluation=evaluation, sets=sets, device=device,
         strict=strict, control=control, deciding=deciding, tuned=tuned,

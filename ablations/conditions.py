@@ -40,7 +40,7 @@ def conditions(over: Sequence[str], sets: Sequence[str]) -> list[Condition]:
     fields: dict[str, list[Any]] = {}
     for one in over:
         field, _, text = one.partition("=")
-        values = [parse_sets([f"{field}={part.strip()}"])[field] for part in text.split(",")]
+        values = [parse_sets([f"{field}={part.strip()}"], "--over")[field] for part in text.split(",")]
         if len(values) < 2 or _repeated(values):
             raise UserError(f"--over {one}: expected FIELD=VALUE,VALUE with at least two values, all different")
         if field in fields or field in fixed:

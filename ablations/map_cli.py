@@ -43,7 +43,7 @@ def map_(
             "--over", metavar="FIELD=VALUE,VALUE", help="What to vary; several are combined.", show_default=False
         ),
     ] = None,
-    preset: PresetName = "quick", seeds: Seeds = None, data: Data = None, evaluation: Eval = None, sets: Sets = None,
+    preset: PresetName = None, seeds: Seeds = None, data: Data = None, evaluation: Eval = None, sets: Sets = None,
     store: StorePath = Path(options.DEFAULT_STORE), device: Device = "cpu", strict: Strict = False, jobs: Jobs = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Train failed runs again, but those bound to fail in the same way.")

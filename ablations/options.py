@@ -21,6 +21,7 @@ from core.store import Store
 
 DEFAULT_STORE = "runs"
 DEFAULT_OUT = "reports/generated"
+DEFAULT_PRESET = "quick"
 _LONGEST_SEED = 12  # characters
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
@@ -28,7 +29,10 @@ Studies = Annotated[
     list[str],
     typer.Argument(metavar="STUDY...|all|FILE", help="Studies by name, 'all', or YAML files.", show_default=False),
 ]
-PresetName = Annotated[str, typer.Option("--preset", help="Scale: smoke, quick, standard, published.")]
+PresetName = Annotated[
+    str | None,
+    typer.Option("--preset", help="Scale: smoke, quick, standard, published.", show_default=DEFAULT_PRESET),
+]
 Seeds = Annotated[
     str | None, typer.Option("--seeds", help="How many seeds, or which: '3' or '0,1,7'.", show_default="the preset's")
 ]
@@ -109,17 +113,20 @@ def parse_seeds(text: str | None, default: int) -> tuple[int, ...]:
     return tuple(numbers)
 
 
-def parse_sets(pairs: Sequence[str]) -> dict[str, Any]:
-    """`["optim.lr=3e-4"]` -> {"optim.lr": "3e-4"}; values are read as YAML scalars and checked by the field."""
+def parse_sets(pairs: Sequence[str], option: str = "--set") -> dict[str, Any]:
+    """`["optim.lr=3e-4"]` -> {"optim.lr": "3e-4"}; values are read as YAML scalars and checked by the field.
+
+    `option` is what mistakes are told of.
+    """
     overrides: dict[str, Any] = {}
     for pair in pairs:
         field, equals, text = pair.partition("=")
         if not equals or not field:
-            raise UserError(f"--set: expected FIELD=VALUE, got '{pair}'")
+            raise UserError(f"{option}: expected FIELD=VALUE, got '{pair}'")
         if field.startswith(("data.source", "eval.source", "runtime.")) or field == "seed":
-            raise UserError(f"--set {field}: use --data, --eval, --device or --seeds")
+            raise UserError(f"{option} {field}: use --data, --eval, --device or --seeds")
         try:
-            overrides[field], _ = yaml_text.parse(f"--set {field}", text)
+            overrides[field], _ = yaml_text.parse(f"{option} {field}", text)
         except yaml_text.NotYaml:
             overrides[field] = text
     return overrides
@@ -127,7 +134,7 @@ def parse_sets(pairs: Sequence[str]) -> dict[str, Any]:
 
 def choose(
     names: Sequence[str],
-    preset: str,
+    preset: str | None,
     store: Path,
     *,
     seeds: str | None = None,
@@ -141,7 +148,10 @@ def choose(
     tuned: bool = False,
     deciding: bool = False,
 ) -> Chosen:
-    """Turn command-line options into a request; `UserError` says what is wrong with them."""
+    """Turn command-line options into a request; `UserError` says what is wrong with them.
+
+    A `preset` of None is the default one, or what a single run has in its file.
+    """
     if not names:
         raise UserError("name at least one study, or 'all' (see `list`)")
     overrides = {**parse_sets(sets or []), "runtime.device": device}
@@ -153,8 +163,9 @@ def choose(
         overrides["eval.source"] = tuple(evaluation)
     check_device(device)
     refuse_file(store)
-    loaded = load_preset(preset)
-    words = [*names, "--preset", preset]
+    loaded = load_preset(DEFAULT_PRESET if preset is None else preset)
+    config = _single_config(names, overrides)
+    words = [*names, *([] if config else ["--preset", loaded.preset])]
     for option, values in (
         ("--seeds", [seeds] if seeds else []),
         ("--data", data),
@@ -163,13 +174,14 @@ def choose(
     ):
         words += [word for value in values or [] for word in (option, value)]
     words += [*([] if control else ["--no-control"]), *(["--until-resolved"] if until_resolved else [])]
-    config = _single_config(names, overrides)
     if until_resolved:
         _check_looks(loaded, seeds, config)
-    for option, given in (("--tuned", tuned), ("--deciding", deciding)):
-        if given and config is not None:
+    for option, given in (
+        ("--tuned", tuned), ("--deciding", deciding), ("--preset", preset is not None), ("--seeds", seeds is not None),
+    ):  # fmt: skip
+        if given and config is not None:  # which has its own settings and seed
             raise UserError(f"{option} is for studies, not for a single run")
-        words += [option] if given else []
+    words += [*(["--tuned"] if tuned else []), *(["--deciding"] if deciding else [])]
     # Without them a sweep that was begun on a GPU would go on, and a report of one be repeated, on the CPU.
     words += [*(["--device", device] if device != "cpu" else []), *(["--strict"] if strict else [])]
     request = Request(

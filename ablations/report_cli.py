@@ -47,7 +47,7 @@ def report(
         list[str] | None,
         typer.Argument(metavar="STUDY...|all|FILE", help="As of `run`; with --check, YAML files of own studies."),
     ] = None,
-    preset: PresetName = "quick", seeds: Seeds = None, data: Data = None, evaluation: Eval = None,
+    preset: PresetName = None, seeds: Seeds = None, data: Data = None, evaluation: Eval = None,
     sets: Sets = None, store: StorePath = Path(options.DEFAULT_STORE), device: Device = "cpu", strict: Strict = False,
     control: Control = True, deciding: options.Deciding = False, tuned: options.Tuned = False,
     until_resolved: UntilResolved = False,

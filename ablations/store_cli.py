@@ -82,7 +82,7 @@ def export_(
         list[str] | None, typer.Option("--key", metavar="KEY", help="One run, by its first digits; may be repeated.")
     ] = None,
     failed: Annotated[bool, typer.Option("--failed", help="Failures, too.")] = False,
-    preset: PresetName = "quick", seeds: Seeds = None, data: Data = None, evaluation: Eval = None,
+    preset: PresetName = None, seeds: Seeds = None, data: Data = None, evaluation: Eval = None,
     sets: Sets = None, store: StorePath = Path(options.DEFAULT_STORE), strict: Strict = False,
     control: Control = True, tuned: options.Tuned = False, as_json: AsJson = False,
 ) -> None:  # fmt: skip

@@ -49,7 +49,7 @@ _STALL = "30m"
 
 
 def run(
-    studies: Studies, preset: PresetName = "quick", seeds: Seeds = None, data: Data = None, evaluation: Eval = None,
+    studies: Studies, preset: PresetName = None, seeds: Seeds = None, data: Data = None, evaluation: Eval = None,
     sets: Sets = None, store: StorePath = Path(options.DEFAULT_STORE), device: Device = "cpu", strict: Strict = False,
     control: Control = True, deciding: options.Deciding = False, tuned: options.Tuned = False,
     until_resolved: UntilResolved = False,

@@ -53,7 +53,7 @@ class Search:
 
 
 def tune(
-    studies: Studies, preset: PresetName = "quick", data: Data = None, evaluation: Eval = None, sets: Sets = None,
+    studies: Studies, preset: PresetName = None, data: Data = None, evaluation: Eval = None, sets: Sets = None,
     store: StorePath = Path(options.DEFAULT_STORE), device: Device = "cpu", strict: Strict = False, jobs: Jobs = None,
     trials: Annotated[
         int, typer.Option("--trials", min=2, max=1000, help="For every arm; more later go on from here.")

@@ -42,6 +42,8 @@ class Where:
             raise UserError(f"--executor: unknown executor '{self.name}'{nearest(self.name, EXECUTORS)}")
         if self.address is not None and self.name != "ray":
             raise UserError("--address is of a Ray cluster: add --executor ray")
+        if self.gpus != 1.0 and self.name != "ray":
+            raise UserError("--gpus-per-run is of a Ray cluster: add --executor ray")
         if self.name == "ray" and torchrun.launched():
             raise UserError("--executor ray: start the command without torchrun, which trains one run on many devices")
 

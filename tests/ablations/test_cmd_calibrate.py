@@ -9,6 +9,7 @@ import typer
 
 from ablations.cli import app
 from ablations.registry import load_preset, load_study
+from core.config import RunConfig
 from tests.ablations.conftest import TWO_ARMS, CommandLine
 
 WORDS = ("neck", "--preset", "quick", "--reports", "5")
@@ -42,6 +43,7 @@ def test_the_command_on_the_page_repeats_it(cli: CommandLine) -> None:
     ("words", "expected"),
     [
         (["neck", "--preset", "smoke"], "preset smoke declares no looks"),
+        (["config.yaml"], "a calibration needs studies, not a single run"),
         (["necks"], "did you mean 'neck'"),
         (["mine.yaml"], "none of these studies tests a claim"),
         (["neck", "--reports", "0"], "--reports"),
@@ -50,6 +52,7 @@ def test_the_command_on_the_page_repeats_it(cli: CommandLine) -> None:
 )
 def test_mistakes_are_one_line(cli: CommandLine, words: list[str], expected: str) -> None:
     Path("mine.yaml").write_text(TWO_ARMS)
+    Path("config.yaml").write_text(RunConfig().to_yaml())
     assert expected in cli.refuses("calibrate", *words)
 
 
@@ -58,6 +61,7 @@ def test_help_says_what_it_is_for(cli: CommandLine) -> None:
     text = " ".join(cli.out.split())
     assert "Simulate whole reports with the store's measured variances: false verdicts, power, coverage" in text
     assert "Simulated reports for each effect." in text
+    assert "[default: (the last look's)]" in text
     command = typer.main.get_command(app).commands["calibrate"]  # type: ignore[attr-defined]
     silent = [option.name for option in command.params if option.param_type_name == "option" and not option.help]
     assert not silent, "an option without a word on what it does"

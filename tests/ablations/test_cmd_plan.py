@@ -110,3 +110,8 @@ def test_mistakes_about_devices_are_one_line(cli: CommandLine, quick_steps: list
     assert "a batch of 64 to share out" in cli.refuses("plan", "--gpus", "100")
     assert "--classes" in cli.refuses("plan", "--classes", "1")
     assert "name at least one study" in cli.refuses("plan")
+    for words in (["--price", "3"], ["--link", "5"]):
+        assert f"{words[0]} is for --classes or --gpus" in cli.refuses("plan", "norm", *words)
+    for words in (["--seeds", "3"], ["--data", "scans"], ["--tuned"], ["--jobs", "2"], ["--no-control"]):
+        assert f"one run of a preset: leave out {words[0]}" in cli.refuses("plan", "--gpus", "2", *words)
+    assert quick_steps == []

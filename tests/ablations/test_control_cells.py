@@ -70,7 +70,7 @@ def test_plan_shows_it_and_can_leave_it_out(cli: CommandLine) -> None:
 def test_a_single_configuration_has_none(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(RunConfig().to_yaml())
-    chosen = choose([str(path)], "smoke", tmp_path)
+    chosen = choose([str(path)], None, tmp_path)
     assert {cell.study for cell in plan(chosen.request, chosen.store).cells} == {"config"}
 
 

@@ -11,6 +11,7 @@ from ablations.budget import parse_duration
 from ablations.options import DEFAULT_OUT, choose, parse_seeds, parse_sets
 from core.config import RunConfig
 from core.errors import UserError
+from tests.ablations.conftest import CommandLine
 
 
 @pytest.mark.parametrize("text", ["9" * 5000, "1," + "9" * 5000, "", ",", "-1", "1e3", "x" * 5000])
@@ -42,11 +43,21 @@ def test_values_beyond_the_limits_are_refused(text: str) -> None:
 def test_a_configuration_from_elsewhere_does_not_say_where_the_cache_is(tmp_path: Path) -> None:
     config = RunConfig().with_overrides({"runtime.cache_dir": str(tmp_path / "elsewhere"), "seed": 3})
     (tmp_path / "config.yaml").write_text(config.to_yaml())
-    chosen = choose([str(tmp_path / "config.yaml")], "quick", tmp_path / "store").request.config
+    chosen = choose([str(tmp_path / "config.yaml")], None, tmp_path / "store").request.config
     assert chosen is not None
     assert chosen.seed == 3
     assert chosen.runtime.cache_dir is None
     assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize(("option", "value"), [("--seeds", "7,8"), ("--preset", "standard"), ("--preset", "quick")])
+def test_a_single_run_has_its_own_seed_and_settings(cli: CommandLine, option: str, value: str) -> None:
+    Path("config.yaml").write_text(RunConfig().to_yaml())
+    for verb in ("run", "plan"):
+        told = cli.refuses(verb, "config.yaml", option, value, "--store", "nowhere")
+        assert told == f"error: {option} is for studies, not for a single run"
+    assert choose(["config.yaml"], None, Path("runs")).command == "config.yaml"
+    assert not Path("nowhere").exists()
 
 
 @pytest.fixture
