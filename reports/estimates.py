@@ -125,7 +125,7 @@ def _estimate(
         rows_then, paired = read[read["seed"].isin(tried[:look])], int(values.index.isin(tried[:look]).sum())
         if paired and not (gate(study, contrast, metric, rows_then) or reader.few_impostors(paired)):
             read_at[look] = reader.tests(paired)
-    notes = (fallback, *_unpaired(read), *remarks(contrast, read), *reader.notes())
+    notes = (fallback, _levels(contrast, values), *_unpaired(read), *remarks(contrast, read), *reader.notes())
     return replace(
         empty,
         interval=reader.whole(len(values)),
@@ -137,6 +137,14 @@ def _estimate(
         gate=gate(study, contrast, metric, read) or reader.few_impostors(len(values)),
         notes=tuple(note for note in notes if note),
     )
+
+
+def _levels(contrast: Contrast, values: pd.DataFrame) -> str:
+    """What a trend's interval, which is of its ends, does not tell."""
+    if not contrast.through:
+        return ""
+    means = ", ".join(f"'{level}' {values[level].mean():.3f}" for level in contrast.levels)
+    return f"Means of the levels: {means}."
 
 
 def _tried(read: pd.DataFrame, arms: Sequence[str], paired: pd.Index) -> list[int]:

@@ -92,11 +92,15 @@ def write_map(study: Study, under: Under, store: Store, out: Path, *, fields: Se
     make_folders(out, out / "figures", out / "tables")
     slug = "-".join([study.study, *(field.rpartition(".")[2] for field in fields)])
     read = [(label, _estimates(study, cells, store)) for label, cells in under]
-    contrasts = [[(label, estimates[place]) for label, estimates in read] for place in contrasts_of_runs(study)]
+    every = [[(label, estimates[place]) for label, estimates in read] for place in contrasts_of_runs(study)]
+    contrasts = [one for one in every if any(estimate.interval for _, estimate in one)]
+    absent = [one[0][1] for one in every if one not in contrasts]
     files = Files(out, "map", html=False)
-    drawing = files.write(slug, map_figure(contrasts), CAPTION, f"{study.title}: contrasts under conditions")
+    title = f"{study.title}: contrasts under conditions"
+    drawing = [files.write(slug, map_figure(contrasts), CAPTION, title)] if contrasts else []
     evidence = evidence_of([cell for _, cells in under for cell in cells], store)
-    write_page(Page(slug, study.title, tuple(_blocks(study, fields, contrasts, drawing, command, evidence))), out)
+    blocks = _blocks(study, fields, contrasts, absent, drawing, command, evidence)
+    write_page(Page(slug, study.title, tuple(blocks)), out)
     return out / f"{slug}.md"
 
 
@@ -112,7 +116,8 @@ def _blocks(
     study: Study,
     fields: Sequence[str],
     contrasts: Sequence[Conditions],
-    drawing: Figure,
+    absent: Sequence[Estimate],
+    drawing: Sequence[Figure],
     command: str,
     evidence: Evidence,
 ) -> list[Block]:
@@ -125,12 +130,17 @@ def _blocks(
     listed = "\n".join(f"{index}. {escape(text)}" for text, index in notes.items())
     return [
         Text(f"# {escape(study.title)}: where does it hold?\n\n{escape(study.question)} Varied: {names}."),
-        drawing,
+        *drawing,
         Table.of("conditions", f"{study.title} under every condition", header, rows, right=(6,)),
         *([Text(f"Notes:\n\n{listed}")] if notes else []),
+        *([Text(f"Under no condition there is: {_absent(absent)}")] if absent else []),
         Text(_HOW),
         Text(f"Command: {code(command)}. Claims, by digest: {code(study.digest)}. {_provenance(evidence)}"),
     ]
+
+
+def _absent(contrasts: Sequence[Estimate]) -> str:
+    return " ".join(f"{contrast_label(one)}. {escape(one.missing)}" for one in contrasts)
 
 
 def _provenance(evidence: Evidence) -> str:

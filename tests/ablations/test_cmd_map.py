@@ -78,6 +78,16 @@ def test_a_stop_says_how_to_go_on(cli: CommandLine, monkeypatch: pytest.MonkeyPa
     assert told.endswith("--jobs 1 --out maps")
 
 
+def test_what_is_there_under_no_condition_is_told_once(cli: CommandLine, tmp_path: Path) -> None:
+    far = CLAIMING.replace("claims:", "  far: {model.pretrained: imagenet}\nclaims:")
+    Path("mine.yaml").write_text(far + "  - {finding: lower, better: far, than: ln}\n")
+    assert cli("map", "mine.yaml", *TINY, "--seeds", "1", "--over", "optim.batch_size=8,16") == 0, cli.err
+    text = (tmp_path / "reports/maps/mine-batch_size.md").read_text()
+    assert text.count("`far` − `ln` on ") == 1
+    assert "Under no condition there is: `far` − `ln` on TPR@1e-4. Arm 'far' of 'mine' is unavailable: " in text
+    assert text.count("`ln` − `bn` on ") == 2
+
+
 OWN = CLAIMING + "conditions: {optim.samples: [{scale: 1/2}, {scale: 1}], optim.batch_size: [8, 16]}\n"
 
 

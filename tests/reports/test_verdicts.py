@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from reports.claims import findings
@@ -196,6 +197,8 @@ def test_a_trend_needs_every_level_in_order() -> None:
         assert one.verdict == verdict
         assert told in one.reason
         assert ("'a' beats 'b', +0.2" in one.reason) is (verdict == "inconclusive")
+        low = np.mean(list(levels.values()))
+        assert f"Means of the levels: 'b' {low:.3f}, 'm' {low + np.mean(middle):.3f}, 'a'" in one.estimates[0].notes[0]
 
 
 def test_no_number_of_seeds_makes_levels_rise_that_do_not() -> None:
