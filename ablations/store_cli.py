@@ -112,12 +112,16 @@ def export_(
         wanted = opened.run_keys()
     with bars(terminal.stderr()) as progress:
         told = export_store(opened, file, wanted, searches, failed=failed, progress=progress)
+    not_chosen = sum(opened.state(key) == "done" for key in set(opened.run_keys()) - set(wanted))
     if as_json:
-        print_json({"file": str(file), **asdict(told)})
+        print_json({"file": str(file), **asdict(told), "not_chosen": not_chosen})
     else:
         more = f", {told.failed} failed ones" if told.failed else ""
         others = f", {told.others} other files" if told.others else ""
         _say(f"{told.runs} runs{more}{others} in {file}, {told.size / 1e6:,.2f} MB")
+        if not_chosen:
+            _say(f"{not_chosen} runs of the store that are done were not asked for (other studies, seeds, data or "
+                 "settings, trials): without studies and --key all go in")  # fmt: skip
         for line in told.left_out:
             _say(f"left out: {line}")
     if told.left_out:

@@ -202,9 +202,13 @@ class TestArchive:
     def test_what_goes_in(self, cli: CommandLine, store: Store) -> None:
         key = store.run_keys()[0]
         assert cli("store", "export", "one.tgz", "--key", key[:8], "--json") == 0
-        assert json.loads(cli.out)["runs"] == 1
+        facts = json.loads(cli.out)
+        assert (facts["runs"], facts["not_chosen"]) == (1, 2)
+        assert cli("store", "export", "one.tgz", "--key", key[:8]) == 0
+        assert "2 runs of the store that are done were not asked for (other studies, seeds" in cli.out
         assert cli("store", "export", "failed.tgz", "--failed") == 0
         assert "3 runs, 1 failed ones" in cli.out
+        assert "not asked for" not in cli.out
         assert cli("store", "import", "failed.tgz", "--store", "other") == 0
         assert Store("other").failure(FAILED)["kind"] == "diverged"
         assert "no run that is done" in cli.refuses("store", "export", "x.tgz", "neck", "--preset", "smoke",
