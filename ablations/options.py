@@ -88,12 +88,18 @@ class Chosen:
         """The whole command that goes on after a stop.
 
         Args:
-            options: the verb's own, each with its value and its default. One at its default is left out; a flag is
-                True or False.
+            options: the verb's own, as `words_of` takes them.
         """
-        differ = [(name, value) for name, value, default in options if value != default]
-        words = [word for name, value in differ for word in ([name] if value is True else [name, str(value)])]
-        return " ".join(["python -m ablations", verb, self.again, *map(shlex.quote, words)])
+        return " ".join(["python -m ablations", verb, self.again, *map(shlex.quote, words_of(*options))])
+
+
+def words_of(*options: tuple[str, object, object]) -> list[str]:
+    """Options as words of a command, each given with its value and its default; a flag is True or False.
+
+    One at its default is left out.
+    """
+    differ = [(name, value) for name, value, default in options if value != default]
+    return [word for name, value in differ for word in ([name] if value is True else [name, str(value)])]
 
 
 def parse_seeds(text: str | None, default: int) -> tuple[int, ...]:

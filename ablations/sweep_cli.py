@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -43,6 +44,8 @@ from core.integrity import examine
 from core.lease import Leases
 from core.record import Newer
 from core.store import HEAD_COST, HEAD_COST_SCHEMA, Store, leases_folder
+from reports.claims import Study
+from reports.frame import HEAD_STEP
 from reports.head_turns import head_turns
 
 _STALL = "30m"
@@ -121,7 +124,9 @@ def run(
         raise typer.Exit(EXIT_INTERRUPTED) from None
     if report and chosen.request.studies:
         report_cli.write(chosen, out, console, html=html)
-    _finish(chosen, planned, limit, console, again)
+    if budget is not None:
+        _tell_untimed(chosen, console)
+    _finish(planned, chosen.store, limit, console, again)
 
 
 def _train(chosen: Chosen, train: Callable[[Plan], None], console: Console) -> Plan:
@@ -137,10 +142,32 @@ def _train(chosen: Chosen, train: Callable[[Plan], None], console: Console) -> P
     return planned
 
 
+def _resting_on_the_head(chosen: Chosen) -> list[Study]:
+    """Studies with a verdict that rests on steps of the class head, where the store has no such measurement yet."""
+    if not chosen.request.preset.looks or head_turns(chosen.store):
+        return []
+    return [study for study in chosen.request.studies if study.head_cost]
+
+
+def _tell_untimed(chosen: Chosen, console: Console) -> None:
+    """A line on what a budget leaves out, as a finding that is not run because of it gets no further seeds."""
+    studies = _resting_on_the_head(chosen)
+    labels = dict.fromkeys(
+        study.finding(one.finding).label for study in studies for one in study.contrasts
+        if one.decides and one.metric.removeprefix("cost.") == HEAD_STEP
+    )  # fmt: skip
+    if labels:
+        root, device = str(chosen.store.root), chosen.request.overrides["runtime.device"]
+        words = options.words_of(("--store", root, options.DEFAULT_STORE), ("--device", device, "cpu"))
+        console.print(
+            f"finding {', '.join(labels)} rests on steps of the class head, which a --budget leaves untimed: time them "
+            f"with `{shlex.join(['python', '-m', 'ablations', 'cost', *words])}`, then run this again", soft_wrap=True,
+        )  # fmt: skip
+
+
 def _time_head(chosen: Chosen, console: Console) -> None:
     """Time the class head where a study's verdict rests on it and the store has no such measurement yet."""
-    wanted = any(study.head_cost for study in chosen.request.studies) and chosen.request.preset.looks
-    if not wanted or head_turns(chosen.store):
+    if not _resting_on_the_head(chosen):
         return
     from core import head_cost  # torch takes seconds to import, and other commands need none
 
@@ -164,11 +191,11 @@ def _announce(chosen: Chosen, planned: Plan, console: Console, jobs: int | None,
     views.print_plan(console, views.plan_facts(chosen, planned, layout.jobs), every_run=False)
 
 
-def _finish(chosen: Chosen, planned: Plan, budget: Budget, console: Console, again: str) -> None:
+def _finish(planned: Plan, store: Store, budget: Budget, console: Console, again: str) -> None:
     if budget.left:
         left = f"{budget.left} runs were left for lack of time"
         console.print(f"{left}. To go on: {again}, with a new --budget or without one", soft_wrap=True)
-    require_done(planned, chosen.store, console)
+    require_done(planned, store, console)
 
 
 def require_done(planned: Plan, store: Store, console: Console) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from ablations import sweep_cli
 from ablations.planner import Plan, Request
 from ablations.sequential import at_look, with_seeds
-from core.store import Store
+from core import record
+from core.store import HEAD_COST, HEAD_COST_SCHEMA, Store
 from tests.ablations.conftest import CommandLine
 
 
@@ -46,5 +48,20 @@ def test_after_the_runs(cli: CommandLine, events: list[str]) -> None:
 
 
 def test_not_within_a_budget(cli: CommandLine, events: list[str]) -> None:
-    cli("run", "partial-fc", "--seeds", "1", "--budget", "1h", "--no-report")
+    cli("run", "partial-fc", "--seeds", "1", "--budget", "1h", "--no-report", "--store", "some runs")
     assert events == ["layout", "trained"]
+    told = [line for line in cli.err.splitlines() if "class head" in line]
+    assert told == [
+        "finding 1 rests on steps of the class head, which a --budget leaves untimed: time them with "
+        "`python -m ablations cost --store 'some runs'`, then run this again"
+    ]
+
+
+def test_what_is_left_untimed_is_said_only_where_something_rests_on_it(cli: CommandLine, events: list[str]) -> None:
+    del events
+    cli("run", "norm", "--seeds", "1", "--budget", "1h", "--no-report")
+    assert "class head" not in cli.err
+    Path("runs").mkdir(exist_ok=True)
+    Path("runs", HEAD_COST).write_bytes(record.seal({"turns": {"0.3": [20.0]}}, HEAD_COST_SCHEMA))
+    cli("run", "partial-fc", "--seeds", "1", "--budget", "1h", "--no-report")
+    assert "class head" not in cli.err
