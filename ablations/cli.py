@@ -42,7 +42,7 @@ from ablations.options import (
     StorePath,
     Strict,
 )
-from ablations.planner import plan
+from ablations.planner import Plan, plan
 from ablations.registry import load_study, study_names
 from ablations.sweep import bars
 from core.errors import RunFailure, UserError, shown
@@ -65,10 +65,14 @@ app.command("tune")(tune_cli.tune)
 @app.command("list")
 def list_(preset: PresetName = None, store: StorePath = Path(options.DEFAULT_STORE), as_json: AsJson = False) -> None:
     """Studies, findings, arms, and what is done."""
-    plans = {
-        name: plan(options.choose([name], preset, store, control=False).request, Store(store)) for name in study_names()
-    }
-    facts = views.list_facts(Store(store), plans)
+    plans, notes = dict[str, Plan](), list[str]()
+    for name in study_names():
+        chosen = options.choose([name], preset, store, control=False)
+        try:
+            plans[name] = plan(chosen.request, chosen.store)
+        except UserError as error:  # weights that cannot be had: what there is can be listed all the same
+            notes.append(str(error))
+    facts = views.list_facts(plans, list(dict.fromkeys(notes)))
     views.print_json(facts) if as_json else views.print_list(terminal.stdout(), facts, preset or options.DEFAULT_PRESET)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -24,22 +25,28 @@ from core.integrity import examine
 from core.lease import Leases
 from core.store import CHECKPOINT, Store, is_key, leases_folder
 from reports.claims import Study, findings
+from reports.markdown import NONE
 
 _UNUSABLE = ("damaged", "newer")  # conditions of runs that are neither done nor to be taken for new
 
 
-def list_facts(store: Store, plans: dict[str, Plan]) -> dict[str, Any]:
-    """Studies with their findings, arms and how many planned runs are done; presets; findings."""
+def list_facts(plans: Mapping[str, Plan], notes: Sequence[str]) -> dict[str, Any]:
+    """Studies with their findings, arms and how many planned runs are done; presets; findings.
+
+    A study without a plan cannot be run here, as `notes` say: it has no numbers.
+    """
     studies = []
     for name in study_names():
         study = load_study(name).study
-        states = {run.key: run.state for run in plans[name].runs}
-        done = Counter(states[cell.key] for cell in plans[name].cells if cell.key)
+        planned = plans.get(name)
+        states = {run.key: run.state for run in planned.runs} if planned else {}
+        done = Counter(states[cell.key] for cell in planned.cells if cell.key) if planned else Counter()
         studies.append(
             {
                 "study": name, "title": study.title, "question": study.question,
                 "findings": [study.finding(finding).label for finding in (*study.findings, *study.claims)],
-                "arms": list(study.arms), "runs": sum(done.values()), "done": done["done"], "failed": done["failed"],
+                "arms": list(study.arms), "runs": sum(done.values()) if planned else None,
+                "done": done["done"], "failed": done["failed"],
                 "damaged": done["damaged"], "newer": done["newer"],
             }
         )  # fmt: skip
@@ -48,7 +55,7 @@ def list_facts(store: Store, plans: dict[str, Plan]) -> dict[str, Any]:
         for one in map(load_preset, preset_names())
     ]
     known = [{"finding": found.label, "id": found.id, "claim": found.claim} for found in findings().values()]
-    return {"studies": studies, "presets": presets, "findings": known}
+    return {"studies": studies, "presets": presets, "findings": known, "notes": list(notes)}
 
 
 def print_list(console: Console, facts: dict[str, Any], preset: str) -> None:
@@ -58,10 +65,12 @@ def print_list(console: Console, facts: dict[str, Any], preset: str) -> None:
     table.add_column(f"done ({preset})", justify="right")
     for row in facts["studies"]:
         numbers = ", ".join(map(str, row["findings"]))
-        done = f"{row['done']}/{row['runs']}"
+        done = NONE if row["runs"] is None else f"{row['done']}/{row['runs']}"
         done += "".join(f", {row[state]} {state}" for state in ("failed", "damaged", "newer") if row[state])
         table.add_row(row["study"], row["question"], numbers, str(len(row["arms"])), done)
     console.print(table)
+    for note in facts["notes"]:
+        console.print(f"not here: {note}", soft_wrap=True)
     console.print()
     for row in facts["presets"]:
         looks = f"Judged at {' and '.join(map(str, row['looks']))} seeds." if row["looks"] else "Never judged."
@@ -239,8 +248,7 @@ def run_info_facts(store: Store, prefix: str) -> dict[str, Any]:
 
 def _device_of(store: Store, key: str) -> str:
     """The device that a run was asked for; the CPU where its configuration cannot be read."""
-    path = store.path(key, "config.yaml")
     try:
-        return declarations.read(path, RunConfig)[0].runtime.device
+        return declarations.read(store.path(key, "config.yaml"), RunConfig)[0].runtime.device
     except UserError:
         return "cpu"

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
+from core.model import hub
 from tests.ablations.conftest import CommandLine
 
 
@@ -19,6 +22,22 @@ def test_list_json(cli: CommandLine) -> None:
     assert len(facts["studies"]) == 11
     assert [finding["finding"] for finding in facts["findings"]] == [str(number) for number in range(1, 14)]
     assert all(row["done"] == 0 for row in facts["studies"])
+
+
+def test_a_preset_that_cannot_be_run_here_is_listed_with_a_note(
+    cli: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "why_not_imagenet", lambda backbone: "ImageNet weights cannot be had")
+    assert cli("list", "--preset", "published") == 0
+    notes = [line for line in cli.out.splitlines() if line.startswith("not here: ")]
+    assert notes == ["not here: preset published: ImageNet weights cannot be had (with --set)"]
+    assert "done (published)" in cli.out
+    assert "Is a pretrained backbone mandatory?" in cli.out
+    assert cli("list", "--preset", "published", "--json") == 0
+    facts = json.loads(cli.out)
+    assert len(facts["studies"]) == 11
+    assert {row["runs"] for row in facts["studies"]} == {None}
+    assert facts["notes"] == [notes[0].removeprefix("not here: ")]
 
 
 def test_unknown_preset(cli: CommandLine) -> None:
