@@ -16,7 +16,7 @@ help:
 	@echo "make report           the report of what is done"
 	@echo "make calibration      how often verdicts would be wrong, with what the runs show"
 	@echo "make test | lint      the project's own checks"
-	@echo "make bench            heads, verification and the training loop against peers, ten minutes"
+	@echo "make bench            heads, verification and the training loop against peers, half an hour"
 	@echo "make faults           kills, damage, hostile input and lack of resources, an hour"
 	@echo "make clean            remove runs and generated reports"
 

@@ -1,4 +1,4 @@
-"""All benchmarks as one page of ratios: `make bench`. Takes some ten minutes and 8 GB, on an otherwise idle machine.
+"""All benchmarks as one page of ratios: `make bench`. Takes half an hour and 8 GB, on an otherwise idle machine.
 
 Usage: python tests/bench/run.py [--out FILE] [--threads 1 2] [--small]
 
