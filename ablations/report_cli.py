@@ -67,7 +67,7 @@ def report(
     if not chosen.request.studies:
         raise UserError("a report needs studies, not a single run: see `run-info`")
     if not store.is_dir():  # whose report would say "not run" of everything, in place of one that is there
-        raise UserError(f"--store: '{store}' is not a folder")
+        raise UserError(f"--store: '{store}' is no folder of runs: `run` makes it, --store names another")
     write(chosen, out, terminal.stderr(), html=html)
 
 
