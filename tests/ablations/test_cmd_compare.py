@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.ablations.conftest import CLAIMING, TINY, CommandLine, reported
+from tests.ablations.conftest import CLAIMING, TINY, CommandLine
 
 
-def test_two_reports_on_other_seeds(cli: CommandLine, tmp_path: Path) -> None:
-    reported(tmp_path, CLAIMING, "--seeds", "0,1")
-    again = [*TINY, "--seeds", "2,3", "--out", "again", "--no-html"]
-    assert cli("run", "mine.yaml", *again) == 0, cli.err
+def test_two_reports_on_other_seeds(cli: CommandLine) -> None:
+    Path("mine.yaml").write_text(CLAIMING)
+    assert cli("run", "mine.yaml", *TINY, "--seeds", "0,1,2,3", "--no-report") == 0, cli.err
+    for seeds, out in (("0,1", "report"), ("2,3", "again")):
+        assert cli("report", "mine.yaml", *TINY, "--seeds", seeds, "--out", out, "--no-html") == 0, cli.err
     assert cli("compare", "report", "again", "--out", "compared") == 0, cli.err
     assert "LayerNorm wins" in cli.out
     assert "1 of 1 verdicts are the same." in cli.out
