@@ -81,8 +81,7 @@ class Chosen:
     @property
     def again(self) -> str:
         """The words for the same runs in the same store."""
-        root = str(self.store.root)
-        return self.command if root == DEFAULT_STORE else f"{self.command} --store {shlex.quote(root)}"
+        return " ".join([self.command, *map(shlex.quote, words_of(("--store", str(self.store.root), DEFAULT_STORE)))])
 
     def going_on(self, verb: str, *options: tuple[str, object, object]) -> str:
         """The whole command that goes on after a stop.
@@ -179,7 +178,6 @@ def choose(
         ("--set", sets),
     ):
         words += [word for value in values or [] for word in (option, value)]
-    words += [*([] if control else ["--no-control"]), *(["--until-resolved"] if until_resolved else [])]
     if until_resolved:
         _check_looks(loaded, seeds, config)
     for option, given in (
@@ -187,9 +185,12 @@ def choose(
     ):  # fmt: skip
         if given and config is not None:  # which has its own settings and seed
             raise UserError(f"{option} is for studies, not for a single run")
-    words += [*(["--tuned"] if tuned else []), *(["--deciding"] if deciding else [])]
-    # Without them a sweep that was begun on a GPU would go on, and a report of one be repeated, on the CPU.
-    words += [*(["--device", device] if device != "cpu" else []), *(["--strict"] if strict else [])]
+    words += words_of(
+        ("--no-control", not control, False), ("--until-resolved", until_resolved, False), ("--tuned", tuned, False),
+        ("--deciding", deciding, False),
+        # Without it a sweep that was begun on a GPU would go on, and a report of one be repeated, on the CPU.
+        ("--device", device, "cpu"), ("--strict", strict, False),
+    )  # fmt: skip
     request = Request(
         studies=() if config else tuple(load_studies(list(names))),
         preset=loaded,

@@ -93,8 +93,8 @@ def write_map(study: Study, under: Under, store: Store, out: Path, *, fields: Se
     slug = "-".join([study.study, *(field.rpartition(".")[2] for field in fields)])
     read = [(label, _estimates(study, cells, store)) for label, cells in under]
     every = [[(label, estimates[place]) for label, estimates in read] for place in contrasts_of_runs(study)]
-    contrasts = [one for one in every if any(estimate.interval for _, estimate in one)]
-    absent = [one[0][1] for one in every if one not in contrasts]
+    contrasts = [one for one in every if _there(one)]
+    absent = [one[0][1] for one in every if not _there(one)]
     files = Files(out, "map", html=False)
     title = f"{study.title}: contrasts under conditions"
     drawing = [files.write(slug, map_figure(contrasts), CAPTION, title)] if contrasts else []
@@ -137,6 +137,10 @@ def _blocks(
         Text(_HOW),
         Text(f"Command: {code(command)}. Claims, by digest: {code(study.digest)}. {_provenance(evidence)}"),
     ]
+
+
+def _there(contrast: Conditions) -> bool:
+    return any(one.interval for _, one in contrast)
 
 
 def _absent(contrasts: Sequence[Estimate]) -> str:

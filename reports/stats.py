@@ -114,13 +114,12 @@ def mean_interval(
         raise ValueError(f"identity_se must be finite and not negative, got {identity_se}")
     if identity_df is not None and not identity_df > 0:
         raise ValueError(f"identity_df must be positive, got {identity_df}")
-    n, estimate = len(array), float(array.mean())
+    equal = bool((array == array[0]).all())  # whose mean, and so whose spread, may be off by a rounding
+    n, estimate = len(array), float(array[0] if equal else array.mean())
     known = math.inf if identity_df is None else float(identity_df)
     if n == 1:
         return Interval(estimate, math.nan, math.nan, math.nan, identity_se, 0.0, known, 1)
-    if (array == array[0]).all():  # of ten equal values the mean, and so the spread, may be off by a rounding
-        return Interval(float(array[0]), math.nan, math.nan, 0.0, identity_se, n - 1.0, known, n).at(confidence)
-    seed_se = float(array.std(ddof=1)) / math.sqrt(n)
+    seed_se = 0.0 if equal else float(array.std(ddof=1)) / math.sqrt(n)
     return Interval(estimate, math.nan, math.nan, seed_se, identity_se, n - 1.0, known, n).at(confidence)
 
 

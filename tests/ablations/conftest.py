@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,15 @@ def reported(folder: Path, study: str, *words: str) -> Path:
         Path("mine.yaml").write_text(study)
         assert run_cli(["run", "mine.yaml", *TINY, *words, "--out", "report"]) == 0
     return folder
+
+
+def at_once(work: Callable[[], None], count: int = 4) -> None:
+    """Do the same in several threads, and wait for all."""
+    threads = [threading.Thread(target=work) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 def command_environment(**more: str) -> dict[str, str]:

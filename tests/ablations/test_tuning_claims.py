@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -19,6 +18,7 @@ from ablations.tuning_gate import settle
 from ablations.tuning_store import open_storage
 from core.errors import RunFailure, UserError
 from core.store import Store
+from tests.ablations.conftest import at_once
 from tests.ablations.test_tuning import done
 
 Open = Callable[..., Claims]
@@ -166,11 +166,7 @@ def test_many_at_once_and_every_trial_has_one_result(tmp_path: Path) -> None:
                 own.tell(replace(place(number).trial, value=0.5, auroc=0.5), place(number))
         own.close()
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(work)
     assert sorted(won) == list(range(6))
     (study,) = optuna.get_all_study_summaries(storage=open_storage(where))
     trials = optuna.load_study(study_name=study.study_name, storage=open_storage(where)).trials

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from ablations.tuning_claims import Claims, Place
 from ablations.tuning_gate import settle
 from ablations.tuning_store import open_storage
 from core.store import Store
+from tests.ablations.conftest import at_once
 from tests.ablations.test_tuning import done
 from tests.ablations.test_tuning_claims import place, states
 
@@ -97,11 +97,7 @@ def test_several_that_settle_at_once_tell_every_arm_once_and_know_the_same(tmp_p
         known.append(settle(own, places, Store(tmp_path / "runs")))
         own.close()
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(work)
     assert len(known) == 4
     assert {one.value for settled in known for one in settled} == {0.5}
     for name in ("mine/ln-0", "mine/same-0"):
