@@ -69,6 +69,7 @@ class Reader:
         self._values, self._keys, self._identities = values, keys, identities
         self._replicates = replicates
         self._pairs = oriented(contrast, metric)
+        self._known: dict[tuple[str, str, int], Part] = {}  # parts are asked for whole, as tests, and at each look
 
     def parts(self, n: int) -> tuple[Part, ...]:
         return tuple(self._part(first, second, n) for first, second in self._pairs)
@@ -114,8 +115,11 @@ class Reader:
         return ordered_p(-levels if self._metric in LESS_IS_BETTER else levels)
 
     def _part(self, first: str, second: str, n: int) -> Part:
-        differences = self._differences(first, second, n)
-        return Part(first, second, tuple(differences.tolist()), self._interval(differences, [(first, second)], n))
+        if (known := self._known.get((first, second, n))) is None:
+            differences = self._differences(first, second, n)
+            interval = self._interval(differences, [(first, second)], n)
+            known = self._known[first, second, n] = Part(first, second, tuple(differences.tolist()), interval)
+        return known
 
     def _differences(self, first: str, second: str, n: int) -> Array:
         a, b = (self._values[arm].to_numpy(float)[:n] for arm in (first, second))
