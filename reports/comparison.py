@@ -90,6 +90,17 @@ class Comparison:
     estimates: tuple[EstimatePair, ...]
 
     @property
+    def differences(self) -> list[EstimatePair]:
+        """The pairs that can be read, of a difference and its mirror image (A − B and B − A) the first alone."""
+        once: dict[tuple[object, ...], EstimatePair] = {}
+        for pair in self.estimates:
+            one = pair.first
+            arms = frozenset(one.arms) if len(one.arms) == 2 else one.arms
+            if pair.reading != "not told":
+                once.setdefault((one.study, arms, one.metric, one.ratio), pair)
+        return list(once.values())
+
+    @property
     def labels(self) -> dict[str, str]:
         """What findings are called, by id."""
         return {pair.either.finding: pair.either.label for pair in self.findings}

@@ -65,7 +65,7 @@ def told(found: Comparison) -> list[str]:
     """What the comparison comes to, as sentences in plain text."""
     lines = [f"{len(found.same)} of {len(found.same) + len(found.moved)} verdicts are the same."]
     lines += [f"Finding {pair.either.label}: {pair.verdicts[0]}, then {pair.verdicts[1]}." for pair in found.moved]
-    read = [pair for pair in found.estimates if pair.reading != "not told"]
+    read = found.differences
     if not read:
         return [*lines, "No contrast can be compared; the table of estimates says why."]
     differ = [pair for pair in read if pair.reading != "alike"]

@@ -161,6 +161,23 @@ def test_verdicts_that_moved_are_told() -> None:
     assert not found.same
 
 
+def test_a_claim_and_its_mirror_image_are_one_difference() -> None:
+    values = np.array([0.19, 0.2, 0.21])
+
+    def both(prefix: str, sign: int) -> Summary:
+        cost = estimate(sign * values, prefix, arms=("bn", "ln"), kind="non_inferiority")
+        other = estimate(values, prefix, arms=("ln", "none"))
+        one = summary(estimate(-sign * values, prefix))
+        verdict = one.findings[0].model_copy(update={"estimates": (*one.findings[0].estimates, cost, other)})
+        return one.model_copy(update={"findings": (verdict,)})
+
+    found = compare_summaries(both("a", -1), both("b", 1), ("one", "two"))
+    assert [pair.reading for pair in found.estimates] == ["opposite", "opposite", "alike"]
+    told_of = " ".join(told(found))
+    assert "Of 2 contrasts that can be compared, 1 differ" in told_of
+    assert told_of.count("ln − bn") == 1
+
+
 def test_a_written_report_has_its_verdicts_as_data(written: Path, pristine: World) -> None:
     found = read_summary(written)
     rows = (written / "index.md").read_text().splitlines()
