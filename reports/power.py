@@ -1,14 +1,16 @@
-"""What a contrast could have seen, and how many seeds it would take: from its measured variances."""
+"""What a contrast could have seen, and what it would take to settle it: from its measured variances."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from reports.stats import Interval, critical
 
 POWER = 0.8
-_MOST_SEEDS = 200
+MOST_SEEDS = 200
+MOST_FOLD = 8  # times as many test identities as there are
 
 
 @dataclass(frozen=True)
@@ -17,10 +19,14 @@ class Power:
 
     `seeds`: how many would settle the contrast if what is estimated now were true; None where 200 would not, since the
     variation over test identities alone is too large, or the effect is too near to what is worth having.
+
+    `joint`: the fewest seeds, of those there are and more, that would with up to eight times the test identities, and
+    how many of these they take; None where that would not settle it, or saves less than half of `seeds`.
     """
 
     detectable: float
     seeds: int | None
+    joint: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,9 @@ def power_of(interval: Interval, levels: Levels, null: float, worth: float | Non
     """
     if not math.isfinite(interval.se):
         return None
-    return Power(_detectable(interval, levels.claim, interval.n), _seeds_needed(interval, levels, null, worth))
+    ways = _ways(interval.estimate, levels, null, worth)
+    seeds = _fewest_seeds(interval, ways, 2)
+    return Power(_detectable(interval, levels.claim, interval.n), seeds, _joint(interval, ways, seeds))
 
 
 def _se(interval: Interval, n: int) -> tuple[float, float]:
@@ -58,15 +66,43 @@ def _detectable(interval: Interval, alpha: float, n: int) -> float:
     return units * math.hypot(seed_se, identity_se)
 
 
-def _seeds_needed(interval: Interval, levels: Levels, null: float, worth: float | None) -> int | None:
-    """The fewest seeds at which the present estimate would be a verdict: for the claim, against it, or an exclusion."""
-    effect = interval.estimate
+def _ways(effect: float, levels: Levels, null: float, worth: float | None) -> list[tuple[float, float]]:
+    """Level and room of what may become of the present estimate: for the claim, against it, or an exclusion."""
     ways = []
     if worth is None or abs(effect) >= worth:
         ways.append((levels.claim, abs(effect - null)))
     if (bound := null if worth is None else worth) > effect:
         ways.append((levels.exclusion, bound - effect))
-    for n in range(2, _MOST_SEEDS + 1):
-        if any(_detectable(interval, level, n) <= room for level, room in ways):
-            return n
-    return None
+    return ways
+
+
+def _settles(interval: Interval, ways: Sequence[tuple[float, float]], n: int) -> bool:
+    return any(_detectable(interval, level, n) <= room for level, room in ways)
+
+
+def _fewest_seeds(interval: Interval, ways: Sequence[tuple[float, float]], least: int) -> int | None:
+    return next((n for n in range(least, MOST_SEEDS + 1) if _settles(interval, ways, n)), None)
+
+
+def _joint(interval: Interval, ways: Sequence[tuple[float, float]], alone: int | None) -> tuple[int, int] | None:
+    """Seeds first, as each is a training more for every arm, and documents only one more evaluation."""
+    if not interval.identity_se or math.isinf(interval.identity_df):
+        return None
+    seeds = _fewest_seeds(_with_identities(interval, MOST_FOLD), ways, interval.n)
+    if seeds is None or (alone is not None and 2 * seeds > alone):
+        return None
+    folds = (tenths / 10 for tenths in range(11, 10 * MOST_FOLD + 1))
+    fold = next(fold for fold in folds if _settles(_with_identities(interval, fold), ways, seeds))
+    return seeds, _rounded_up(fold * (interval.identity_df + 1))
+
+
+def _with_identities(interval: Interval, fold: float) -> Interval:
+    """The same estimate on `fold` times the test identities."""
+    more = fold * (interval.identity_df + 1) - 1
+    return replace(interval, identity_se=interval.identity_se / math.sqrt(fold), identity_df=more)
+
+
+def _rounded_up(count: float) -> int:
+    """To two digits, as no more is known."""
+    step = 10 ** max(0, math.floor(math.log10(count)) - 1)
+    return math.ceil(round(count / step, 6)) * step

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from reports.decision import Decision, Difference
 from reports.estimates import Estimate
 from reports.metrics import metric_name
-from reports.power import Levels, Power, power_of
+from reports.power import MOST_FOLD, MOST_SEEDS, Levels, Power, power_of
 from reports.stats import Interval
 
 
@@ -81,7 +81,7 @@ def _undecided(estimates: Sequence[Estimate], seeds: int, looks: Collection[int]
     weakest, index = _obstacle(estimates, levels)
     test, seen = weakest.tests[index], _seen(weakest, weakest.tests, index)
     power = power_of(test.interval, levels, test.null, test.worth)
-    need = _need(power.seeds if power else None, seeds, looks)
+    need = _need(power, seeds, looks)
     if test.claim_p <= levels.claim and not test.large_enough:
         return f"It is there, but whether it is worth having (at least {_worth(weakest)}) is open: {seen}; {need}."
     if test.interval.low <= test.null:
@@ -117,14 +117,18 @@ def _reach(estimate: Estimate, test: Difference, power: Power) -> str:
     return f"{seeds} can see {_size(estimate, power.detectable)} or more"
 
 
-def _need(needed: int | None, seeds: int, looks: Collection[int]) -> str:
+def _need(power: Power | None, seeds: int, looks: Collection[int]) -> str:
     """What it would take, and when the report looks again."""
     again = _again(seeds, looks)
-    if needed is None:
-        return f"more seeds would hardly settle it, but more test documents or a larger effect would ({again})"
-    if needed <= seeds:
+    if power is None or (power.seeds is not None and power.seeds <= seeds):
         return again
-    return f"if that is its true size, about {needed} seeds would settle it ({again})"
+    ways = [] if power.seeds is None else [f"{power.seeds} seeds"]
+    if power.joint:
+        ways.append(f"{power.joint[0]} seeds with {power.joint[1]:,} test documents")
+    if not ways:
+        most = f"even {MOST_SEEDS} seeds with {MOST_FOLD} times the test documents"
+        return f"if that is its true size, {most} would hardly settle it ({again})"
+    return f"if that is its true size, about {' or '.join(ways)} would settle it ({again})"
 
 
 def _again(seeds: int, looks: Collection[int]) -> str:

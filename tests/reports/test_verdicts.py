@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from reports import sentences
 from reports.claims import findings
 from reports.contrasts import Contrast, Pair
 from reports.frame import build_frame
-from reports.power import Levels, power_of
+from reports.power import Levels, Power, power_of
 from reports.verdicts import judge
 from tests.reports.judging import CLAIM, LOOKS, found, frame_of, pairs, shifted_by, study_of
 
@@ -122,6 +123,25 @@ def test_what_a_claim_to_keep_performance_can_see_is_told_from_its_margin() -> N
     power = power_of(one.estimates[0].tests[0].interval, Levels(0.02, 0.04), -0.1, None)
     assert power is not None
     assert f"exclude a loss of 0.1 where the truth is −{0.1 - power.detectable:.3f} or more" in one.reason
+
+
+@pytest.mark.parametrize(
+    ("seeds", "joint", "told"),
+    [
+        (12, None, "if that is its true size, about 12 seeds would settle it"),
+        (90, (18, 8000), "about 90 seeds or 18 seeds with 8,000 test documents would settle it"),
+        (None, (18, 8000), "about 18 seeds with 8,000 test documents would settle it"),
+        (None, None, "even 200 seeds with 8 times the test documents would hardly settle it"),
+        (4, None, "5 seeds can see +0.040 or more, and the next look is at 10 seeds."),
+    ],
+)
+def test_what_would_settle_an_open_finding_is_told(
+    seeds: int | None, joint: tuple[int, int] | None, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sentences, "power_of", lambda *_: Power(0.04, seeds, joint))
+    one = found(CLAIM, shifted_by(0.03, noise=0.03))
+    assert one.verdict == "inconclusive"
+    assert told in one.reason
 
 
 def test_failed_runs_do_not_keep_a_look_away() -> None:
