@@ -20,6 +20,7 @@ from ablations import (
     report_cli,
     scale_cli,
     store_cli,
+    store_views,
     sweep_cli,
     terminal,
     tune_cli,
@@ -73,7 +74,8 @@ def list_(preset: PresetName = None, store: StorePath = Path(options.DEFAULT_STO
         except UserError as error:  # weights that cannot be had: what there is can be listed all the same
             notes.append(str(error))
     facts = views.list_facts(plans, list(dict.fromkeys(notes)))
-    views.print_json(facts) if as_json else views.print_list(terminal.stdout(), facts, preset or options.DEFAULT_PRESET)
+    named = chosen.request.preset.preset
+    views.print_json(facts) if as_json else views.print_list(terminal.stdout(), facts, named)
 
 
 @app.command()
@@ -143,8 +145,8 @@ app.command("run")(sweep_cli.run)
 def status(store: StorePath = Path(options.DEFAULT_STORE), as_json: AsJson = False) -> None:
     """Runs of a store by state, with the reasons of failures."""
     options.refuse_file(store)
-    facts = views.status_facts(Store(store))
-    views.print_json(facts) if as_json else views.print_status(terminal.stdout(), facts)
+    facts = store_views.status_facts(Store(store))
+    views.print_json(facts) if as_json else store_views.print_status(terminal.stdout(), facts)
 
 
 app.command("report")(report_cli.report)
@@ -158,7 +160,7 @@ def run_info(
     store: StorePath = Path(options.DEFAULT_STORE), as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """One run, whole, with the command that repeats it."""
-    facts = views.run_info_facts(Store(store), key)
+    facts = store_views.run_info_facts(Store(store), key)
     if as_json:
         views.print_json(facts)
     else:

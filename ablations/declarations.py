@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,7 +28,7 @@ def parse(source: str, text: str) -> tuple[Any, yaml.MappingNode]:
     """
     data, node = yaml_text.parse(source, text)
     if not isinstance(node, yaml.MappingNode):
-        raise UserError(f"{source}: expected a mapping at the top, e.g. 'study: my-study'")
+        raise UserError(f"{source}: expected a mapping at the top, lines of 'field: value'")
     return data, node
 
 
@@ -61,8 +62,13 @@ def find_node(node: yaml.Node, path: tuple[str | int, ...]) -> yaml.Node:
     return node
 
 
-def read(path: Path, kind: type[Model]) -> tuple[Model, yaml.MappingNode]:
+def read(
+    path: Path, kind: type[Model], complete: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
+) -> tuple[Model, yaml.MappingNode]:
     """Read and validate a declaration.
+
+    Args:
+        complete: adds to what the file says what it leaves to others, before all of it is validated.
 
     Returns:
         The model, and the node tree for later errors about the same file.
@@ -72,7 +78,7 @@ def read(path: Path, kind: type[Model]) -> tuple[Model, yaml.MappingNode]:
     """
     data, root = parse(str(path), text_of(path))
     try:
-        return kind.model_validate(data), root
+        return kind.model_validate(complete(data) if complete else data), root
     except ValidationError as error:
         raise _from_validation(str(path), root, error, kind) from None
 

@@ -13,7 +13,8 @@ import typer
 
 from ablations import declarations
 from ablations.planner import Request
-from ablations.registry import MOST_SEEDS, Preset, load_preset, load_studies
+from ablations.preset import MOST_SEEDS, Preset, load_preset
+from ablations.registry import load_studies
 from core import yaml_text
 from core.config import RunConfig
 from core.errors import UserError
@@ -31,7 +32,12 @@ Studies = Annotated[
 ]
 PresetName = Annotated[
     str | None,
-    typer.Option("--preset", help="Scale: smoke, quick, standard, published.", show_default=DEFAULT_PRESET),
+    typer.Option(
+        "--preset",
+        metavar="NAME|FILE",
+        help="Scale: smoke, quick, standard, published, or a YAML file.",
+        show_default=DEFAULT_PRESET,
+    ),
 ]
 Seeds = Annotated[
     str | None, typer.Option("--seeds", help="How many seeds, or which: '3' or '0,1,7'.", show_default="the preset's")
@@ -170,7 +176,7 @@ def choose(
     refuse_file(store)
     loaded = load_preset(DEFAULT_PRESET if preset is None else preset)
     config = _single_config(names, overrides)
-    words = [*names, *([] if config else ["--preset", loaded.preset])]
+    words = [*names, *([] if config else ["--preset", loaded.spelled])]
     for option, values in (
         ("--seeds", [seeds] if seeds else []),
         ("--data", data),

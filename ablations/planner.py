@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ablations.estimate import Estimate, Rates, device_kind, estimate
-from ablations.registry import Preset, baseline_values
+from ablations.preset import Preset
+from ablations.registry import baseline_values
 from ablations.tuned import with_tuned
 from core import inputs
 from core.config import RunConfig

@@ -1,8 +1,7 @@
-"""Studies and presets: those in the package, and the user's own YAML files."""
+"""Studies: those in the package, and the user's own YAML files."""
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import ValidationError
 
 from ablations import declarations
 from core.config import RunConfig, field_names, nearest_field
@@ -21,44 +20,12 @@ from reports.claims import Arm, Scaled, Study
 from reports.control import CONTROL
 
 _PACKAGE = Path(__file__).resolve().parent
-MOST_SEEDS = 1000  # that a number can ask for
 _TAKEN = re.compile(r"index|report|all|con|prn|aux|nul|com\d|lpt\d")  # pages are files of the study's name
 # The order of the documented findings, which is the order of lists and reports.
 STUDY_ORDER = (
     "partial-fc", "class-count", "precision", "norm", "margin", "pretrain", "neck", "clip", "backbone",
     "resolution", "pool",
 )  # fmt: skip
-
-
-class Preset(BaseModel):
-    """The scale of runs: fields of the baseline, how many seeds, and the looks.
-
-    `looks` maps the numbers of seeds at which a verdict may be reached to their shares of alpha. Looking after every
-    seed would multiply false verdicts (METHODS A4); looks fixed beforehand, each with its share, do not. Without
-    looks nothing is ever decided.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    preset: str
-    about: str
-    seeds: int = Field(ge=1, le=MOST_SEEDS)
-    looks: dict[int, float] = Field(default_factory=dict, description="number of seeds: share of alpha")
-    set: dict[str, Any] = Field(default_factory=dict)
-    requires: tuple[str, ...] = ()
-
-    @field_validator("looks")
-    @classmethod
-    def _spends_alpha_once(cls, looks: dict[int, float]) -> dict[int, float]:
-        counts = list(looks)
-        if not all(1 <= count <= MOST_SEEDS for count in counts):
-            raise ValueError(f"a look is a number of seeds from 1 to {MOST_SEEDS}, got {counts}")
-        if counts != sorted(counts):
-            raise ValueError(f"looks go up in their numbers of seeds, got {counts}")
-        if not all(share > 0 for share in looks.values()):
-            raise ValueError(f"every look has a share of alpha above 0, got {list(looks.values())}")
-        if looks and not math.isclose(sum(looks.values()), 1.0, abs_tol=1e-9):
-            raise ValueError(f"the shares of alpha sum to 1, got {sum(looks.values()):g}")
-        return looks
 
 
 @dataclass(frozen=True)
@@ -72,11 +39,6 @@ class LoadedStudy:
 def study_names() -> list[str]:
     names = {path.stem for path in (_PACKAGE / "studies").glob("*.yaml")}
     return [name for name in STUDY_ORDER if name in names] + sorted(names - set(STUDY_ORDER))
-
-
-def preset_names() -> list[str]:
-    order = {"smoke": 0, "quick": 1, "standard": 2, "published": 3}
-    return sorted((path.stem for path in (_PACKAGE / "presets").glob("*.yaml")), key=lambda name: order.get(name, 9))
 
 
 @lru_cache(maxsize=64)
@@ -165,16 +127,6 @@ def load_studies(names: list[str]) -> list[Study]:
             if first is not loaded:
                 raise UserError(f"{loaded.path}: {first.path} has a claim '{claim}' too: rename one")
     return [loaded.study for loaded in found.values()]
-
-
-@lru_cache(maxsize=8)
-def load_preset(name: str) -> Preset:
-    """A preset by name; `UserError` for an unknown one."""
-    path = _PACKAGE / "presets" / f"{name}.yaml"
-    if name not in preset_names():
-        raise UserError(f"unknown preset '{name}'{nearest(name, preset_names())}")
-    preset, _ = declarations.read(path, Preset)
-    return preset
 
 
 def baseline_values(config: RunConfig) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import os
 import shlex
 from collections import Counter
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
@@ -100,7 +101,10 @@ def _check(names: Iterable[str], store: Path, out: Path) -> None:
     """Verify a written report; says what no longer holds, a line each, and ends with code 1 if anything does."""
     record = read_record(out)
     # A study of the user's own was given to `run` as a file: the command in the report still names it.
-    own = [word for word in _words(record.command) if word.endswith((".yaml", ".yml")) and os.path.isfile(word)]
+    own = [
+        word for before, word in pairwise(_words(record.command))
+        if word.endswith((".yaml", ".yml")) and before != "--preset" and os.path.isfile(word)
+    ]  # fmt: skip
     declared = {study.study: study for study in (load_study(name).study for name in dict.fromkeys([*names, *own]))}
     for name in record.studies:
         if name not in declared and (study := _present(name)) is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,7 @@ def with_tuned(plan: Plan, request: Request, store: Store, *, digests: bool) -> 
     if not tuning:
         raise UserError(
             f"--tuned: nothing was tuned for this preset and data: run `python -m ablations tune {_words(found)} "
-            f"--preset {request.preset.preset}` first, with the same --data, --eval, --set and --store"
+            f"--preset {shlex.quote(request.preset.spelled)}` first, with the same --data, --eval, --set and --store"
         )
     if TUNING_SEED in request.all_seeds:
         raise UserError(f"--seeds: values were tuned on seed {TUNING_SEED}, which cannot judge them: take another")

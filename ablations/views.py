@@ -1,9 +1,8 @@
-"""What `list`, `show`, `plan`, `status` and `run-info` print: plain data first, then how it looks."""
+"""What `list`, `show` and `plan` print: plain data first, then how it looks."""
 
 from __future__ import annotations
 
 import json
-import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,22 +11,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ablations import declarations
 from ablations.options import Chosen
 from ablations.planner import Plan
-from ablations.registry import LoadedStudy, load_preset, load_study, preset_names, study_names
+from ablations.preset import load_preset, preset_names
+from ablations.registry import LoadedStudy, load_study, study_names
+from ablations.store_views import UNUSABLE
 from ablations.sweep import clock
-from core import checkpoint
-from core.config import RunConfig
-from core.errors import UserError
 from core.inputs import corpus_of
-from core.integrity import examine
-from core.lease import Leases
-from core.store import CHECKPOINT, Store, is_key, leases_folder
 from reports.claims import Study, findings
 from reports.markdown import NONE
-
-_UNUSABLE = ("damaged", "newer")  # conditions of runs that are neither done nor to be taken for new
 
 
 def list_facts(plans: Mapping[str, Plan], notes: Sequence[str]) -> dict[str, Any]:
@@ -151,7 +143,7 @@ def plan_facts(chosen: Chosen, plan: Plan, jobs: int) -> dict[str, Any]:
         },
         "runs": [
             {"key": run.key, "run": run.label, "state": run.state, "seconds": run.estimate.seconds,
-             "memory_mb": run.estimate.memory_mb, **({"reason": run.reason} if run.state in _UNUSABLE else {})}
+             "memory_mb": run.estimate.memory_mb, **({"reason": run.reason} if run.state in UNUSABLE else {})}
             for run in plan.runs
         ],
         "unavailable": [{"study": study, "arm": arm, "reason": reason} for (study, arm), reason in unavailable.items()],
@@ -179,11 +171,11 @@ def print_plan(console: Console, facts: dict[str, Any], *, every_run: bool) -> N
     for note in facts["notes"]:
         console.print(f"note: {note}")
     for run in facts["runs"] if every_run else ():
-        if run["state"] in _UNUSABLE:
+        if run["state"] in UNUSABLE:
             after = "; `run` sets it aside and trains it again" if run["state"] == "damaged" else ""
             console.print(f"{run['state']}: {run['run']}: {run['reason']}{after}", soft_wrap=True)
     line = f"{len(facts['runs'])} runs: {counts['new']} new, {counts['cached']} cached, {counts['failed']} failed"
-    line += "".join(f", {counts[state]} {state}" for state in _UNUSABLE if counts[state])
+    line += "".join(f", {counts[state]} {state}" for state in UNUSABLE if counts[state])
     if counts["unavailable"]:
         line += f"; {counts['unavailable']} arms not available here"
     if counts["new"] or counts["damaged"]:
@@ -191,64 +183,3 @@ def print_plan(console: Console, facts: dict[str, Any], *, every_run: bool) -> N
         line += f"; about {clock(guess['seconds'])} on {guess['processes']} processes, {memory}"
     console.print(line, soft_wrap=True)
     console.print(f"judged on {facts['judged_on']}", soft_wrap=True)
-
-
-def status_facts(store: Store) -> dict[str, Any]:
-    """All runs of the store by state, with reasons of failures, and with the process that has one in work."""
-    runs = []
-    held = {one.name: one for one in Leases(leases_folder(store.root)).holders() if is_key(one.name) and not one.gone}
-    for key in sorted({*store.run_keys(), *held}):
-        found = examine(store, key, digests=False)
-        row: dict[str, Any] = {"key": key, "state": "unfinished" if found.condition == "new" else found.condition}
-        if key in held and found.condition != "done":
-            process = held[key].process
-            row |= {"state": "running", "message": f"in the hands of {held[key]}"}
-            row |= {"host": process.host, "pid": process.pid} if process else {}
-        elif found.result is not None:
-            row["tpr@1e-3"] = found.result["metrics"]["tpr@1e-3"]
-        elif found.failure is not None:
-            row |= {"kind": found.failure["kind"], "message": found.failure["message"]}
-        elif found.reason:
-            row["message"] = found.reason
-        elif (kept := checkpoint.progress(store.path(key, CHECKPOINT))) is not None:
-            told = "{:,} of {:,} samples when last saved".format(*kept)
-            row |= {"samples": kept[0], "of": kept[1], "message": told}
-        runs.append(row)
-    return {"store": str(store.root), "counts": dict(Counter(row["state"] for row in runs)), "runs": runs}
-
-
-def print_status(console: Console, facts: dict[str, Any]) -> None:
-    counts = facts["counts"]
-    listed = ", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "no runs yet"
-    console.print(f"{facts['store']}: {listed}")
-    for row in facts["runs"]:
-        if row["state"] != "done":
-            reason = f"  {row['kind']}: {row['message']}" if row["state"] == "failed" else f"  {row.get('message', '')}"
-            console.print(f"  {row['key']}  {row['state']}{reason}", soft_wrap=True)
-
-
-def run_info_facts(store: Store, prefix: str) -> dict[str, Any]:
-    """One run, whole, with the command that repeats it; a failed run with its reason."""
-    key = store.find(prefix)
-    found = examine(store, key, digests=True)
-    if found.condition in _UNUSABLE:
-        raise UserError(f"{key} is {found.condition}: {found.reason}")
-    facts: dict[str, Any] = {"key": key, "state": found.condition, "folder": str(store.path(key))}
-    facts["repeat"] = f"python -m ablations run {shlex.quote(str(store.path(key, 'config.yaml')))} --store again"
-    if (device := _device_of(store, key)) != "cpu":
-        facts["repeat"] += f" --device {shlex.quote(device)}"
-    if found.result is not None:
-        facts["result"] = found.result
-    elif found.failure is not None:
-        facts["failure"] = found.failure
-    if found.result is None and (kept := checkpoint.progress(store.path(key, CHECKPOINT))) is not None:
-        facts["checkpoint"] = {"samples": kept[0], "of": kept[1]}
-    return facts
-
-
-def _device_of(store: Store, key: str) -> str:
-    """The device that a run was asked for; the CPU where its configuration cannot be read."""
-    try:
-        return declarations.read(store.path(key, "config.yaml"), RunConfig)[0].runtime.device
-    except UserError:
-        return "cpu"

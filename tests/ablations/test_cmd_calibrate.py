@@ -8,7 +8,8 @@ import pytest
 import typer
 
 from ablations.cli import app
-from ablations.registry import load_preset, load_study
+from ablations.preset import load_preset
+from ablations.registry import load_study
 from core.config import RunConfig
 from tests.ablations.conftest import TWO_ARMS, CommandLine
 

@@ -13,7 +13,7 @@ import pytest
 
 from ablations import tune_cli
 from ablations.options import choose
-from ablations.registry import load_preset
+from ablations.preset import load_preset
 from ablations.tune_cli import search_plan
 from ablations.tuning import TUNING_SEED
 from ablations.tuning_claims import Claims

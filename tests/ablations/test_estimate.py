@@ -9,7 +9,7 @@ import pytest
 
 from ablations.estimate import estimate
 from ablations.planner import measured_rates
-from ablations.registry import load_preset
+from ablations.preset import load_preset
 from core.config import RunConfig
 from core.store import Store
 

@@ -8,7 +8,8 @@ import pytest
 
 from ablations.options import choose, parse_seeds, parse_sets
 from ablations.planner import Plan, plan
-from ablations.registry import baseline_values, load_preset, load_studies, load_study, study_names
+from ablations.preset import load_preset
+from ablations.registry import baseline_values, load_studies, load_study, study_names
 from core.config import RunConfig
 from core.errors import UserError
 from core.store import Store

@@ -13,7 +13,7 @@ import pytest
 from ablations import options, sequential
 from ablations.options import choose
 from ablations.planner import Plan, Request
-from ablations.registry import load_preset
+from ablations.preset import load_preset
 from ablations.sequential import as_run, at_look, describe, next_cells, sweep_looks, with_seeds
 from core.store import Store
 from reports.claims import Arm, Finding, Study, findings

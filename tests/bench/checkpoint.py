@@ -21,7 +21,7 @@ from typing import Any
 import torch
 import yaml
 
-from ablations.registry import load_preset
+from ablations.preset import load_preset
 from core import checkpoint
 from core.config import RunConfig
 from core.inputs import run_key

@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 from ablations.options import parse_sets
-from ablations.registry import load_preset
+from ablations.preset import load_preset
 from core.batches import Batches
 from core.config import RunConfig
 from core.data.corpus_images import Captures

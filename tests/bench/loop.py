@@ -12,7 +12,7 @@ import time
 import torch
 from torch import nn
 
-from ablations.registry import load_preset
+from ablations.preset import load_preset
 from core.config import RunConfig
 from core.materials import load_materials
 from core.model.embedder import Embedder

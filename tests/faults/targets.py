@@ -12,7 +12,8 @@ from pathlib import Path
 
 from ablations import declarations, options
 from ablations.budget import parse_duration
-from ablations.registry import Preset, baseline_values, load_study
+from ablations.preset import Preset
+from ablations.registry import baseline_values, load_study
 from core import json_text
 from core.config import RunConfig
 from core.data import archives, folder
