@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ablations import declarations, options
 from ablations.budget import parse_duration
-from ablations.preset import Preset
+from ablations.preset import load_preset
 from ablations.registry import baseline_values, load_study
 from core import json_text
 from core.config import RunConfig
@@ -82,7 +82,7 @@ def _study(data: bytes, room: Path) -> None:
 
 
 def _preset(data: bytes, room: Path) -> None:
-    preset, _ = declarations.read(_file("preset.yaml", data, room), Preset)
+    preset = load_preset(str(_file("preset.yaml", data, room)))
     RunConfig().with_overrides(preset.set)
 
 
