@@ -6,10 +6,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import chdtri, ndtr
+
 from reports.stats import Interval, critical
 
 POWER = 0.8
 MOST_SEEDS = 200
+_MIDPOINTS = (np.arange(200) + 0.5) / 200  # of equal shares of what a standard error may be
 MOST_FOLD = 8  # times as many test identities as there are
 
 
@@ -55,15 +60,32 @@ def power_of(interval: Interval, levels: Levels, null: float, worth: float | Non
     return Power(_detectable(interval, levels.claim, interval.n), seeds, _joint(interval, ways, seeds))
 
 
-def _se(interval: Interval, n: int) -> tuple[float, float]:
+def _parts(interval: Interval, n: int) -> tuple[float, float]:
     """The two standard errors with n seeds: identities do not average out over seeds."""
     return interval.seed_se * math.sqrt(interval.n / n), interval.identity_se
 
 
+def _power(interval: Interval, room: float, alpha: float, n: int) -> float:
+    """The share of reports on n seeds that tell a true effect `room` beyond the null from it, at level `alpha`.
+
+    The expectation over the standard error that such a report happens to see: its part of seeds varies as chi-squared
+    over its degrees of freedom does, and with few seeds that costs more than the critical value's tail (the noncentral
+    t distribution, of which this is the like with two parts). The part of identities is taken as known.
+    """
+    seed_se, identity_se = _parts(interval, n)
+    se, df = math.hypot(seed_se, identity_se), n - 1.0
+    if not se:
+        return float(room > 0)
+    seen = seed_se * np.sqrt(chdtri(df, _MIDPOINTS) / df)
+    total = np.hypot(seen, identity_se)
+    weight = (seen / total) ** 2
+    seeds, identities = (critical(alpha, *part, df, interval.identity_df) for part in ((1.0, 0.0), (0.0, 1.0)))
+    return float(ndtr((room - (weight * seeds + (1 - weight) * identities) * total) / se).mean())
+
+
 def _detectable(interval: Interval, alpha: float, n: int) -> float:
-    seed_se, identity_se = _se(interval, n)
-    units = sum(critical(level, seed_se, identity_se, n - 1.0, interval.identity_df) for level in (alpha, 1 - POWER))
-    return units * math.hypot(seed_se, identity_se)
+    se = math.hypot(*_parts(interval, n))
+    return brentq(lambda room: _power(interval, room, alpha, n) - POWER, 0.0, 1e6 * se) if se else 0.0
 
 
 def _ways(effect: float, levels: Levels, null: float, worth: float | None) -> list[tuple[float, float]]:
@@ -77,7 +99,7 @@ def _ways(effect: float, levels: Levels, null: float, worth: float | None) -> li
 
 
 def _settles(interval: Interval, ways: Sequence[tuple[float, float]], n: int) -> bool:
-    return any(_detectable(interval, level, n) <= room for level, room in ways)
+    return any(_power(interval, room, level, n) >= POWER for level, room in ways)
 
 
 def _fewest_seeds(interval: Interval, ways: Sequence[tuple[float, float]], least: int) -> int | None:
