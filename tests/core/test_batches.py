@@ -9,6 +9,7 @@ import torch
 
 from core.batches import Batches
 from core.config import RunConfig
+from core.data.expansion import take
 from core.ranks import ALONE, Part
 
 SIZES = {"data.pool": 12, "data.images": 12, "data.expansion": 8, "data.image_size": 32, "optim.batch_size": 10}
@@ -30,6 +31,15 @@ def same(one: Batches, other: Batches, count: int = 1) -> None:
 @pytest.mark.parametrize("changes", [{}, {"data.augment": "documented"}, {"distill.clean_view": True}])
 def test_ahead_or_not_they_are_the_same(changes: dict[str, Any]) -> None:
     same(made(True, **changes), made(False, **changes), 25)  # past the end of a pass over the classes
+
+
+def test_images_are_those_of_their_classes() -> None:
+    plain, clean = made(False, **{"data.augment": "none"}), made(False, **{"distill.clean_view": True})
+    for _ in range(3):
+        batch, with_clean = plain.next(), clean.next()
+        expected = take(POOL, batch.classes, 8).float() / 255
+        assert torch.equal(batch.images, expected)
+        assert torch.equal(with_clean.images[10:], expected)
 
 
 def test_they_are_one_ahead_at_most_and_from_the_second_on() -> None:

@@ -5,9 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from core.config_sections import ModelConfig
+from core.data.corpus_images import Captures, captures
+from core.data.sources import ProceduralDocuments
+from core.evaluation import evaluate
 from core.model.embedder import Embedder
 from core.model.weights import EMBEDDED, embedded_backbones
 
@@ -15,9 +19,22 @@ FOLDER = Path(str(EMBEDDED))
 LIMIT_MB = {"lcnet_050": 2, "lcnet_100": 5}
 
 
+@pytest.fixture(scope="module")
+def unseen(tmp_path_factory: pytest.TempPathFactory) -> Captures:
+    return captures(ProceduralDocuments("validation", 40), 3, 64, tmp_path_factory.mktemp("captures"))
+
+
 @pytest.mark.parametrize("backbone", embedded_backbones())
-def test_backbones_load_and_have_a_card(backbone: str) -> None:
-    Embedder(ModelConfig(backbone=backbone), 64, 0)
+def test_backbones_tell_unseen_documents_apart_before_any_training(backbone: str, unseen: Captures) -> None:
+    def auroc(**pretrained: str) -> float:
+        embedder = Embedder(ModelConfig(backbone=backbone, **pretrained), 64, 0)
+        return evaluate(embedder, unseen, torch.device("cpu")).metrics["auroc"]
+
+    assert auroc() > auroc(pretrained="none") + 0.03
+
+
+@pytest.mark.parametrize("backbone", embedded_backbones())
+def test_backbones_are_small_and_have_a_card(backbone: str) -> None:
     assert (FOLDER / f"{backbone}.safetensors").stat().st_size < LIMIT_MB[backbone] * 1e6
     card = yaml.safe_load((FOLDER / f"{backbone}.yaml").read_text())
     assert card["recipe"]["backbone"] == backbone

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.nn import functional
 
 from core.precision import autocast, matmul_precision, probe
 
@@ -24,9 +25,25 @@ def test_highest_needs_no_effect() -> None:
 
 
 @pytest.mark.parametrize("mode", ["high", "medium"])
-def test_a_setting_that_does_nothing_is_found_out(mode: str) -> None:
+@pytest.mark.parametrize("off", [0.0, 1e-3])
+def test_a_setting_that_does_nothing_is_found_out(off: float, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On pretended hardware, whose products are off by so much where the setting is that of the mode."""
+
+    def product(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        lowered = torch.get_float32_matmul_precision() == mode
+        return (x.double() @ weight.double().T).float() * (1 + off * lowered)
+
+    monkeypatch.setattr(functional, "linear", product)
     measured = probe(mode, CPU)
-    assert measured.took_effect == (measured.linear_error >= 10 * measured.reference_error)
+    assert measured.took_effect == (off > 0)
+    assert measured.linear_error == pytest.approx(off, rel=0.01, abs=1e-7)
+    assert measured.reference_error < 1e-7
+
+
+@pytest.mark.parametrize("mode", ["highest", "high", "medium", "bf16", "fp16"])
+def test_the_setting_is_that_of_the_mode_and_highest_beneath_autocast(mode: str) -> None:
+    with matmul_precision("medium" if mode == "highest" else "highest"), matmul_precision(mode):
+        assert torch.get_float32_matmul_precision() == ("highest" if mode in ("bf16", "fp16") else mode)
 
 
 def test_precision_is_put_back_after_an_error() -> None:

@@ -13,7 +13,7 @@ from core.errors import RunFailure, UserError
 from core.store import CHECKPOINT, Store, sync_folder, write_atomic
 
 KEY = "0123456789abcdef"
-SCORES = {"roc_fpr": np.arange(3, dtype=np.float32)}
+SCORES = {"roc_fpr": np.arange(3, dtype=np.float32), "captures": np.array([2, 5], np.int32)}
 
 
 @pytest.fixture
@@ -30,8 +30,8 @@ def test_life_of_a_run(store: Store) -> None:
     store.finish(KEY, {"metrics": {"auroc": 0.9}}, SCORES)
     assert store.state(KEY) == "done"
     assert store.result(KEY)["metrics"] == {"auroc": 0.9}
-    assert np.array_equal(store.scores(KEY)["roc_fpr"], SCORES["roc_fpr"])
-    assert set(store.scores(KEY, ("roc_tpr", "none_such"))) == {"roc_tpr"} & set(SCORES)
+    np.testing.assert_equal(store.scores(KEY), SCORES)
+    np.testing.assert_equal(store.scores(KEY, ("captures", "none_such")), {"captures": SCORES["captures"]})
     assert [result["metrics"] for result in store.results()] == [{"auroc": 0.9}]
     assert {path.name for path in store.path(KEY).iterdir()} == {
         "config.yaml", "metrics.jsonl", "scores.npz", "result.json",

@@ -11,11 +11,14 @@ import torch
 
 from core.config import RunConfig
 from core.data.corpus_images import Captures
+from core.data.expansion import take
 from core.errors import RunFailure, UserError
 from core.inputs import teacher_fingerprint
+from core.materials import load_materials
 from core.model.weights import EMBEDDED
 from core.teacher import class_features, load_encoder
 from core.teacher_training import gate
+from tests.core.test_trainer import tiny
 
 TEACHER = Path(str(EMBEDDED / "teacher"))
 
@@ -36,6 +39,14 @@ def test_every_class_has_a_unit_row(pool: np.ndarray) -> None:
     assert torch.allclose(features.norm(dim=1), torch.ones(24), atol=1e-5)
     assert torch.equal(features, class_features(config(), pool))
     assert not torch.allclose(features[0], features[1])
+
+
+def test_rows_of_a_run_are_of_the_images_that_it_drew() -> None:
+    materials = load_materials(tiny(distill__kind="cosine"))
+    assert materials.teacher is not None
+    some = torch.tensor([0, 30, 100, 191])
+    expected = load_encoder("procedural")(take(materials.pool, some, 24))
+    torch.testing.assert_close(materials.teacher[some], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_random_teacher_knows_nothing_of_the_images(pool: np.ndarray) -> None:

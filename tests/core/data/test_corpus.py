@@ -10,7 +10,7 @@ import pytest
 from core.config_sections import DataConfig, EvalConfig
 from core.data.corpus import Corpus, RealCaptures, corpus, trainable
 from core.data.corpus_images import captures, pool_images
-from core.data.folder import scan
+from core.data.folder import decode, scan, squash
 from core.data.sources import FolderDocuments
 from core.errors import UserError
 from tests.conftest import make_images
@@ -49,7 +49,26 @@ def test_capture_arrays(image_folder: Path, tmp_path: Path) -> None:
     again = captures(found.test, found.captures, 32, tmp_path / "elsewhere")
     assert np.array_equal(made.images, again.images)
     assert not np.array_equal(made.images[0], made.images[1])
-    assert pool_images(found, 32, tmp_path).shape == (31, 32, 32, 3)
+
+
+def test_pool_images_are_the_files_in_their_order(image_folder: Path, tmp_path: Path) -> None:
+    found = of_folder(image_folder, tmp_path)
+    assert isinstance(found.train, FolderDocuments)
+    files = [squash(decode(file.path), 32) for file in found.train.files]
+    assert len(files) == 31
+    assert np.array_equal(pool_images(found, 32, tmp_path), files)
+
+
+@pytest.mark.parametrize("shifted", [False, True])
+def test_simulated_captures_look_like_the_document_that_they_are_labelled_as(
+    image_folder: Path, tmp_path: Path, shifted: bool
+) -> None:
+    documents = of_folder(image_folder, tmp_path).test
+    assert isinstance(documents, FolderDocuments)
+    made = captures(documents, 3, 32, tmp_path, severity=0.05, shifted=shifted)
+    clean = np.stack([documents.clean(index, 32) for index in range(5)])
+    near = np.corrcoef(made.images.reshape(15, -1), clean.reshape(5, -1))[:15, 15:]
+    assert near.argmax(1).tolist() == made.identities.tolist()
 
 
 def test_damaged_cache_is_made_anew(image_folder: Path, tmp_path: Path) -> None:
@@ -81,7 +100,16 @@ def test_own_captures_by_identity(image_folder: Path, tmp_path: Path) -> None:
     assert not test & validation
     assert (len(test), len(validation)) == (27, 9)
     assert len(found.train) == 40  # nothing is held out of the training images then
-    assert len(captures(found.test, 5, 32, tmp_path).identities) == 27
+    folders = []
+    for part in (found.validation, found.test):
+        shown = captures(part, 5, 32, tmp_path)
+        of: dict[int, set[Path]] = {}
+        for image, identity, (file, _) in zip(shown.images, shown.identities, part.files, strict=True):
+            assert np.array_equal(image, squash(decode(file.path), 32))
+            of.setdefault(int(identity), set()).add(file.path.parent)
+        assert all(len(parents) == 1 for parents in of.values())
+        folders += [parent for parents in of.values() for parent in parents]
+    assert len(folders) == len(set(folders)) == 12  # an identity is a folder, on one side
 
 
 @pytest.mark.parametrize("flat", [False, True])

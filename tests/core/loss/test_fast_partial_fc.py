@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
-from core.loss import chunked_softmax, class_sampling
+from core.loss import class_sampling
+from core.loss.chunked_softmax import ChunkedSoftmax
 from core.loss.class_sampling import SAMPLERS, Sample
 from core.loss.fast_partial_fc import FastPartialFC
 from core.loss.margin import KINDS, margin_softmax_loss
@@ -363,7 +365,22 @@ def test_labels_that_do_not_fit_are_refused(labels: torch.Tensor) -> None:
         make()(torch.randn(2, DIM), labels)
 
 
-def test_subnormal_numbers_are_never_made_of_ordinary_logits() -> None:
-    # At scale 64 cosines reach from -1 to 1: exponentials of +-64 are normal numbers in float32.
-    assert chunked_softmax._REACH[torch.float32] == 64.0
-    assert torch.tensor(-64.0).exp() > torch.finfo(torch.float32).tiny
+@pytest.mark.parametrize("scale", [64.0, 200.0])  # the most that needs no maximum, and one that does
+@pytest.mark.parametrize("keep_bytes", [0, 10**8])
+def test_subnormal_numbers_are_never_made(monkeypatch: pytest.MonkeyPatch, scale: float, keep_bytes: int) -> None:
+    """Processors are tens of times slower on them, and most exponentials of a large scale would be."""
+    monkeypatch.setattr(class_sampling, "_BLOCK", 7)
+    powers, seen = ChunkedSoftmax._powers, []
+
+    def watched(*given: Any, **how: Any) -> torch.Tensor:
+        made = powers(*given, **how)
+        seen.extend(made[made > 0].tolist())
+        return made
+
+    monkeypatch.setattr(ChunkedSoftmax, "_powers", watched)
+    head, labels = make(1.0, scale=scale, margin=0.4, keep_bytes=keep_bytes), torch.arange(12)
+    # On their own centres, and opposite to another's: cosines from 1 to -1.
+    embeddings = torch.cat([head.centres()[:6], -head.centres()[20:26]]).requires_grad_()
+    head(embeddings, labels).backward()
+    head.step(0.1)
+    assert torch.finfo(torch.float32).tiny <= min(seen) < 1e-25

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from core.config_sections import ModelConfig
-from core.model.embedder import Centring, Embedder, head_norm, parameter_count, size_mb
+from core.model.embedder import Centring, Embedder, flops_g, head_norm, parameter_count, size_mb
 
 
 def embedder(size: int = 128, seed: int = 0, **fields: object) -> Embedder:
@@ -26,6 +26,29 @@ def test_published_model_sizes(fields: dict[str, object], size: int, published_m
 def test_parameter_counts_to_the_last() -> None:
     assert parameter_count(embedder(neck="flatten")) == 1_386_032
     assert parameter_count(embedder(neck="squeeze")) == 615_984
+
+
+def products(model: nn.Module, size: int) -> float:
+    """Twice the multiply-adds of convolutions and linear layers for one image, from their shapes."""
+    counted: list[float] = []
+
+    def count(layer: nn.Module, _: object, out: torch.Tensor) -> None:
+        counted.append(2 * out.numel() * layer.weight[0].numel())  # type: ignore[index, union-attr, operator]
+
+    layers = [layer for layer in model.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
+    hooks = [layer.register_forward_hook(count) for layer in layers]
+    with torch.no_grad():
+        model.eval()(torch.zeros(1, 3, size, size))
+    for hook in hooks:
+        hook.remove()
+    return sum(counted)
+
+
+@pytest.mark.parametrize("fields", [{}, {"neck": "squeeze"}, {"backbone": "lcnet_100", "embed_dim": 64}])
+def test_flops_are_those_of_convolutions_and_linear_layers(fields: dict[str, object]) -> None:
+    model = embedder(64, **fields)
+    # On small maps the CPU's depthwise convolutions do more products than a convolution of that shape needs.
+    assert flops_g(model, 64) == pytest.approx(products(model, 64) / 1e9, rel=0.05)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,38 @@
+"""What is judged is the embedder as it is, one image apart from the others, on captures that were not registered."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from core.data.corpus_images import Captures
+from core.evaluation import embed, judge
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_an_image_is_embedded_apart_from_its_batch_and_leaves_no_trace(training: bool) -> None:
+    model = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(12)).train(training)
+    before = deepcopy(model.state_dict())
+    images = np.random.default_rng(0).integers(0, 255, (200, 2, 2, 3), np.uint8)  # more than are embedded at once
+    torch.testing.assert_close(embed(model, images, CPU)[[0, 199]], embed(model, images[[0, 199]], CPU))
+    assert model.training == training
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_images_come_to_the_embedder_by_channel_and_from_zero_to_one() -> None:
+    images = np.random.default_rng(0).integers(0, 255, (3, 2, 2, 3), np.uint8)
+    expected = torch.from_numpy(images).permute(0, 3, 1, 2).flatten(1) / 255
+    torch.testing.assert_close(embed(nn.Flatten(), images, CPU), expected)
+
+
+def test_the_first_capture_of_each_identity_is_registered_and_the_others_are_looked_up() -> None:
+    identities = np.array([7, 7, 3, 3, 3])
+    embeddings = torch.tensor([[1, 0], [1, 0.1], [0.1, 1], [0.2, 1], [1, 0.05]])  # the last one looks like a 7
+    captures = Captures(np.zeros((5, 1, 1, 3), np.uint8), identities)
+    assert judge(embeddings, captures).metrics["top1"] == pytest.approx(2 / 3)
