@@ -39,7 +39,7 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 smoke: $(STAMP)
-	$(BIN)/python -m ablations run all --preset smoke --store runs/smoke $(ARGS)
+	$(BIN)/python -m ablations run all --preset smoke --store runs/smoke --out reports/generated/smoke $(ARGS)
 
 ablate-all: $(STAMP)
 	$(BIN)/python -m ablations run all $(ARGS)

@@ -79,7 +79,7 @@ def list_(preset: PresetName = None, store: StorePath = Path(options.DEFAULT_STO
 
 
 @app.command()
-def show(study: Annotated[str, typer.Argument(metavar="STUDY")], as_json: AsJson = False) -> None:
+def show(study: Annotated[str, typer.Argument(metavar="STUDY|FILE")], as_json: AsJson = False) -> None:
     """One study: the finding, the published numbers, arms as differences, confounds."""
     loaded = load_study(study)
     facts = views.show_facts(loaded)

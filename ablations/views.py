@@ -103,7 +103,7 @@ def print_show(console: Console, study: Study, facts: dict[str, Any]) -> None:
         table.add_row(name, changes, arm["about"] + needs, shown)
     console.print(table)
     if study.contrasts:
-        console.print(Text.assemble("\n", ("contrasts", "bold"), " (the claim is that the first is better)"))
+        console.print(Text.assemble("\n", ("contrasts", "bold"), " (what is claimed of the first, against the second)"))
     for contrast in study.contrasts:
         number = study.finding(contrast.finding).label
         size = (
@@ -113,8 +113,9 @@ def print_show(console: Console, study: Study, facts: dict[str, Any]) -> None:
         )
         kind = contrast.kind.replace("_", " ")
         about = f": {contrast.about}" if contrast.about else ""
+        beside = "" if contrast.decides else " (beside the verdict)"
         console.print(
-            f"  finding {number}: {contrast.name}, {kind} on {contrast.metric}, {size}{about}",
+            f"  finding {number}: {contrast.name}, {kind} on {contrast.metric}, {size}{about}{beside}",
         )
     if study.confounds:
         console.print("\nconfounds", style="bold")

@@ -65,8 +65,8 @@ def _power(calibration: Calibration, claims: Mapping[str, Finding]) -> str:
     note = (
         "Shares of reports by verdict: reproduced / contradicted / not reproduced / inconclusive. Effects are in units "
         "of the smallest effect worth having (for keeping performance: of the margin, from its edge). An effect of "
-        "exactly 1 is called reproduced in about half of the reports at most, since the estimate must reach it: once, "
-        "at whichever look."
+        "exactly 1 is called reproduced in about half of the reports, more or less by the number of looks and of "
+        "differences, since the estimate must reach it, at whichever look."
     )
     return f"## What is found\n\n{note}\n\n{table(header, rows, right=range(2, len(header)))}"
 

@@ -87,10 +87,11 @@ def short(text: str, longest: int = 28) -> str:
     return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
-def difference(arms: tuple[str, str], ratio: bool, longest: int) -> str:
-    """Two arms with what is done with them between, each name cut to so many letters."""
-    first, second = (short(arm, longest) for arm in arms)
-    return f"{first} {'/' if ratio else '−'} {second}"
+def differences(pairs: Sequence[tuple[str, str]], ratio: bool, longest: int) -> list[str]:
+    """Two arms with what is done with them between, each name cut to so many letters; of an interaction, both pairs."""
+    cut = [[short(arm, longest) for arm in pair] for pair in pairs]
+    told = [f"{first} {'/' if ratio else '−'} {second}" for first, second in cut]
+    return told if len(told) == 1 else [f"({told[0]})", *(f"+ ({one})" for one in told[1:])]
 
 
 def compact(value: float) -> str:

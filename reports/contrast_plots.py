@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reports.canvas import difference, short, stacked
+from reports.canvas import differences, short, stacked
 from reports.estimates import Estimate
 from reports.figures_style import GRID, INK, MARK, MUTED, PAPER, style
 from reports.frame import COSTS
@@ -81,10 +81,12 @@ def _panel(axes: Axes, scale: str, rows: list[Estimate]) -> None:
 
 
 def _label(axes: Axes, row: int, one: Estimate) -> None:
-    """The contrast and, below it, its metric: two texts, because SVG does not align the lines of one."""
-    name = difference(one.label, one.is_ratio, 22)
+    """The contrast and, below it, its metric: a text a line, because SVG does not align the lines of one."""
+    names = differences(one.pairs, one.is_ratio, 22)
     about = metric_name(one.metric) + ("" if one.contrast.decides else ", beside the verdict")
-    for text, rise, color, size in ((name, 6, INK, 9.5), (about, -7, MUTED, 8)):
+    top = 6.0 * len(names)
+    shown = [(name, top - 12.0 * line, INK, 9.5) for line, name in enumerate(names)]
+    for text, rise, color, size in (*shown, (about, -1.0 - top, MUTED, 8.0)):
         axes.annotate(
             text, (0, row), xytext=(-8, rise), xycoords=("axes fraction", "data"), textcoords="offset points",
             ha="right", va="center", color=color, fontsize=size,

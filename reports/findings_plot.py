@@ -6,10 +6,12 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from reports.canvas import FARTHEST, difference, multiple, multiples, short, within
+from reports.canvas import FARTHEST, differences, multiple, multiples, short, within
 from reports.estimates import Estimate
 from reports.figures_style import GRID, INK, MUTED, PAPER, style
+from reports.frame import PAIRS
 from reports.markdown import interval
+from reports.metrics import metric_name
 from reports.verdicts import Verdict, deciding
 
 if TYPE_CHECKING:
@@ -47,14 +49,18 @@ def _shown(verdict: Verdict) -> list[Estimate]:
 
 
 def _label(axes: Axes, row: int, verdict: Verdict, one: Estimate, first: bool) -> None:
-    name = difference(one.label, one.is_ratio, 18)
-    shown = [(name, -8, INK, "normal", "right")]
+    """The contrast, its metric where that is not the usual one, and the verdict: a text a line."""
+    names = [(text, INK) for text in differences(one.pairs, one.is_ratio, 18)]
+    if one.metric not in PAIRS:
+        names.append((metric_name(one.metric), MUTED))
+    rise = 5.0 * (len(names) - 1)
+    shown = [(text, -8, rise - 10.0 * line, color, "normal", "right") for line, (text, color) in enumerate(names)]
     if first:
         color = COLORS.get(verdict.verdict, MUTED)
-        shown.append((f"{short(verdict.finding.label, 12)}  {verdict.verdict}", -282, color, "bold", "left"))
-    for text, shift, color, weight, align in shown:
+        shown.append((f"{short(verdict.finding.label, 12)}  {verdict.verdict}", -282, 0.0, color, "bold", "left"))
+    for text, shift, up, color, weight, align in shown:
         axes.annotate(
-            text, (0, row), xytext=(shift, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
+            text, (0, row), xytext=(shift, up), xycoords=("axes fraction", "data"), textcoords="offset points",
             ha=align, va="center", color=color, fontsize=8.5, fontweight=weight,
         )  # fmt: skip
 

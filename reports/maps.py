@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from core.store import Store
-from reports.canvas import difference, short, stacked
+from reports.canvas import differences, short, stacked
 from reports.claims import Study
 from reports.decision import Difference
 from reports.estimates import Estimate, contrasts_of_runs, study_estimates
@@ -176,7 +176,7 @@ def map_figure(contrasts: Sequence[Conditions]) -> Drawing:
 
 def _panel(axes: Axes, rows: Conditions) -> None:
     first = rows[0][1]
-    axes.set_title(f"{difference(first.label, first.is_ratio, 26)} on {metric_name(first.metric)}")
+    axes.set_title(f"{' '.join(differences(first.pairs, first.is_ratio, 26))} on {metric_name(first.metric)}")
     if first.is_ratio:
         axes.set_xscale("log")
     axes.set_ylim(len(rows) - 0.5, -0.5)

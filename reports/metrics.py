@@ -60,7 +60,10 @@ def supported_metric(metric: str, rows: pd.DataFrame) -> tuple[str, str]:
     counts = {name: rows[PAIRS[name]].min() for name in ladder}
     # Unknown counts (nan) are no reason to leave the declared metric.
     used = next((name for name in ladder if not counts[name] < ENOUGH_PAIRS), ladder[-1])
-    few = f"This test set has {counts[plain]:.0f} pairs of identities for FPR {plain.split('@')[1]}"
+    few = (
+        f"Of this test set's pairs of identities {counts[plain]:.0f} are expected to be false positives at "
+        f"FPR {plain.split('@')[1]}"
+    )
     weak = counts[used] < ENOUGH_PAIRS
     if used == plain:
         return metric, f"{few}: read it with care." if weak else ""

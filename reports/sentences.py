@@ -37,9 +37,11 @@ def sentence(
     seen = _seen(decider, decider.looks[look], part)
     if decision.outcome == "reproduced":
         told = _reproduced(decider, seen)
-        rest = " It is the weakest of the differences that the claim needs." if len(estimates) > 1 else ""
+        rest = " It is the least certain of the differences that the claim needs." if len(estimates) > 1 else ""
     else:
-        told = _contradicted(decider, seen) if decision.outcome == "contradicted" else _excluded(decider, part, seen)
+        interval = decider.looks[look][part].interval
+        against = decision.outcome == "contradicted"
+        told = _contradicted(decider, seen) if against else _excluded(decider, part, seen, interval)
         rest = ""
     return f"{told}.{rest}{_since(decider, look, part)}"
 
@@ -66,11 +68,12 @@ def _contradicted(decider: Estimate, seen: str) -> str:
     return f"It is the other way round, {_comparison(decider, turned=True)}: {seen}"
 
 
-def _excluded(decider: Estimate, part: int, seen: str) -> str:
+def _excluded(decider: Estimate, part: int, seen: str, interval: Interval) -> str:
     if decider.contrast.kind == "non_inferiority":
         return f"The loss that is allowed ({decider.contrast.margin:g}) is exceeded: {seen}"
     better, than = decider.pairs[part]
-    return f"A difference worth having ({_worth(decider)}) between '{better}' and '{than}' is excluded: {seen}"
+    told = f"A difference worth having ({_worth(decider)}) between '{better}' and '{than}' is excluded: {seen}"
+    return f"{told}; what there is goes the other way" if interval.high < 0 else told
 
 
 def _undecided(estimates: Sequence[Estimate], seeds: int, looks: Collection[int], levels: Levels) -> str:

@@ -9,7 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from reports.contrast_plots import _limits, _ratio_ticks, contrasts_figure
-from reports.contrasts import Contrast
+from reports.contrasts import Contrast, Pair
 from reports.estimates import Estimate, study_estimates
 from reports.figure_files import png, svg
 from reports.figures_style import INK, MARK, MUTED, PAPER
@@ -48,6 +48,11 @@ def test_a_row_has_its_contrast_metric_numbers_interval_and_mark() -> None:
     intervals, points = lines(figure, INK)[::2], lines(figure, INK)[1::2]
     assert intervals == [pytest.approx([0.02, 0.04]), pytest.approx([0.03, 0.07])]
     assert points == [[0.03], [0.05]]
+
+
+def test_a_row_of_an_interaction_has_both_its_differences() -> None:
+    crossed = estimate(kind="interaction", elsewhere=Pair(better="c", than="d"))
+    assert {"(ln − bn)", "+ (c − d)"} <= set(words(contrasts_figure([crossed])))
 
 
 def test_the_mark_of_not_worse_is_minus_the_margin() -> None:

@@ -135,7 +135,7 @@ def test_few_false_positives_move_the_reading_to_the_next_fpr(
         assert one.notes == ()
     else:
         assert told in one.notes[0]
-        assert f"has {counts[0]} pairs of identities for FPR 1e-4" in one.notes[0]
+        assert f"{counts[0]} are expected to be false positives at FPR 1e-4" in one.notes[0]
 
 
 def test_the_weakest_test_set_decides_on_the_fallback() -> None:

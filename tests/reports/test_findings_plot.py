@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from reports.claims import findings
+from reports.contrasts import Pair
 from reports.figures_style import INK, PAPER
 from reports.findings_plot import COLORS, findings_figure
 from reports.verdicts import Verdict
@@ -26,6 +27,16 @@ def test_all_are_drawn_in_multiples_of_what_is_worth_having() -> None:
     assert lines(figure, COLORS["contradicted"])[1] == pytest.approx([-1.5])
     assert lines(figure, INK) == [[1.0, 1.0]] * 2
     assert {"4  reproduced", "7  contradicted", "ln − bn", "+0.030 [+0.020, +0.040]"} <= set(words(figure))
+
+
+def test_a_row_says_what_is_subtracted_on_which_metric() -> None:
+    """An interaction is not the difference of its first two arms, nor are shifted captures the usual ones."""
+    crossed = estimate(kind="interaction", elsewhere=Pair(better="c", than="d"))
+    shifted = replace(estimate(), metric="shifted.tpr@1e-4")
+    shown = words(findings_figure([verdict("reproduced", NORM, estimate(), crossed, shifted)]))
+    assert shown.count("ln − bn") == 2
+    assert {"(ln − bn)", "+ (c − d)", "TPR@1e-4, shifted captures"} <= set(shown)
+    assert shown.count("TPR@1e-4, shifted captures") == 1
 
 
 def test_a_claim_of_no_loss_has_its_mark_at_minus_the_margin() -> None:

@@ -53,6 +53,14 @@ def test_verdicts_say_what_was_seen(effect: float, verdict: str, told: str) -> N
     assert one.adjusted_p is not None
 
 
+def test_what_is_excluded_and_lies_the_other_way_is_said_to() -> None:
+    one = found(CLAIM, shifted_by(-0.015))
+    assert one.verdict == "not reproduced"
+    assert "(0.02) between 'a' and 'b' is excluded" in one.reason
+    assert one.reason.endswith("; what there is goes the other way.")
+    assert "the other way" not in found(CLAIM, shifted_by(0.0)).reason
+
+
 def test_an_open_finding_says_what_it_could_have_seen() -> None:
     one = found(CLAIM, shifted_by(0.03, noise=0.03))
     assert (one.verdict, one.look, one.open) == ("inconclusive", None, True)
