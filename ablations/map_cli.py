@@ -28,6 +28,7 @@ from ablations.options import (
 from ablations.planner import Plan, Request
 from ablations.sweep import STOPPED, clock, sweep
 from ablations.sweep_cli import require_done
+from ablations.written_command import written
 from core.errors import UserError
 from reports.claims import Study
 from reports.estimates import contrasts_of_runs
@@ -89,7 +90,8 @@ def map_(
     for (study, found), some in zip(maps, plans, strict=True):
         under = [(condition.label, planned.cells) for condition, planned in zip(found, some, strict=True)]
         fields = [field for field, _ in found[0].values]
-        page = write_map(study, under, chosen.store, out, fields=fields, command=chosen.going_on(verb))
+        command = written(verb, chosen.again, some[0].baseline)
+        page = write_map(study, under, chosen.store, out, fields=fields, command=command)
         console.print(f"map: {page}", soft_wrap=True)
     require_done(whole, chosen.store, console)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,13 +16,12 @@ from ablations.options import EXIT_FAILED, EXIT_INTERRUPTED, Jobs, Out
 from ablations.planner import Plan, plan
 from ablations.sequential import at_look, with_seeds
 from ablations.sweep import STOPPED, sweep
+from ablations.written_command import read_words
 from core.errors import UserError
 from core.result import code_digest, environment
 from core.store import Store
 from reports.provenance import CellRecord, Record, read_record, run_digests
 from reports.repeats import Comparison, Repeats, add_repeats, compare, once_an_arm
-
-_START = "python -m ablations run "
 
 
 def repeat(
@@ -89,11 +87,9 @@ def _planned(record: Record, out: Path, wanted: Sequence[CellRecord], store: Sto
 
 def _options(record: Record, out: Path) -> dict[str, Any]:
     """The options of the `run` that the report is of."""
-    if not record.command.startswith(_START):
-        raise UserError(f"{out}: its command is not a `{_START.strip()}`: {record.command[:200]}")
+    words = read_words(record.command, "run", str(out))
     single = typer.Typer(add_completion=False)
     single.command()(sweep_cli.run)
-    words = shlex.split(record.command.removeprefix(_START))
     return dict(typer.main.get_command(single).make_context("run", words).params)
 
 

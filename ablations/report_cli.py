@@ -32,6 +32,7 @@ from ablations.options import (
 from ablations.planner import Plan, plan
 from ablations.registry import load_study
 from ablations.sequential import as_run
+from ablations.written_command import written
 from core.errors import UserError
 from core.inputs import corpus_of
 from core.store import Store
@@ -86,7 +87,7 @@ def write(chosen: options.Chosen, out: Path, console: Console, *, html: bool) ->
     preset = chosen.request.preset
     page = write_report(
         chosen.request.studies, planned.cells, chosen.store, out,
-        preset=preset.preset, command=f"python -m ablations run {chosen.command}",
+        preset=preset.preset, command=written("run", chosen.command, config),
         data_note=f"{data_note}; {note}" if note else data_note, looks=preset.looks, tuning=planned.tuning,
         html=html,
     )  # fmt: skip

@@ -83,3 +83,15 @@ def test_what_cannot_be_repeated_here_is_refused_before_anything_runs(here: Comm
     assert "there is nothing to repeat" in here.refuses("repeat", "--out", "report")
     assert "name the folder of a report" in here.refuses("repeat", "--out", "nowhere")
     assert read_repeats(tmp_path / "report") == ()
+
+
+def test_a_report_names_its_fonts_and_is_repeated_with_no_other(
+    here: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = json.loads((tmp_path / "report" / NAME).read_text())["command"].partition("python -m")[2]
+    change(tmp_path, lambda cell: None, command=f"DOCABLATE_FONTS=matplotlib python -m{command}")
+    monkeypatch.setenv("DOCABLATE_FONTS", str(tmp_path))
+    refused = here.refuses("repeat", "--out", "report")
+    assert refused.endswith("its documents are drawn with DOCABLATE_FONTS=matplotlib: set that, and try again")
+    change(tmp_path, lambda cell: None, command=f"DOCABLATE_FONTS='x python -m{command}")
+    assert "its command cannot be read" in here.refuses("repeat", "--out", "report")

@@ -1,0 +1,39 @@
+"""The command that a report or a map says it is of: how it is written, and how it is read again."""
+
+from __future__ import annotations
+
+import os
+import shlex
+
+from core.config import RunConfig
+from core.data.layouts.fonts import VARIABLE
+from core.errors import UserError
+
+_FONTS = f"{VARIABLE}="
+_START = ("python", "-m", "ablations")
+
+
+def written(verb: str, words: str, baseline: RunConfig) -> str:
+    """The whole command; with the choice of fonts where documents are drawn, as another gives runs other keys."""
+    fonts = os.environ.get(VARIABLE, "")
+    drawn = "procedural" in (*baseline.data.source, *baseline.eval.source)
+    before = f"{_FONTS}{shlex.quote(fonts)} " if fonts and drawn else ""
+    return f"{before}{' '.join(_START)} {verb} {words}"
+
+
+def read_words(command: str, verb: str, source: str) -> list[str]:
+    """The words after the verb of a command that `written` wrote.
+
+    Raises:
+        UserError: it is another command, or was given with other fonts than those of now; `source` is named.
+    """
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise UserError(f"{source}: its command cannot be read ({error}): {command[:200]}") from None
+    fonts = words.pop(0).removeprefix(_FONTS) if words[:1] and words[0].startswith(_FONTS) else ""
+    if words[: len(_START) + 1] != [*_START, verb]:
+        raise UserError(f"{source}: its command is not a `{' '.join(_START)} {verb}`: {command[:200]}")
+    if fonts and fonts != os.environ.get(VARIABLE, ""):
+        raise UserError(f"{source}: its documents are drawn with {_FONTS}{fonts}: set that, and try again")
+    return words[len(_START) + 1 :]
