@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from reports.canvas import FARTHEST, multiple, multiples, short, within
 from reports.comparison import Comparison, EstimatePair, FindingPair
 from reports.control import CONTROL
-from reports.figures_style import MUTED, PALETTE, style
+from reports.figures_style import INK, PALETTE, style
 from reports.folders import make_folders
 from reports.markdown import NONE, code, escape, interval, number
 from reports.page import Block, Figure, Page, Table, Text
@@ -27,9 +27,9 @@ _MARKS = ((PALETTE[0], "o", -0.15), (PALETTE[3], "s", 0.15))  # of the first and
 CAPTION = (
     "Every contrast that decides and that both reports have, in multiples of the smallest effect worth having (of a "
     "claim that nothing is lost: the largest loss allowed), with 95 % intervals; ratios by their logarithms. To the "
-    "right: in favour of the claim; dotted: an effect worth having. Circle: the first report, square: the second. "
-    "Bold: the two differ by more than chance, at 95 % and each by itself. An arrow stands for an estimate beyond the "
-    "axis."
+    "right: in favour of the claim; the tick: what is worth having, or allowed. Circle: the first report, square: the "
+    "second. Bold: the two differ by more than chance, at 95 % and each by itself. An arrow stands for an estimate "
+    "beyond the axis."
 )
 _HOW = (
     "Both are read at the lowest FPR at which both reports have an estimate. A difference is the second report's "
@@ -150,11 +150,12 @@ def _figure(pairs: Sequence[EstimatePair], found: Comparison) -> Drawing:
         labels = [short(f"{_name(pair, found)}:  {pair.first.label}", 58) for pair in pairs]
         axes.set_yticks(range(len(pairs)), labels, fontsize=8)
         axes.tick_params(axis="y", length=0)
-        axes.axvline(1.0, color=MUTED, linewidth=0.9, linestyle=":", zorder=1)
         for name, (color, marker, _) in zip(found.names, _MARKS, strict=True):
             axes.plot([], [], color=color, marker=marker, markersize=5, linewidth=1.4, label=short(Path(name).name, 40))
         axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, borderaxespad=0.2)
         for row, (pair, label) in enumerate(zip(pairs, axes.get_yticklabels(), strict=True)):
+            mark = -1.0 if pair.first.kind == "non_inferiority" else 1.0
+            axes.plot([mark, mark], [row - 0.32, row + 0.32], color=INK, linewidth=1.2, zorder=2)
             if pair.reading in ("differ", "opposite"):
                 label.set_fontweight("bold")
             for one, (color, marker, shift) in zip((pair.first, pair.second), _MARKS, strict=True):

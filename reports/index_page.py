@@ -21,7 +21,8 @@ _FLOOR, _CEILING = 0.2, 0.95  # validation TPR@1e-3 outside leaves differences n
 _READING = """## How to read this
 
 - **TPR@1e-4** is the share of same-document pairs that are accepted at a threshold at which 1 in 10,000 pairs of
-  different documents is accepted (the false positive rate, FPR). Higher is better; 1 is perfect.
+  different documents is accepted (the false positive rate, FPR); TPR@1e-3 and TPR@1e-2 are the same at 1 in 1,000 and
+  1 in 100, and are read where a test set is too small for less. Higher is better; 1 is perfect.
 - Every claim is a difference between arms that was declared before results, with the smallest effect worth having.
   Arms are compared seed by seed; an interval covers the variation over seeds and over the documents of the test set.
 - **reproduced**: every difference of the claim is there and large enough. **contradicted**: one of them is as large the
