@@ -84,9 +84,10 @@ def _label(axes: Axes, row: int, one: Estimate) -> None:
     """The contrast and, below it, its metric: a text a line, because SVG does not align the lines of one."""
     names = differences(one.pairs, one.is_ratio, 22)
     about = metric_name(one.metric) + ("" if one.contrast.decides else ", beside the verdict")
-    top = 6.0 * len(names)
-    shown = [(name, top - 12.0 * line, INK, 9.5) for line, name in enumerate(names)]
-    for text, rise, color, size in (*shown, (about, -1.0 - top, MUTED, 8.0)):
+    large, small, pitch = (9.5, 8.0, 13.0) if len(names) == 1 else (8.0, 7.5, 9.5)  # points; a row has room for three
+    shown = [*((name, INK, large) for name in names), (about, MUTED, small)]
+    for line, (text, color, size) in enumerate(shown):
+        rise = pitch * (0.5 * len(names) - line)
         axes.annotate(
             text, (0, row), xytext=(-8, rise), xycoords=("axes fraction", "data"), textcoords="offset points",
             ha="right", va="center", color=color, fontsize=size,
