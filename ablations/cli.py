@@ -14,6 +14,7 @@ from ablations import (
     compare_cli,
     cost_cli,
     data_cli,
+    fields_cli,
     map_cli,
     options,
     repeat_cli,
@@ -76,6 +77,9 @@ def list_(preset: PresetName = None, store: StorePath = Path(options.DEFAULT_STO
     facts = views.list_facts(plans, list(dict.fromkeys(notes)))
     named = chosen.request.preset.preset
     views.print_json(facts) if as_json else views.print_list(terminal.stdout(), facts, named)
+
+
+app.command("fields")(fields_cli.fields)
 
 
 @app.command()

@@ -14,10 +14,11 @@ import yaml
 from pydantic import ValidationError
 
 from ablations import declarations
-from core.config import RunConfig, field_names, nearest_field
+from core.config import METRICS, RunConfig, field_names, nearest_field
 from core.errors import UserError, nearest
 from reports.claims import Arm, Scaled, Study
 from reports.control import CONTROL
+from reports.frame import COSTS, SHIFTED
 
 _PACKAGE = Path(__file__).resolve().parent
 _TAKEN = re.compile(r"index|report|all|con|prn|aux|nul|com\d|lpt\d")  # pages are files of the study's name
@@ -26,6 +27,9 @@ STUDY_ORDER = (
     "partial-fc", "class-count", "precision", "norm", "margin", "pretrain", "neck", "clip", "backbone",
     "resolution", "pool",
 )  # fmt: skip
+
+
+METRIC_COLUMNS = (*METRICS, *SHIFTED.values(), *COSTS)  # that a contrast can read
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,10 @@ def load_study(name: str) -> LoadedStudy:
         _check_arm(path, root, study, arm_name, arm)
     for field, values in study.conditions.items():
         _check_conditions(path, root, field, values)
+    for place, contrast in enumerate(study.contrasts):  # after hours of training would be late
+        if (metric := contrast.metric.removeprefix("cost.")) not in METRIC_COLUMNS:
+            where, told = ("contrasts", place, "metric"), f"no metric '{metric}'{nearest(metric, METRIC_COLUMNS)}"
+            raise declarations.mistake(path, root, where, told)
     return LoadedStudy(study, path)
 
 

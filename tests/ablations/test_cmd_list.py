@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from core.config import RunConfig, field_names
 from core.model import hub
 from tests.ablations.conftest import CommandLine
 
@@ -42,3 +43,18 @@ def test_a_preset_that_cannot_be_run_here_is_listed_with_a_note(
 
 def test_unknown_preset(cli: CommandLine) -> None:
     assert "did you mean 'quick'" in cli.refuses("list", "--preset", "quik")
+
+
+def test_fields_are_what_declarations_can_name(cli: CommandLine) -> None:
+    assert cli("fields") == 0
+    for told in ("model.neck", "flatten | gap | squeeze", "shifted.tpr@1e-4", "10_backbone: a larger backbone"):
+        assert told in cli.out
+    assert cli("fields", "--json") == 0
+    facts = json.loads(cli.out)
+    for row in facts["fields"]:
+        for word in row["takes"]:
+            assert RunConfig().with_overrides({row["field"]: word})
+    assert {row["field"] for row in facts["fields"]} == {
+        name for name in field_names() if name != "seed" and not name.startswith("runtime.")
+    }
+    assert {row["metric"] for row in facts["metrics"]} >= {"tpr@1e-4", "seconds", "top1"}
