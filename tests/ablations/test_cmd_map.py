@@ -100,7 +100,7 @@ def test_a_study_has_conditions_of_its_own(cli: CommandLine, tmp_path: Path) -> 
     text = (tmp_path / "reports/maps/mine-samples-batch_size.md").read_text()
     assert "| samples 32, batch\\_size 8 |" in text
     assert "| samples 64, batch\\_size 16 |" in text
-    assert "`python -m ablations map mine.yaml --preset smoke" in text
+    assert "python -m ablations map mine.yaml --preset smoke" in text
     # Conditions that are given stand in place of the study's.
     assert cli(*words, "--over", "optim.lr=0.001,0.002", "--dry-run") == 0, cli.err
     assert "mine: 2 conditions; 4 runs: " in cli.err
