@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from core import yaml_text
+from core.config import field_names
 from core.errors import UserError, nearest
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -30,6 +31,16 @@ def parse(source: str, text: str) -> tuple[Any, yaml.MappingNode]:
     if not isinstance(node, yaml.MappingNode):
         raise UserError(f"{source}: expected a mapping at the top, lines of 'field: value'")
     return data, node
+
+
+def is_file(name: str) -> bool:
+    """Whether a word means a declaration's file, and not one of the package by its name."""
+    return name.endswith((".yaml", ".yml")) or "/" in name
+
+
+def can_name(field: str) -> bool:
+    """Whether a declaration can say a field: it is there, and neither the seed nor where a run happens."""
+    return field in field_names() and field != "seed" and not field.startswith("runtime.")
 
 
 def text_of(path: Path) -> str:

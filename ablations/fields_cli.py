@@ -8,12 +8,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ablations import terminal
+from ablations import declarations, terminal
 from ablations.options import AsJson
-from ablations.registry import METRIC_COLUMNS, baseline_values
+from ablations.registry import baseline_values
 from ablations.views import print_json
 from core.config import RunConfig, field_names
 from reports.claims import findings
+from reports.frame import READABLE
 from reports.metrics import LESS_IS_BETTER
 
 
@@ -26,14 +27,12 @@ def fields(as_json: AsJson = False) -> None:
 def fields_facts() -> dict[str, Any]:
     """Fields of a run with what they take, metrics of contrasts, and the findings of the record."""
     defaults = baseline_values(RunConfig())
-    # Those that another option says, or none, cannot be named in a declaration.
-    known = {name: about for name, about in field_names().items() if name != "seed" and not name.startswith("runtime.")}
     rows = [
         {"field": name, "default": defaults[name], "takes": _choices(name), "about": about}
-        for name, about in known.items()
-    ]
+        for name, about in field_names().items() if declarations.can_name(name)
+    ]  # fmt: skip
     claims = [{"id": one.id, "claim": one.claim} for one in findings().values()]
-    metrics = [{"metric": name, "better": "less" if name in LESS_IS_BETTER else "more"} for name in METRIC_COLUMNS]
+    metrics = [{"metric": name, "better": "less" if name in LESS_IS_BETTER else "more"} for name in READABLE]
     return {"fields": rows, "metrics": metrics, "findings": claims}
 
 

@@ -78,7 +78,7 @@ def load_preset(name: str) -> Preset:
     Raises:
         UserError: an unknown name (the nearest is suggested), or a mistake with its file, line and field.
     """
-    if not (name.endswith((".yaml", ".yml")) or "/" in name):
+    if not declarations.is_file(name):
         if name not in preset_names():
             raise UserError(f"unknown preset '{name}'{nearest(name, preset_names())}")
         return declarations.read(_FOLDER / f"{name}.yaml", Preset)[0]

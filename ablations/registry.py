@@ -14,11 +14,11 @@ import yaml
 from pydantic import ValidationError
 
 from ablations import declarations
-from core.config import METRICS, RunConfig, field_names, nearest_field
+from core.config import RunConfig, nearest_field
 from core.errors import UserError, nearest
 from reports.claims import Arm, Scaled, Study
 from reports.control import CONTROL
-from reports.frame import COSTS, SHIFTED
+from reports.frame import READABLE
 
 _PACKAGE = Path(__file__).resolve().parent
 _TAKEN = re.compile(r"index|report|all|con|prn|aux|nul|com\d|lpt\d")  # pages are files of the study's name
@@ -27,9 +27,6 @@ STUDY_ORDER = (
     "partial-fc", "class-count", "precision", "norm", "margin", "pretrain", "neck", "clip", "backbone",
     "resolution", "pool",
 )  # fmt: skip
-
-
-METRIC_COLUMNS = (*METRICS, *SHIFTED.values(), *COSTS)  # that a contrast can read
 
 
 @dataclass(frozen=True)
@@ -52,7 +49,7 @@ def load_study(name: str) -> LoadedStudy:
     Raises:
         UserError: an unknown name (the nearest is suggested), or a mistake with its file, line and field.
     """
-    path = Path(name) if name.endswith((".yaml", ".yml")) or "/" in name else _PACKAGE / "studies" / f"{name}.yaml"
+    path = Path(name) if declarations.is_file(name) else _PACKAGE / "studies" / f"{name}.yaml"
     if not os.path.isfile(path):  # unlike Path.is_file it takes any text
         if path.parent == _PACKAGE / "studies":
             raise UserError(f"unknown study '{name}'{nearest(name, study_names())}")
@@ -67,8 +64,8 @@ def load_study(name: str) -> LoadedStudy:
     for field, values in study.conditions.items():
         _check_conditions(path, root, field, values)
     for place, contrast in enumerate(study.contrasts):  # after hours of training would be late
-        if (metric := contrast.metric.removeprefix("cost.")) not in METRIC_COLUMNS:
-            where, told = ("contrasts", place, "metric"), f"no metric '{metric}'{nearest(metric, METRIC_COLUMNS)}"
+        if (metric := contrast.metric.removeprefix("cost.")) not in READABLE:
+            where, told = ("contrasts", place, "metric"), f"no metric '{metric}'{nearest(metric, READABLE)}"
             raise declarations.mistake(path, root, where, told)
     return LoadedStudy(study, path)
 
@@ -94,7 +91,7 @@ def _check_conditions(path: Path, root: yaml.MappingNode, field: str, values: Se
 
 
 def _check_name(path: Path, root: yaml.MappingNode, where: tuple[str, ...], field: str, what: str) -> None:
-    if field not in field_names() or field == "seed" or field.startswith("runtime."):
+    if not declarations.can_name(field):
         raise declarations.mistake(path, root, where, f"no field that {what}{nearest_field(field)}")
 
 

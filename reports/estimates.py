@@ -7,11 +7,10 @@ from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
-from core.config import METRICS
 from reports.claims import Study
 from reports.contrasts import Contrast
 from reports.decision import Difference
-from reports.frame import COSTS, HEAD_STEP, SHIFTED
+from reports.frame import HEAD_STEP, READABLE
 from reports.gates import at_edge, gate, remarks
 from reports.metrics import readable_metric
 from reports.reader import Part, Reader, oriented
@@ -97,7 +96,7 @@ def _estimate(
 ) -> Estimate:
     metric = contrast.metric.removeprefix("cost.")
     empty = Estimate(study.study, contrast, metric, None)
-    if metric not in (*METRICS, *SHIFTED.values(), *COSTS):
+    if metric not in READABLE:
         return replace(empty, missing=f"No run records '{contrast.metric}'.")
     read = rows[rows["arm"].isin(contrast.arms)]
     done = read[read["state"] == "done"]

@@ -32,6 +32,7 @@ UNTRAINED = "untrained tpr@1e-3"  # on validation identities too
 PAIRS = {f"tpr@{fpr_name(fpr)}": f"pairs@{fpr_name(fpr)}" for fpr in FPRS}
 SHIFTED = {name: f"shifted.{name}" for name in METRICS}  # the same metrics on shifted captures
 TEACHER = {name: f"teacher.{name}" for name in METRICS}  # of the teacher's own features, on the test captures
+READABLE = (*METRICS, *SHIFTED.values(), *COSTS)  # that a contrast can be on
 _PRECISION = ("precision", "precision_error", "precision_reference", "precision_took_effect")
 _PLACE = ("study", "arm", "seed", "tuned")  # of a cell, in every frame
 COLUMNS = (
