@@ -114,7 +114,7 @@ def plan(
     def add(study: str, arm: str, seed: int, config: RunConfig, wanted: bool = True) -> None:
         """A cell, and its run if that is wanted, unless an earlier cell has it."""
         key = inputs.run_key(config)
-        cells.append(Cell(study, arm, seed, key))
+        cells.append(Cell(study, arm, seed, key, asked=wanted))
         if wanted and key not in runs:
             label = f"{study}/{arm} seed {seed}"
             runs[key] = planned_run(key, config, label, store, estimate(config, rates), seed, digests=digests)

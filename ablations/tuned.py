@@ -72,6 +72,6 @@ def _tuned(
         found = examine(store, key, digests=digests)
         # Tuned fields change neither the samples nor the network: the estimate stays.
         yield (
-            replace(cell, key=key, tuned=True),
+            replace(cell, key=key, tuned=True, asked=True),
             replace(run, key=key, config=config, label=label, state=found.condition, reason=found.reason),
         )

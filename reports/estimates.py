@@ -10,7 +10,7 @@ import pandas as pd
 from reports.claims import Study
 from reports.contrasts import Contrast
 from reports.decision import Difference
-from reports.frame import HEAD_STEP, READABLE
+from reports.frame import HEAD_STEP, LEFT_OUT, READABLE
 from reports.gates import at_edge, gate, remarks
 from reports.metrics import readable_metric
 from reports.reader import Part, Reader, oriented
@@ -161,12 +161,13 @@ def _why_absent(study: str, arm: str, rows: pd.DataFrame) -> tuple[str, bool]:
     if rows.empty:
         return f"Arm '{arm}' of '{study}' was not asked for.", False
     state = next(
-        (name for name in ("unavailable", "failed", "damaged", "newer") if (rows["state"] == name).any()), "missing"
-    )
+        name for name in ("unavailable", "failed", "damaged", "newer", "missing", LEFT_OUT)
+        if (rows["state"] == name).any()
+    )  # fmt: skip
     reason = str(rows.loc[rows["state"] == state, "reason"].iloc[0]).rstrip(".")
     told = {
         "unavailable": "is unavailable", "failed": "has only failed runs", "damaged": "has a damaged run",
-        "newer": "has a run of a newer version",
+        "newer": "has a run of a newer version", LEFT_OUT: "was left out",
     }  # fmt: skip
     said = f"Arm '{arm}' of '{study}' {told.get(state, 'has no run yet')}{f': {reason}' if state in told else ''}."
     return said, state == "unavailable"

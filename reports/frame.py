@@ -39,7 +39,8 @@ COLUMNS = (
     *_PLACE, "key", "state", "reason", *METRICS, *SHIFTED.values(), VALIDATION, UNTRAINED, *COSTS, *LOSSES,
     "device", "hardware", "identities", *PAIRS.values(), *TEACHER.values(), *_PRECISION, "config",
 )  # fmt: skip
-STATES = ("done", "failed", "missing", "unavailable", "damaged", "newer")
+LEFT_OUT = "left out"  # of runs that nobody asked for, as no verdict rests on their arms
+STATES = ("done", "failed", "missing", LEFT_OUT, "unavailable", "damaged", "newer")
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class Cell:
         key: of the run that fills the cell; None where the arm is unavailable.
         reason: why it is unavailable.
         tuned: whether the run has the values that tuning chose for the arm, in place of the preset's.
+        asked: whether `run` with the options of the report trains it; if not, it is shown where it is there.
     """
 
     study: str
@@ -58,6 +60,7 @@ class Cell:
     key: str | None
     reason: str = ""
     tuned: bool = False
+    asked: bool = True
 
 
 @dataclass(frozen=True)
@@ -97,8 +100,17 @@ def read_run(key: str, store: Store) -> Read:
 
 
 def read_runs(cells: Iterable[Cell], store: Store) -> dict[str, Read]:
-    """Every key of the cells, each read once: cells of several studies may share a run."""
-    return {key: read_run(key, store) for key in dict.fromkeys(cell.key for cell in cells) if key is not None}
+    """Every key of the cells, each read once: cells of several studies may share a run.
+
+    A run that is not there and that none of its cells asks for is ``left out``, not ``missing``.
+    """
+    asked: dict[str, bool] = {}
+    for cell in cells:
+        if cell.key is not None:
+            asked[cell.key] = asked.get(cell.key, False) or cell.asked
+    reads = {key: read_run(key, store) for key in asked}
+    left_out = Read(LEFT_OUT, "no verdict rests on it, and it was not asked for")
+    return {key: read if asked[key] or read.state != "missing" else left_out for key, read in reads.items()}
 
 
 def results(cells: Iterable[Cell], store: Store) -> dict[str, dict[str, Any]]:

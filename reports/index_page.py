@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from reports.claims import Finding, record
-from reports.frame import PAIRS, STATES, UNTRAINED, VALIDATION
+from reports.frame import LEFT_OUT, PAIRS, STATES, UNTRAINED, VALIDATION
 from reports.markdown import NONE, code, escape, number
 from reports.material import Material
 from reports.page import Block, Figure, Table, Text
@@ -187,6 +187,8 @@ def _runs(frame: pd.DataFrame, unreadable_scores: Mapping[str, str]) -> list[Blo
     counts = runs["state"].value_counts()
     told = ", ".join(f"{counts[state]} {state}" for state in STATES if state in counts) or "none"
     text = f"## Runs\n\n{len(runs)} different runs: {told}. A run that several studies share is counted once."
+    if LEFT_OUT in counts:
+        text += " Left out are runs of arms that no verdict rests on: the command asks for the others alone."
     blocks: list[Block] = [Text(text)]
     wrong = runs[runs["state"].isin(["failed", "damaged", "newer"])]
     if len(wrong):
@@ -212,8 +214,6 @@ def _studies(material: Material) -> str:
     lines = []
     for study in material.studies:
         states = material.frame.loc[material.frame["study"] == study.study, "state"]
-        done = int((states == "done").sum())
-        lines.append(
-            f"- [{escape(study.title)}]({study.study}.md): {escape(study.question)} ({done} of {len(states)} done)"
-        )
+        done, asked = int((states == "done").sum()), int((states != LEFT_OUT).sum())
+        lines.append(f"- [{escape(study.title)}]({study.study}.md): {escape(study.question)} ({done} of {asked} done)")
     return "## Studies\n\n" + "\n".join(lines)

@@ -18,7 +18,7 @@ from core.result import code_digest
 from core.store import Store, file_digest, write_atomic
 from reports.claims import Study
 from reports.control import CONTROL, control_study
-from reports.frame import Cell, read_run
+from reports.frame import Cell, Read, read_run, read_runs
 
 SCHEMA = 1
 NAME = "report.json"
@@ -82,7 +82,7 @@ def record_of(
 ) -> Record:  # fmt: skip
     """The record of a report of `cells`, before any of its files is written."""
     declared = [*studies, *([control_study()] if any(cell.study == CONTROL for cell in cells) else [])]
-    runs = {key: _run(key, store) for key in dict.fromkeys(cell.key for cell in cells) if key is not None}
+    runs = {key: _run(key, read, store) for key, read in read_runs(cells, store).items()}
     record = Record(
         preset=preset, command=command, looks=dict(looks), code=code_digest(),
         studies={study.study: study.digest for study in declared},
@@ -97,8 +97,7 @@ def record_of(
     return record.model_copy(update={"store_digest": record.digest()})
 
 
-def _run(key: str, store: Store) -> dict[str, Any]:
-    read = read_run(key, store)
+def _run(key: str, read: Read, store: Store) -> dict[str, Any]:
     if read.result is None:
         return {"state": read.state}
     environment, inputs = read.result.get("environment"), read.result.get("inputs")
@@ -139,7 +138,7 @@ class Evidence:
 def evidence_of(cells: Iterable[Cell], store: Store) -> Evidence:
     """The done runs of cells, each once, whatever the order of the cells."""
     keys = sorted({cell.key for cell in cells if cell.key is not None})
-    done = {key: run for key in keys if (run := _run(key, store))["state"] == "done"}
+    done = {key: run for key in keys if (run := _run(key, read_run(key, store), store))["state"] == "done"}
     codes = Counter(str(run["code"]) for run in done.values())
     canonical = json.dumps({key: run["scores"] for key, run in done.items()}, sort_keys=True)
     order = tuple(sorted(codes, key=lambda code: (-codes[code], code)))

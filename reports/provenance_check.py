@@ -14,7 +14,7 @@ from core.inputs import fingerprints
 from core.result import code_digest
 from core.store import Store, file_digest
 from reports.claims import Study
-from reports.frame import read_run
+from reports.frame import LEFT_OUT, read_run
 from reports.provenance import NAME, CellRecord, Record, read_record, run_digests, stamps
 from reports.repeats import NAME as REPEATS
 from reports.repeats import compare, read_repeats
@@ -130,6 +130,8 @@ def _run(run: CellRecord, store: Store) -> Iterator[Problem]:
     """What became of a run in the store."""
     assert run.key is not None
     now = read_run(run.key, store)
+    if run.state == LEFT_OUT and now.state == "missing":
+        return
     if run.state != now.state:
         if now.state == "missing":
             yield Problem("missing run", f"{run.name} was {run.state}, and is not in the store")

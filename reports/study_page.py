@@ -9,7 +9,7 @@ import pandas as pd
 
 from core.store import Store
 from reports.claims import Study
-from reports.frame import STATES, number_at
+from reports.frame import LEFT_OUT, STATES, number_at
 from reports.markdown import NONE, brief, code, escape
 from reports.material import Material
 from reports.metrics import primary_metric
@@ -192,9 +192,11 @@ def _counts(frame: pd.DataFrame) -> str:
 
 
 def _run_table(slug: str, title: str, study: Study, frame: pd.DataFrame, store: Store) -> Table:
+    """Every run that was asked for, or is there."""
     rows = []
+    told = frame[frame["state"] != LEFT_OUT]
     for arm in study.arms:
-        for _, row in frame[frame["arm"] == arm].sort_values("seed").iterrows():
+        for _, row in told[told["arm"] == arm].sort_values("seed").iterrows():
             key = row["key"]
             shown, repeat = (NONE, NONE) if pd.isna(key) else (code(key), code(store.path(key, "config.yaml")))
             state = [code(arm), str(row["seed"]), row["state"], shown]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,8 @@ def test_a_shared_baseline_is_one_run(tmp_path: Path) -> None:
 def test_deciding_leaves_out_the_runs_of_arms_that_no_verdict_rests_on(tmp_path: Path) -> None:
     whole = planned(["norm"], tmp_path, seeds="2", control=False)
     part = planned(["norm"], tmp_path, seeds="2", control=False, deciding=True)
-    assert part.cells == whole.cells  # a report shows what the store has of them
+    assert [replace(cell, asked=True) for cell in part.cells] == list(whole.cells)  # a report shows what is there
+    assert {cell.key for cell in part.cells if cell.asked} == {run.key for run in part.runs}
     trained = {run.label.removeprefix("norm/").split(" ")[0] for run in part.runs}
     assert trained == {"ln", "bn", "ln_bn", "clip-squeeze-ln", "clip-squeeze-ln_bn"}
     assert {run.key for run in part.runs} < {run.key for run in whole.runs}

@@ -90,6 +90,7 @@ def test_the_contrast_is_oriented_by_the_claim() -> None:
         ("damaged", "bad file", "has a damaged run: bad file."),
         ("newer", "schema 3", "has a run of a newer version: schema 3."),
         ("missing", "not run yet", "has no run yet."),
+        ("left out", "no verdict rests on it", "was left out: no verdict rests on it."),
     ],
 )
 def test_an_arm_without_a_done_run_is_named_with_its_reason(state: str, reason: str, told: str) -> None:

@@ -55,6 +55,14 @@ def test_rows_without_a_result_say_why(world: Any) -> None:
     assert pd.isna(absent["tpr@1e-4"])
 
 
+def test_a_run_that_nobody_asked_for_is_left_out_unless_it_is_there(tmp_path: Path) -> None:
+    store, key, shared = Store(tmp_path), "0" * 16, "1" * 16
+    cells = [Cell("s", "a", 0, key, asked=False), Cell("s", "b", 0, shared, asked=False), Cell("t", "b", 0, shared)]
+    assert build_frame(cells, store)["state"].tolist() == ["left out", "missing", "missing"]  # t wants the second
+    store.fail(key, "diverged", "x")
+    assert build_frame(cells, store)["state"].tolist() == ["failed", "missing", "missing"]
+
+
 def test_studies_that_share_a_baseline_show_the_same_run(world: Any) -> None:
     frame = build_frame(world.cells, world.store)
     ours, theirs = row(frame, "norm", "ln", 0), row(frame, "class-count", "x24", 0)

@@ -12,6 +12,8 @@ from core.store import Store
 from reports.claims import findings
 from reports.frame import Cell
 from reports.pages import write_report
+from reports.provenance import read_record
+from reports.provenance_check import verify
 from tests.reports.conftest import reseal
 
 RUN = {"preset": "quick", "command": "python -m ablations run norm", "data_note": "384 procedural documents"}
@@ -168,6 +170,21 @@ def test_a_study_with_nothing_done_still_has_a_page(world: Any, tmp_path: Path) 
     index = (out / "index.md").read_text()
     assert "No run is done yet" in index
     assert "4 different runs: 4 missing" in index
+
+
+def test_arms_that_nobody_asked_for_are_left_out_and_not_missing(world: Any, tmp_path: Path) -> None:
+    study, (empty, out) = world.studies[0], (Store(tmp_path / "empty"), tmp_path / "out")
+    cells = [Cell("norm", arm, 0, f"{index:016x}", asked=index < 3) for index, arm in enumerate(study.arms)]
+    write_report([study], cells, empty, out, **RUN)
+    index, page = (out / "index.md").read_text(), (out / "norm.md").read_text()
+    assert "4 different runs: 3 missing, 1 left out." in index
+    assert "Left out are runs of arms that no verdict rests on" in index
+    assert "(0 of 3 done)" in index
+    assert "3 missing, 1 left out." in page
+    assert cells[2].key in page
+    assert cells[3].key not in page  # a row that says nothing but this
+    assert [cell.state for cell in read_record(out).cells] == ["missing"] * 3 + ["left out"]
+    assert not [problem for problem in verify(out, empty, {"norm": study}).problems if problem.kind == "missing run"]
 
 
 def test_a_report_of_nothing(tmp_path: Path) -> None:
