@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +86,12 @@ def short(text: str, longest: int = 28) -> str:
     # Matplotlib leaves labels that begin with an underscore out of legends.
     line = f" {line}" if line.startswith("_") else line
     return line if len(line) <= longest else line[: longest - 1] + "…"
+
+
+def two_lines(text: str, width: int) -> str:
+    """`text` on one line or two of so many letters, cut with an ellipsis where it is longer."""
+    whole = short(text, len(text) + 1)
+    return "\n".join(textwrap.wrap(whole, width, max_lines=2, placeholder=" …", break_on_hyphens=False))
 
 
 def differences(pairs: Sequence[tuple[str, str]], ratio: bool, longest: int) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reports.canvas import FARTHEST, multiple, multiples, short, within
+from reports.canvas import FARTHEST, multiple, multiples, short, two_lines, within
 from reports.comparison import Comparison, EstimatePair, FindingPair
 from reports.control import CONTROL
 from reports.figures_style import INK, PALETTE, style
@@ -147,7 +147,7 @@ def _figure(pairs: Sequence[EstimatePair], found: Comparison) -> Drawing:
     """A row for every contrast, the two reports' estimates below one another."""
     with style():
         figure, axes = multiples(len(pairs), _ROW)
-        labels = [short(f"{_name(pair, found)}:  {pair.first.label}", 58) for pair in pairs]
+        labels = [two_lines(f"{_name(pair, found)}:  {pair.first.label}", 52) for pair in pairs]
         axes.set_yticks(range(len(pairs)), labels, fontsize=8)
         axes.tick_params(axis="y", length=0)
         for name, (color, marker, _) in zip(found.names, _MARKS, strict=True):

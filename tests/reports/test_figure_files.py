@@ -9,7 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from reports.canvas import new_figure, stacked
+from reports.canvas import new_figure, stacked, two_lines
 from reports.figure_files import VARIABLES, png, svg
 from reports.figures_style import INK, MUTED, PALETTE, style
 
@@ -91,3 +91,15 @@ def test_panels_below_one_another() -> None:
     figure, panels = stacked([1.0, 2.0])
     assert figure.get_figheight() == 3
     assert len(panels) == 2
+
+
+def test_a_label_takes_a_second_line_before_it_is_cut() -> None:
+    assert two_lines("4:  ln − bn on TPR@1e-4", 52) == "4:  ln − bn on TPR@1e-4"
+    long = "5:  (cosface-pfc − arcface-st-pfc) + (arcface-st-full − cosface-full) on TPR@1e-3"
+    first, second = two_lines(long, 52).split("\n")
+    assert f"{first} {second}" == long
+    assert max(len(first), len(second)) <= 52
+    cut = two_lines("word " * 40, 52)
+    assert cut.count("\n") == 1
+    assert cut.endswith(" …")
+    assert two_lines("a\x00b", 52) == "a b"
