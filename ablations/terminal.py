@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,6 +11,8 @@ from rich.segment import Segment
 from rich.text import Text
 
 from core.errors import shown
+
+_PIPED = 132  # columns where nothing says how wide: what goes to a file or a pager need not be squeezed into 80
 
 
 class PlainConsole(Console):
@@ -21,6 +24,8 @@ class PlainConsole(Console):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(markup=False, highlight=False, emoji=False, **options)
+        if not self.is_terminal and "width" not in options and not os.environ.get("COLUMNS", "").isdecimal():
+            self.width = _PIPED
 
     def render_str(self, text: str, **options: Any) -> Text:
         return super().render_str(_clean(text), **options)

@@ -65,3 +65,17 @@ def test_a_progress_bar_reads_no_markup() -> None:
     progress.add_task("[/nope]", total=1)
     with progress:
         progress.refresh()
+
+
+def test_what_is_piped_is_not_squeezed_into_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    words = "word " * 24  # 119 letters
+    assert printed_at_its_own_width(words).count("\n") == 1
+    monkeypatch.setenv("COLUMNS", "80")
+    assert printed_at_its_own_width(words).count("\n") == 2
+
+
+def printed_at_its_own_width(words: str) -> str:
+    file = io.StringIO()
+    PlainConsole(file=file).print(words)
+    return file.getvalue()
