@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +27,7 @@ from ablations import (
     terminal,
     tune_cli,
     views,
+    weights_cli,
 )
 from ablations.executors.layout import Layout
 from ablations.options import (
@@ -46,7 +48,6 @@ from ablations.options import (
 )
 from ablations.planner import Plan, plan
 from ablations.registry import load_study, study_names
-from ablations.sweep import bars
 from core.errors import RunFailure, UserError, shown
 from core.store import Store
 
@@ -56,15 +57,6 @@ app = typer.Typer(
 )  # fmt: skip
 
 
-app.add_typer(data_cli.app, name="data")
-app.add_typer(store_cli.app, name="store")
-app.command("calibrate")(calibrate_cli.calibrate)
-app.command("cost")(cost_cli.cost)
-app.command("map")(map_cli.map_)
-app.command("tune")(tune_cli.tune)
-
-
-@app.command("list")
 def list_(preset: PresetName = None, store: StorePath = Path(options.DEFAULT_STORE), as_json: AsJson = False) -> None:
     """Studies, findings, arms, and what is done."""
     plans, notes = dict[str, Plan](), list[str]()
@@ -79,10 +71,6 @@ def list_(preset: PresetName = None, store: StorePath = Path(options.DEFAULT_STO
     views.print_json(facts) if as_json else views.print_list(terminal.stdout(), facts, named)
 
 
-app.command("fields")(fields_cli.fields)
-
-
-@app.command()
 def show(study: Annotated[str, typer.Argument(metavar="STUDY|FILE")], as_json: AsJson = False) -> None:
     """One study: the finding, the published numbers, arms as differences, confounds."""
     loaded = load_study(study)
@@ -90,7 +78,6 @@ def show(study: Annotated[str, typer.Argument(metavar="STUDY|FILE")], as_json: A
     views.print_json(facts) if as_json else views.print_show(terminal.stdout(), loaded.study, facts)
 
 
-@app.command("plan")
 def plan_(
     studies: Annotated[
         list[str] | None, typer.Argument(metavar="STUDY...|all|FILE", help="As of `run`; not with --classes or --gpus.")
@@ -142,10 +129,6 @@ def plan_(
     views.print_json(facts) if as_json else views.print_plan(terminal.stdout(), facts, every_run=True)
 
 
-app.command("run")(sweep_cli.run)
-
-
-@app.command()
 def status(store: StorePath = Path(options.DEFAULT_STORE), as_json: AsJson = False) -> None:
     """Runs of a store by state, with the reasons of failures."""
     options.refuse_file(store)
@@ -153,12 +136,6 @@ def status(store: StorePath = Path(options.DEFAULT_STORE), as_json: AsJson = Fal
     views.print_json(facts) if as_json else store_views.print_status(terminal.stdout(), facts)
 
 
-app.command("report")(report_cli.report)
-app.command("repeat")(repeat_cli.repeat)
-app.command("compare")(compare_cli.compare)
-
-
-@app.command("run-info")
 def run_info(
     key: Annotated[str, typer.Argument(metavar="KEY", help="A run's key, or its first digits.")],
     store: StorePath = Path(options.DEFAULT_STORE), as_json: AsJson = False,
@@ -171,55 +148,29 @@ def run_info(
         print(yaml.safe_dump(facts, sort_keys=False, width=120), end="")
 
 
-@app.command()
-def pretrain(
-    backbone: Annotated[str, typer.Option("--backbone", help="A timm model.")] = "lcnet_050",
-    samples: Annotated[int, typer.Option("--samples", min=1, help="Images seen in all.")] = 260_000,
-    classes: Annotated[int, typer.Option("--classes", min=64, help="Patterns, or crops, each a class.")] = 2000,
-    image_size: Annotated[int, typer.Option("--image-size", min=32, max=512)] = 64,
-    data: Annotated[
-        list[str] | None, typer.Option("--data", help="Folder of images to use in place of patterns; may be repeated.")
-    ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
-    threads: Annotated[int, typer.Option("--threads", min=1)] = 1,
-    out: Annotated[Path, typer.Option("--out", help="Folder of the weights.")] = Path("weights"),
-) -> None:
-    """Make pretrained weights from formula-driven patterns; use them with --set model.pretrained=PATH.
-
-    Run it again after a stop to go on from its checkpoint.
-    """
-    from core.pretrain import Recipe
-    from core.pretrain import pretrain as make
-
-    recipe = Recipe(backbone=backbone, samples=samples, classes=classes, image_size=image_size, seed=seed)
-    with bars(terminal.stderr()) as progress:
-        card = make(recipe, out, data=data or (), threads=threads, progress=progress)
-    print(yaml.safe_dump(card, sort_keys=False), end="")
-
-
-@app.command()
-def teacher(
-    samples: Annotated[int, typer.Option("--samples", min=1, help="Documents and patterns seen in all.")] = 480_000,
-    templates: Annotated[
-        int, typer.Option("--templates", min=256, help="Procedural documents to learn from.")
-    ] = 12_000,
-    patterns: Annotated[int, typer.Option("--patterns", min=0, help="Formula-driven patterns to learn from.")] = 4000,
-    real: Annotated[
-        list[str] | None, typer.Option("--measure-on", help="Folder of images to measure it on as well.")
-    ] = None,
-    threads: Annotated[int, typer.Option("--threads", min=1)] = 1,
-    out: Annotated[Path, typer.Option("--out", help="Folder of the teacher.")] = Path("weights/teacher"),
-) -> None:
-    """Train the small CLIP teacher on documents and captions; use it with --set distill.teacher=PATH.
-
-    Run it again after a stop to go on from its checkpoint.
-    """
-    from core.teacher_training import TeacherRecipe, train_teacher
-
-    recipe = TeacherRecipe(samples=samples, templates=templates, patterns=patterns)
-    with bars(terminal.stderr()) as progress:
-        card = train_teacher(recipe, out, real=real or (), threads=threads, progress=progress)
-    print(yaml.safe_dump(card, sort_keys=False), end="")
+# In the order in which a newcomer meets them, each with the line that the help shows.
+_COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
+    "list": (list_, "Studies, findings, arms, and what is done."),
+    "show": (show, "One study: findings, published numbers, arms, contrasts."),
+    "fields": (fields_cli.fields, "All that a study file, a preset or --set can name."),
+    "plan": (plan_, "What `run` would do: new and cached runs, time, memory."),
+    "run": (sweep_cli.run, "Train what is not done yet, then write the report."),
+    "status": (status, "Runs of a store by state, with the reasons of failures."),
+    "run-info": (run_info, "One run, whole, with the command that repeats it."),
+    "report": (report_cli.report, "Write the report of what is done; or check an old one."),
+    "map": (map_cli.map_, "Where does a finding hold? Its contrasts under conditions."),
+    "compare": (compare_cli.compare, "Do two reports agree? Verdicts that moved, estimates that differ."),
+    "repeat": (repeat_cli.repeat, "Train runs of a report again: are they equal to the bit?"),
+    "tune": (tune_cli.tune, "Search learning rates and the like, equally for every arm."),
+    "calibrate": (calibrate_cli.calibrate, "How often would verdicts be wrong? Simulated reports."),
+    "cost": (cost_cli.cost, "Time and memory of a step of the class head, by classes."),
+    "pretrain": (weights_cli.pretrain, "Make pretrained weights from formula-driven patterns."),
+    "teacher": (weights_cli.teacher, "Train a small CLIP teacher on documents and captions."),
+}
+for _name, (_command, _about) in _COMMANDS.items():
+    app.command(_name, short_help=_about)(_command)
+app.add_typer(data_cli.app, name="data", short_help="Procedural documents, public image sets, checks of folders.")
+app.add_typer(store_cli.app, name="store", short_help="Check, clean, export and import a store of runs.")
 
 
 def run_cli(arguments: list[str]) -> int:

@@ -24,7 +24,7 @@ def cost(
     ] = None,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Embeddings a step.")] = 128,
     embed_dim: Annotated[int, typer.Option("--embed-dim", min=2, help="Width of the embeddings.")] = 256,
-    threads: Annotated[int, typer.Option("--threads", min=1)] = 1,
+    threads: Annotated[int, typer.Option("--threads", min=1, help="Of PyTorch.")] = 1,
     device: Device = "cpu",
     store: StorePath = Path(options.DEFAULT_STORE),
     as_json: AsJson = False,

@@ -32,7 +32,7 @@ app = typer.Typer(
 )  # fmt: skip
 
 
-@app.command()
+@app.command(short_help="Draw the pool of procedural documents now, for the cache.")
 def render(
     templates: Annotated[int, typer.Option("--templates", min=1, help="How many documents.")] = 16_384,
     size: Annotated[int, typer.Option("--image-size", min=32, max=512, help="Pixels a side.")] = 128,
@@ -56,7 +56,7 @@ def render(
     print(f"{seconds:.1f} s ({templates / max(seconds, 1e-9):,.0f}/s); content sha256 {facts['sha256']}")
 
 
-@app.command()
+@app.command(short_help="A picture of documents, captures and shifted captures.")
 def sheet(
     out: Annotated[Path, typer.Option("--out", help="The picture to write.")] = Path("documents.png"),
     size: Annotated[int, typer.Option("--image-size", min=32, max=256, help="Pixels of each image.")] = 96,
@@ -66,7 +66,7 @@ def sheet(
     print(shown(str(out)))
 
 
-@app.command()
+@app.command(short_help="Download, verify and unpack a public set of images.")
 def fetch(
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="A set; without one, the known sets.")] = None,
     out: Annotated[Path, typer.Option("--out", help="Folder of all sets.")] = Path("data"),
@@ -109,7 +109,7 @@ def fetch(
     print(f"to use it: {shown(command)}")
 
 
-@app.command()
+@app.command(short_help="What is in a folder, and what is it good for?")
 def check(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of images.")], as_json: AsJson = False
 ) -> None:

@@ -1,0 +1,38 @@
+"""Help texts: a line for every command, in the order in which a newcomer meets them, and a word for every option."""
+
+from __future__ import annotations
+
+import pytest
+import typer
+
+from ablations.cli import app
+from tests.ablations.conftest import CommandLine
+
+GROUPS = {"": typer.main.get_command(app)}
+GROUPS |= {name: GROUPS[""].commands[name] for name in ("data", "store")}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_command_is_told_in_one_line_that_is_whole(
+    group: str, cli: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert cli(*group.split(), "--help") == 0
+    listed = cli.out[cli.out.index("Commands:") :].splitlines()[1:]
+    commands = list(GROUPS[group].commands)  # type: ignore[attr-defined]
+    assert [line.split()[0] for line in listed] == commands
+    assert all(line.endswith((".", "?")) and not line.endswith("...") for line in listed)
+
+
+def test_the_first_commands_are_those_that_a_newcomer_needs(cli: CommandLine) -> None:
+    order = list(GROUPS[""].commands)  # type: ignore[attr-defined]
+    assert order[:5] == ["list", "show", "fields", "plan", "run"]
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_option_says_what_it_is_for(group: str) -> None:
+    silent = [
+        (name, option.name) for name, command in GROUPS[group].commands.items()  # type: ignore[attr-defined]
+        for option in command.params if option.param_type_name == "option" and not option.help
+    ]  # fmt: skip
+    assert not silent
