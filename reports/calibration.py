@@ -151,11 +151,37 @@ def _readings(
     luck = _Luck(max(looks), rng)
     readings: dict[int, list[list[Difference]]] = {look: [] for look in looks}
     for noises_ in findings:
-        drawn = [(noise, luck.values(noise)) for noise in noises_]
+        drawn: list[tuple[Noise, Array]] = []
+        for noise in noises_:
+            mirror = next((values for other, values in drawn if _mirrored(noise, other)), None)
+            drawn.append((noise, luck.values(noise) if mirror is None else mirror[:, ::-1]))
+        truths = _truths(noises_, effect)
         for look in looks:
-            tests = [test for noise, values in drawn for test in _tests(noise, values, look, effect)]
-            readings[look].append(tests)
+            readings[look].append(
+                [test for (noise, values), truth in zip(drawn, truths, strict=True)
+                 for test in _tests(noise, values, look, truth)]
+            )  # fmt: skip
     return readings
+
+
+def _truths(noises_: Sequence[Noise], effect: float) -> list[float]:
+    """The true difference of every contrast of a finding: so many units above its null.
+
+    "No effect" of a claim to keep performance is a loss of exactly the margin, the edge of its null. Where the finding
+    also claims that something is lost, its mirror image, the two are one difference: what is lost is that claim's.
+    """
+    truths = [noise.contrast.null + effect * noise.unit for noise in noises_]
+    lost = [(noise, truth) for noise, truth in zip(noises_, truths, strict=True) if noise.contrast.worth is not None]
+    for place, noise in enumerate(noises_):
+        if noise.contrast.worth is None:
+            truths[place] = next((-truth for other, truth in lost if _mirrored(noise, other)), truths[place])
+    return truths
+
+
+def _mirrored(one: Noise, other: Noise) -> bool:
+    """Whether two contrasts are of one pair of arms, turned round."""
+    same = one.contrast.metric == other.contrast.metric and one.contrast.is_ratio == other.contrast.is_ratio
+    return same and len(one.arms) == 2 and one.runs == other.runs[::-1]
 
 
 class _Luck:
@@ -177,10 +203,8 @@ class _Luck:
         return self._units[run, metric]
 
 
-def _tests(noise: Noise, values: Array, look: int, effect: float) -> Iterator[Difference]:
+def _tests(noise: Noise, values: Array, look: int, shift: float) -> Iterator[Difference]:
     contrast = noise.contrast
-    # "No effect" of a claim to keep performance is a loss of exactly the margin: the edge of its null.
-    shift = contrast.null + effect * noise.unit
     for first, second in contrast.pairs:
         a, b = noise.arms.index(first), noise.arms.index(second)
         differences = values[:look, a] - values[:look, b] + shift

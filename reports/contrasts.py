@@ -52,7 +52,7 @@ class Contrast(BaseModel):
             raise ValueError("`through` belongs to kind trend")
         if self.kind == "non_inferiority" and not self.margin:
             raise ValueError("kind non_inferiority needs a `margin`, the largest loss that is allowed")
-        if self.kind == "cost_ratio" and self.metric.removeprefix("shifted.") in METRICS:
+        if self.kind == "cost_ratio" and self.metric.removeprefix("cost.").removeprefix("shifted.") in METRICS:
             raise ValueError(f"kind cost_ratio is of a cost, such as cost.seconds, and {self.metric} is none")
         if self.better == self.than:
             raise ValueError(f"'{self.better}' is compared with itself")

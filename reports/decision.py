@@ -2,7 +2,8 @@
 
 A finding is a conjunction of differences. It is *reproduced* when every one of them lies above its null and is as
 large as is worth having (an intersection-union test: the largest p counts, without correction; Berger 1982),
-*contradicted* when any one of them lies below it by as much (Bonferroni within the finding), both at a level that
+*contradicted* when any one of them lies below it by as much (Bonferroni within the finding; of those that are as large
+the surest counts), both at a level that
 Holm's procedure grants over all findings and both directions. It is *not reproduced* when the effect worth having is
 excluded for some difference: its upper confidence bound lies below it (Bonferroni within the finding). Else it is
 *inconclusive*.
@@ -86,7 +87,7 @@ def decide(findings: Sequence[Sequence[Difference]], alpha: float) -> list[Decis
     if not findings:
         return []
     claims = [max((test.claim_p for test in tests), default=1.0) for tests in findings]
-    opposites = [min([1.0, *(len(tests) * test.opposite_p for test in tests)]) for tests in findings]
+    opposites = [min([1.0, *(len(tests) * tests[index].opposite_p for index in _against(tests))]) for tests in findings]
     adjusted = holm([min(1.0, 2 * min(pair)) for pair in zip(claims, opposites, strict=True)]).tolist()
     return [
         _decide_one(tests, claim, opposite, p, alpha)
@@ -94,11 +95,20 @@ def decide(findings: Sequence[Sequence[Difference]], alpha: float) -> list[Decis
     ]
 
 
+def _against(tests: Sequence[Difference]) -> list[int]:
+    """The tests that may contradict: those that are large enough the other way, or all where none is.
+
+    A small loss that is surer than a large one must not hide it. Leaving tests out only raises the least p.
+    """
+    every = range(len(tests))
+    return [index for index in every if tests[index].opposite_large_enough] or list(every)
+
+
 def _decide_one(tests: Sequence[Difference], claim: float, opposite: float, adjusted: float, alpha: float) -> Decision:
     if tests and adjusted <= alpha:
         if claim <= opposite and all(test.large_enough for test in tests):
             return Decision("reproduced", adjusted, max(range(len(tests)), key=lambda index: tests[index].claim_p))
-        against = min(range(len(tests)), key=lambda index: tests[index].opposite_p)
+        against = min(_against(tests), key=lambda index: tests[index].opposite_p)
         if opposite < claim and tests[against].opposite_large_enough:
             return Decision("contradicted", adjusted, against)
     for index, test in enumerate(tests):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import pandas as pd
 
 from reports.claims import Study
@@ -104,7 +105,10 @@ def _estimate(
         if not (done["arm"] == arm).any():
             reason, unavailable = _why_absent(study.study, arm, rows[rows["arm"] == arm])
             return replace(empty, missing=reason, unavailable=unavailable)
-    metric, fallback = readable_metric(metric, done)
+    # What the first look saw decides at which FPR all looks are read: what came after must not undo a verdict.
+    first = _ended(read)[: min(looks, default=0)]
+    then = done[done["seed"].isin(first)] if len(first) and len(first) == min(looks, default=0) else done
+    metric, fallback = readable_metric(metric, then if len(then) else done, contrast.pairs)
     empty = replace(empty, metric=metric)
     values = done.pivot(index="seed", columns="arm", values=metric)[list(contrast.arms)].dropna().sort_index()
     if values.empty:
@@ -117,14 +121,15 @@ def _estimate(
         return replace(empty, missing=f"'{contrast.metric}' of '{study.study}' is not positive, so it has no ratio.")
     keys = done.pivot(index="seed", columns="arm", values="key").loc[values.index, list(contrast.arms)]
     reader = Reader(contrast, metric, values, keys, replicates, float(done["identities"].min()))
-    tried = _tried(read, contrast.arms, values.index)
+    tried = _tried(read, values.index)
     read_at: dict[int, tuple[Difference, ...]] = {}
     for look in (look for look in looks if look <= len(tried)):
         # What is judged at a look, by what was there then: what came after must not undo a verdict, nor a gate's.
         rows_then, paired = read[read["seed"].isin(tried[:look])], int(values.index.isin(tried[:look]).sum())
-        if paired and not (gate(study, contrast, metric, rows_then) or reader.few_impostors(paired)):
+        if paired and not (gate(study, contrast, metric, rows_then) or reader.gate(paired)):
             read_at[look] = reader.tests(paired)
-    notes = (fallback, _levels(contrast, values), *_unpaired(read), *remarks(contrast, read), *reader.notes())
+    absent = [*_unpaired(read), *_unrecorded(read, values.index, metric)]
+    notes = (fallback, _levels(contrast, values), *absent, *remarks(contrast, read), *reader.notes())
     return replace(
         empty,
         interval=reader.whole(len(values)),
@@ -133,7 +138,7 @@ def _estimate(
         parts=reader.parts(len(values)),
         tests=reader.tests(len(values)),
         looks=read_at,
-        gate=gate(study, contrast, metric, read) or reader.few_impostors(len(values)),
+        gate=gate(study, contrast, metric, read) or reader.gate(len(values)),
         notes=tuple(note for note in notes if note),
     )
 
@@ -146,15 +151,24 @@ def _levels(contrast: Contrast, values: pd.DataFrame) -> str:
     return f"Means of the levels: {means}."
 
 
-def _tried(read: pd.DataFrame, arms: Sequence[str], paired: pd.Index) -> list[int]:
-    """The seeds that are paired, or would be if no run had failed, in rising order.
+def _ended(read: pd.DataFrame) -> list[int]:
+    """The seeds with which every arm is done or has failed, up to the first whose runs may still be trained.
+
+    Seeds beyond a gap wait for it: else a look would be of other seeds once the gap is filled.
+    """
+    states = read.pivot(index="seed", columns="arm", values="state").sort_index()
+    ended = states.isin(["done", "failed"]).to_numpy().all(axis=1)
+    return [int(seed) for seed in states.index[np.logical_and.accumulate(ended)]]
+
+
+def _tried(read: pd.DataFrame, paired: pd.Index) -> list[int]:
+    """The seeds that ended and are paired, or would be if no run had failed, in rising order.
 
     A look is of so many seeds tried: one that waited for runs which can only fail again would never come. That few
     failed is a gate's to see to.
     """
-    states = read.pivot(index="seed", columns="arm", values="state").reindex(columns=list(arms))
-    failed = states.isin(["done", "failed"]).all(axis=1) & (states == "failed").any(axis=1)
-    return sorted({*paired, *states.index[failed]})
+    failed = set(read.loc[read["state"] == "failed", "seed"])
+    return [seed for seed in _ended(read) if seed in paired or seed in failed]
 
 
 def _why_absent(study: str, arm: str, rows: pd.DataFrame) -> tuple[str, bool]:
@@ -176,12 +190,19 @@ def _why_absent(study: str, arm: str, rows: pd.DataFrame) -> tuple[str, bool]:
 def _unpaired(read: pd.DataFrame) -> list[str]:
     absent = read[read["state"] != "done"]
     return [
-        f"{_left_out(sorted(rows['seed']))} of '{arm}' {'are' if len(rows) > 1 else 'is'} {state}."
+        f"{_left_out(rows['seed'])}: {'their runs' if len(rows) > 1 else 'its run'} of '{arm}' "
+        f"{'are' if len(rows) > 1 else 'is'} {state}."
         for (arm, state), rows in absent.groupby(["arm", "state"], sort=False)
     ]
 
 
-def _left_out(seeds: list[int]) -> str:
-    if len(seeds) == 1:
-        return f"Seed {seeds[0]} is left out: its run"
-    return f"Seeds {', '.join(map(str, seeds[:-1]))} and {seeds[-1]} are left out: their runs"
+def _unrecorded(read: pd.DataFrame, paired: pd.Index, metric: str) -> list[str]:
+    """Seeds with which every arm is done, and some has no such number."""
+    absent = {*paired, *read.loc[read["state"] != "done", "seed"]}
+    seeds = sorted(int(seed) for seed in set(read["seed"]) - absent)
+    return [f"{_left_out(seeds)}: no '{metric}' is recorded."] if seeds else []
+
+
+def _left_out(seeds: Iterable[int]) -> str:
+    *first, last = sorted(seeds)
+    return f"Seeds {', '.join(map(str, first))} and {last} are left out" if first else f"Seed {last} is left out"

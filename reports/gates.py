@@ -14,7 +14,7 @@ from reports.claims import Study
 from reports.contrasts import Contrast
 from reports.frame import PAIRS, TEACHER
 from reports.markdown import brief
-from reports.metrics import CEILING, FLOOR, SHIFTED_PREFIX, metric_name
+from reports.metrics import CEILING, FLOOR, SHIFTED_PREFIX, at_ceiling, at_floor, metric_name
 
 DISTINCT_ARITHMETIC = 10.0  # times the relative error of the other arm: TF32 and bf16 are off by hundreds of times
 NO_OP = "Nothing was compared"
@@ -34,10 +34,10 @@ def gate(study: Study, contrast: Contrast, metric: str, rows: pd.DataFrame) -> s
         _failed(contrast, rows),
         _undeclared(study, contrast, done),
         _untrained(contrast, done),
-        _no_room(metric, done),
+        _no_room(contrast, metric, done),
+        _same_arithmetic(contrast, done),  # before outcomes: what is no other arithmetic ends the same to the bit
         _same_outcome(contrast, done),
         _too_few_impostors(metric, done),
-        _same_arithmetic(contrast, done),
         _weak_teacher(contrast, metric, done),
         _constant(metric, done),
     )
@@ -47,7 +47,8 @@ def gate(study: Study, contrast: Contrast, metric: str, rows: pd.DataFrame) -> s
 def remarks(contrast: Contrast, rows: pd.DataFrame) -> list[str]:
     """What a reader must know of a contrast that may be judged."""
     done = rows[rows["state"] == "done"]
-    stuck = [arm for arm in contrast.arms if arm != contrast.better and _stuck(done[done["arm"] == arm])]
+    favoured = {first for first, _ in contrast.pairs}
+    stuck = [arm for arm in contrast.arms if arm not in favoured and _stuck(done[done["arm"] == arm])]
     return [
         f"The margin loss of '{arm}' has not left its slow start: the difference may be one of speed." for arm in stuck
     ]
@@ -71,6 +72,13 @@ def _failed(contrast: Contrast, rows: pd.DataFrame) -> str:
         failed, done = (states == "failed").sum(), (states == "done").sum()
         if failed > MOST_FAILED * (failed + done):
             return f"{failed} of {failed + done} runs of '{arm}' failed: those that are left are a selection."
+    # Each arm may have lost few, and the seeds that all of them have be few all the same.
+    by_seed = rows.pivot(index="seed", columns="arm", values="state")
+    fails = (by_seed == "failed").to_numpy()
+    of_ended = fails[(fails | (by_seed == "done").to_numpy()).all(axis=1)]
+    lost = int(of_ended.any(axis=1).sum())
+    if lost > MOST_FAILED * len(of_ended):
+        return f"{lost} of {len(of_ended)} seeds are lost to failed runs: those that are left are a selection."
     return ""
 
 
@@ -101,11 +109,12 @@ def _untrained(contrast: Contrast, done: pd.DataFrame) -> str:
             return f"{told} not trained: the loss did not fall."
         if told := _some(arm, rows["auroc"] <= TRAINED_AUROC):
             return f"{told} not trained: AUROC at most {TRAINED_AUROC}."
-    if _stuck(done[done["arm"] == contrast.better]):
-        return (
-            f"The margin loss of '{contrast.better}' has not left its slow start: what is seen is how fast it trains, "
-            "not how well it ends."
-        )
+    for arm, _ in contrast.pairs:
+        if _stuck(done[done["arm"] == arm]):
+            return (
+                f"The margin loss of '{arm}' has not left its slow start: what is seen is how fast it trains, not how "
+                "well it ends."
+            )
     return ""
 
 
@@ -138,14 +147,14 @@ def _stuck(rows: pd.DataFrame) -> bool:
     return bool(len(rows)) and bool(rows["loss_end"].mean() >= rows["loss_plateau"].mean())
 
 
-def _no_room(metric: str, done: pd.DataFrame) -> str:
+def _no_room(contrast: Contrast, metric: str, done: pd.DataFrame) -> str:
     if metric.removeprefix(SHIFTED_PREFIX) not in PAIRS:
         return ""
     means = done.groupby("arm")[metric].mean()
-    if (means < FLOOR).all():
-        return f"All arms are at the floor (under {FLOOR}), where nothing can differ."
-    if (means > CEILING).all():
-        return f"All arms are at the ceiling (over {CEILING}), where nothing can differ."
+    if low := at_floor(means, contrast.pairs):
+        return f"{low} are at the floor (under {FLOOR}), where nothing can differ."
+    if high := at_ceiling(means, contrast.pairs):
+        return f"{high} are at the ceiling (over {CEILING}), where nothing can differ."
     return ""
 
 

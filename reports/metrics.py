@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from core.support import ENOUGH_PAIRS
@@ -14,7 +16,7 @@ METRIC_NAMES = {
 }  # fmt: skip
 LESS_IS_BETTER = ("seconds", "peak_memory_mb", "parameters", "size_mb", "flops_g", "instability", HEAD_STEP)
 SHIFTED_PREFIX = "shifted."
-FLOOR, CEILING = 0.03, 0.98  # a TPR of all arms beyond leaves differences no room
+FLOOR, CEILING = 0.03, 0.98  # where the TPRs of both arms of a pair lie beyond, nothing can differ
 
 
 def metric_name(metric: str) -> str:
@@ -30,8 +32,27 @@ def primary_metric(study: Study, frame: pd.DataFrame) -> tuple[str, str]:
     return supported_metric(declared, frame[frame["study"] == study.study])
 
 
-def readable_metric(metric: str, rows: pd.DataFrame) -> tuple[str, str]:
-    """`metric`, or the same at the next FPR that the test set supports and where some arm has left the floor.
+def at_floor(means: pd.Series, pairs: Sequence[tuple[str, str]]) -> str:
+    """Which arms leave no difference any room, as the start of a sentence, by their mean TPR; empty for none.
+
+    One pair that cannot differ is enough: of an interaction each must.
+    """
+    return _beyond(means < FLOOR, pairs)
+
+
+def at_ceiling(means: pd.Series, pairs: Sequence[tuple[str, str]]) -> str:
+    """As `at_floor`."""
+    return _beyond(means > CEILING, pairs)
+
+
+def _beyond(beyond: pd.Series, pairs: Sequence[tuple[str, str]]) -> str:
+    if beyond.all():
+        return "All arms"
+    return next((f"'{a}' and '{b}'" for a, b in pairs if beyond.get(a, False) and beyond.get(b, False)), "")
+
+
+def readable_metric(metric: str, rows: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> tuple[str, str]:
+    """`metric`, or the same at the next FPR that the test set supports and where no pair is at the floor.
 
     Returns:
         The column to read in all `rows`, and the note on why it is not the declared one.
@@ -42,12 +63,12 @@ def readable_metric(metric: str, rows: pd.DataFrame) -> tuple[str, str]:
         return supported, note
     ladder = list(PAIRS)[list(PAIRS).index(plain) :]
     means = {name: rows.groupby("arm")[prefix + name].mean() for name in ladder}
-    used = next((name for name in ladder if not (means[name] < FLOOR).all()), ladder[0])
+    low = {name: at_floor(means[name], pairs) for name in ladder}
+    used = next((name for name in ladder if not low[name]), ladder[0])
     if used == plain:
         return supported, note
-    told = (
-        f"All arms are at the floor (under {FLOOR}) at FPR {plain.split('@')[1]}, so FPR {used.split('@')[1]} is read."
-    )
+    where, instead = (name.split("@")[1] for name in (plain, used))
+    told = f"{low[plain]} are at the floor (under {FLOOR}) at FPR {where}, so FPR {instead} is read."
     return prefix + used, f"{note} {told}".strip()
 
 

@@ -97,7 +97,21 @@ class Reader:
             return []
         return ["The interval covers seeds alone: nothing to resample test identities from is kept for this metric."]
 
-    def few_impostors(self, n: int) -> str:
+    def gate(self, n: int) -> str:
+        """Why n seeds must not be judged, by what `reports.gates` does not see; empty where they may be."""
+        return self._few_impostors(n) or self._no_variation(n)
+
+    def _no_variation(self, n: int) -> str:
+        """A rate whose difference is the same in all seeds, such as of saturated ones; a size may well be so."""
+        for part in self.parts(n) if n > 1 and self._metric not in COSTS else ():
+            if not part.interval.se:
+                return (
+                    f"The difference of '{part.first}' and '{part.second}' is the same in all {n} seeds: an interval "
+                    "without variation is sure of nothing."
+                )
+        return ""
+
+    def _few_impostors(self, n: int) -> str:
         """Whether the false positives of some run come from too few pairs of identities, whatever was expected."""
         if self._replicates is None:
             return ""

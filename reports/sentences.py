@@ -83,17 +83,30 @@ def _undecided(estimates: Sequence[Estimate], seeds: int, looks: Collection[int]
         return f"{seeds} of the {min(looks)} seeds that a verdict takes are there."
     weakest, index = _obstacle(estimates, levels)
     test, seen = weakest.tests[index], _seen(weakest, weakest.tests, index)
+    if math.isnan(test.interval.low):
+        return f"One seed cannot be told from chance: {seen}; {_again(seeds, looks)}."
     power = power_of(test.interval, levels, test.null, test.worth)
     need = _need(power, seeds, looks)
     if test.claim_p <= levels.claim and not test.large_enough:
         return f"It is there, but whether it is worth having (at least {_worth(weakest)}) is open: {seen}; {need}."
-    if test.interval.low <= test.null:
-        told = f"Neither the claim nor its opposite can be told from chance or excluded: {seen}"
-    elif test.claim_p > test.interval.p_above(test.null):
+    if test.interval.low > test.null and test.claim_p > test.interval.p_above(test.null):
         return f"{_levels(weakest, test, seen)}; {_again(seeds, looks)}."
-    else:
-        told = f"It looks as claimed, but not surely enough for one claim among many: {seen}"
-    return f"{told}; {_reach(weakest, test, power)}, and {need}." if power else f"{told}."
+    reach = f"{_reach(weakest, test, power.detectable)}, and " if power and power.detectable is not None else ""
+    return f"{_side(weakest, test)}: {seen}; {reach}{need}."
+
+
+def _side(estimate: Estimate, test: Difference) -> str:
+    """What the 95 % interval leaves open."""
+    contrast = estimate.contrast
+    if test.interval.low > test.null:
+        return "It looks as claimed, but not surely enough for one claim among many"
+    surely = test.interval.high < test.null
+    if contrast.kind == "non_inferiority":
+        lost = f"'{contrast.better}' falls short of '{contrast.than}' by more than {contrast.margin:g}"
+        return f"It looks as if {lost}, but not surely enough" if surely else f"Whether {lost} is open"
+    if surely:
+        return "It looks the other way round, but not surely enough"
+    return "Neither the claim nor its opposite can be told from chance or excluded"
 
 
 def _obstacle(estimates: Sequence[Estimate], levels: Levels) -> tuple[Estimate, int]:
@@ -111,13 +124,13 @@ def _levels(estimate: Estimate, test: Difference, seen: str) -> str:
     return f"'{better}' beats '{than}', {seen}, but from level to level there is no rise that is sure enough ({how})"
 
 
-def _reach(estimate: Estimate, test: Difference, power: Power) -> str:
+def _reach(estimate: Estimate, test: Difference, detectable: float) -> str:
     """What so many seeds can see, on the scale of the estimate."""
     seeds = f"{test.interval.n} seeds"
     if estimate.contrast.kind == "non_inferiority":
-        least = _size(estimate, test.null + power.detectable)
+        least = _size(estimate, test.null + detectable)
         return f"{seeds} can exclude a loss of {estimate.contrast.margin:g} where the truth is {least} or more"
-    return f"{seeds} can see {_size(estimate, power.detectable)} or more"
+    return f"{seeds} can see {_size(estimate, detectable)} or more"
 
 
 def _need(power: Power | None, seeds: int, looks: Collection[int]) -> str:

@@ -114,13 +114,18 @@ def mean_interval(
         raise ValueError(f"identity_se must be finite and not negative, got {identity_se}")
     if identity_df is not None and not identity_df > 0:
         raise ValueError(f"identity_df must be positive, got {identity_df}")
-    equal = bool((array == array[0]).all())  # whose mean, and so whose spread, may be off by a rounding
+    equal = _equal(array)
     n, estimate = len(array), float(array[0] if equal else array.mean())
     known = math.inf if identity_df is None else float(identity_df)
     if n == 1:
         return Interval(estimate, math.nan, math.nan, math.nan, identity_se, 0.0, known, 1)
     seed_se = 0.0 if equal else float(array.std(ddof=1)) / math.sqrt(n)
     return Interval(estimate, math.nan, math.nan, seed_se, identity_se, n - 1.0, known, n).at(confidence)
+
+
+def _equal(array: Array) -> bool:
+    """Whether all are the same; then the mean, and so the spread, may still be off by a rounding."""
+    return bool((array == array[0]).all())
 
 
 def identity_covariance(drawn: ArrayLike) -> Array:
@@ -231,7 +236,7 @@ def effect_size(differences: ArrayLike) -> float:
     values = _values(differences, "differences")
     if len(values) < 2:
         return math.nan
-    spread = float(values.std(ddof=1))
+    spread = 0.0 if _equal(values) else float(values.std(ddof=1))
     mean = float(values.mean())
     return mean / spread if spread > 0 else math.copysign(math.inf, mean) if mean else 0.0
 

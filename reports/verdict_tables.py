@@ -120,6 +120,8 @@ def control_line(control: Estimate | None) -> str:
     if math.isnan(control.interval.low):
         return f"A/A control: {told}."
     clean = control.interval.low <= 0 <= control.interval.high
+    if clean and control.gate:  # what could not have differed is no sign of a pipeline that finds nothing
+        return f"A/A control, **not judged**: {told}. {escape(control.gate)}"
     word = "**clean**" if clean else "**not clean: differences of this size are noise here**"
     return f"A/A control, {word}: {told}. Its seeds are not paired, so it is noisier than the contrasts are."
 

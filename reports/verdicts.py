@@ -74,10 +74,9 @@ def judge(
     decided = decide_over_looks(_readings([by_finding[name] for name in tested], looks), looks, alpha)
     decisions = dict(zip(tested, decided, strict=True)) if decided else {}
     nothing: tuple[Decision, int | None] = (Decision("inconclusive", 1.0), None)
-    last = alpha * looks[max(looks)] if looks else alpha
-    strictest = last / (2 * max(1, len(tested)))
+    shares = {look: alpha * share for look, share in looks.items()}
     return [
-        _verdict(shown[name], by_finding[name], *decisions.get(name, nothing), looks, strictest, last) for name in shown
+        _verdict(shown[name], by_finding[name], *decisions.get(name, nothing), shares, len(tested)) for name in shown
     ]
 
 
@@ -113,10 +112,16 @@ def _verdict(
     estimates: tuple[Estimate, ...],
     decision: Decision,
     look: int | None,
-    looks: Mapping[int, float],
-    strictest: float,
-    last: float,
+    shares: Mapping[int, float],
+    tested: int,
 ) -> Verdict:
+    """Of one finding.
+
+    Args:
+        look: the one that decided.
+        shares: of alpha, by look.
+        tested: how many findings the report tests.
+    """
     deciders = deciding(estimates)
     if not deciders:
         return Verdict(finding, "not run", "No study in this report tests it.", estimates)
@@ -126,12 +131,20 @@ def _verdict(
         return Verdict(finding, "inconclusive", gated, estimates)
     decider, part = _owner(deciders, decision.decider, look)
     seeds = min(one.tried for one in deciders)
-    still_open = decision.outcome == "inconclusive" and seeds < max(looks, default=0)
-    levels = Levels(strictest, last / max(1, sum(len(one.tests) for one in deciders)))
-    reason = sentence(decision, deciders, decider, seeds, looks, levels, look=look, part=part)
+    still_open = decision.outcome == "inconclusive" and seeds < max(shares, default=0)
+    levels = _levels(shares, seeds, tested, sum(len(one.tests) for one in deciders))
+    reason = sentence(decision, deciders, decider, seeds, shares, levels, look=look, part=part)
     return Verdict(
         finding, decision.outcome, reason, estimates, look, decision.adjusted_p if look else None, decider, still_open
     )
+
+
+def _levels(shares: Mapping[int, float], seeds: int, tested: int, tests: int) -> Levels:
+    """What one of so many tests of a finding takes; of Holm's levels the strictest, that of the first finding."""
+    last = shares[max(shares)] if shares else ALPHA
+    strictest, each = last / (2 * max(1, tested)), max(1, tests)
+    now = shares[seeds] / (2 * max(1, tested)) if seeds in shares else None
+    return Levels(claim=strictest, against=strictest / each, exclusion=last / each, now=now)
 
 
 def _owner(estimates: Sequence[Estimate], index: int | None, look: int | None) -> tuple[Estimate | None, int]:

@@ -46,6 +46,23 @@ def test_arms_share_their_luck_where_they_are_one_run_whatever_their_names() -> 
     assert not np.isclose(first[:, 0], second[:, 0]).any()
 
 
+def test_a_loss_and_its_margin_are_one_difference() -> None:
+    """A claim that a little is lost: at least 0.02, and no more than 0.08."""
+    keeps = noise(0.002, "non_inferiority", margin=0.08)
+    costs = replace(noise(0.002), contrast=keeps.contrast.model_copy(
+        update={"kind": "superiority", "margin": 0.0, "better": "b", "than": "a"}), arms=("b", "a"), runs=("b", "a")
+    )  # fmt: skip
+    for pair in ([keeps, costs], [costs, keeps]):
+        readings = module._readings([pair], LOOKS, 2.0, np.random.default_rng(0))
+        first, second = (test.interval.estimate for test in readings[5][0])
+        assert first == pytest.approx(-second)
+        assert abs(first) == pytest.approx(0.04, abs=0.01)
+    found = calibrate({"11_resolution": [keeps, costs]}, LOOKS, reports=60).outcomes
+    assert found[0.0]["11_resolution"]["reproduced"] == 0  # nothing is lost
+    assert found[2.0]["11_resolution"]["reproduced"] > 55
+    assert found[4.0]["11_resolution"]["reproduced"] < 10  # all of the margin is
+
+
 def test_a_rule_that_forgets_a_part_of_the_variance_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """The simulation is of use only if it sees what it is there to see."""
     findings = {"7_neck": [noise(0.01, identity=0.03**2)]}

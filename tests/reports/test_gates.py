@@ -126,7 +126,7 @@ def test_a_teacher_no_better_than_the_undistilled_student_is_told(teacher: float
 
 
 def test_two_distilled_arms_are_not_held_against_their_teacher() -> None:
-    rows = pairs("tpr@1e-4", [0.5, 0.6], [0.4, 0.5], **{TEACHER["tpr@1e-4"]: 0.1})
+    rows = pairs("tpr@1e-4", [0.5, 0.6], [0.4, 0.49], **{TEACHER["tpr@1e-4"]: 0.1})
     (one,) = study_estimates(study_of(Contrast(finding="8_clip", better="a", than="b")), frame_of(rows))
     assert one.notes == ()
     assert one.gate == ""
@@ -139,6 +139,8 @@ def test_arms_that_end_the_same_to_the_bit_show_nothing_but_may_differ_in_cost()
     assert "ended the same to the bit in all 5 seeds" in one.reason
     other = [dict(row) for row in same]
     other[0]["auroc"] = 0.99  # the metric ties, the arms do not
+    assert "the same in all 5 seeds: an interval without variation" in found(CLAIM, other).reason
+    other[0]["tpr@1e-4"] += 1e-3
     assert found(CLAIM, other).verdict == "not reproduced"
     named = {"finding": "1_partial_fc", "kind": "cost_ratio", "metric": "seconds", "smallest_effect": 0.1}
     cheaper = [row | {"seconds": (10.0 if row["arm"] == "a" else 20.0) + 0.1 * row["seed"]} for row in same]

@@ -11,7 +11,7 @@ from scipy import stats
 from reports.power import MOST_FOLD, MOST_SEEDS, POWER, Levels, power_of
 from reports.stats import Interval, critical, mean_interval
 
-LEVELS = Levels(claim=0.005, exclusion=0.02)
+LEVELS = Levels(claim=0.005, against=0.005, exclusion=0.02, now=0.005)
 
 
 def interval(estimate: float, seed_se: float, identity_se: float, n: int = 10, identities: int = 1000) -> Interval:
