@@ -50,7 +50,8 @@ def _false(calibration: Calibration) -> str:
         f"Where no claim has any effect, {calibration.false} of {calibration.reports:,} reports "
         f"({share:.1%}, 95 % interval {low:.1%} to {high:.1%}) call at least one finding reproduced or contradicted. "
         f"The rule allows {ALPHA:.0%} over all findings and both directions together. "
-        "A claim to keep performance has no effect where exactly its margin is lost; beside a claim that something is, where nothing is lost."
+        "A claim to keep performance has no effect where exactly its margin is lost; beside a claim that something is, "
+        "where nothing is lost."
     )
 
 
