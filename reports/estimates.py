@@ -105,10 +105,7 @@ def _estimate(
         if not (done["arm"] == arm).any():
             reason, unavailable = _why_absent(study.study, arm, rows[rows["arm"] == arm])
             return replace(empty, missing=reason, unavailable=unavailable)
-    # What the first look saw decides at which FPR all looks are read: what came after must not undo a verdict.
-    first = _ended(read)[: min(looks, default=0)]
-    then = done[done["seed"].isin(first)] if len(first) and len(first) == min(looks, default=0) else done
-    metric, fallback = readable_metric(metric, then if len(then) else done, contrast.pairs)
+    metric, fallback = readable_metric(metric, _at_first_look(done, _ended(read), looks), contrast.pairs)
     empty = replace(empty, metric=metric)
     values = done.pivot(index="seed", columns="arm", values=metric)[list(contrast.arms)].dropna().sort_index()
     if values.empty:
@@ -149,6 +146,16 @@ def _levels(contrast: Contrast, values: pd.DataFrame) -> str:
         return ""
     means = ", ".join(f"'{level}' {values[level].mean():.3f}" for level in contrast.levels)
     return f"Means of the levels: {means}."
+
+
+def _at_first_look(done: pd.DataFrame, ended: Sequence[int], looks: Sequence[int]) -> pd.DataFrame:
+    """The done rows that the first look saw, which decide at which FPR all looks are read; all before it is reached.
+
+    What comes after a look must not change what it was of.
+    """
+    first = min(looks, default=0)
+    then = done[done["seed"].isin(ended[:first])]
+    return then if len(ended) >= first and len(then) else done
 
 
 def _ended(read: pd.DataFrame) -> list[int]:
