@@ -28,8 +28,8 @@ CAPTION = (
     "Every contrast that decides and that both reports have, in multiples of the smallest effect worth having (of a "
     "claim that nothing is lost: the largest loss allowed), with 95 % intervals; ratios by their logarithms. To the "
     "right: in favour of the claim; the tick: what is worth having, or allowed. Circle: the first report, square: the "
-    "second. Bold: the two differ by more than chance, at 95 % and each by itself. An arrow stands for an estimate "
-    "beyond the axis."
+    "second. Bold: the two differ by more than chance, at 95 % and each by itself. An arrow stands for an estimate, or "
+    "the end of an interval, beyond the axis."
 )
 _HOW = (
     "Both are read at the lowest FPR at which both reports have an estimate. A difference is the second report's "
@@ -69,9 +69,11 @@ def told(found: Comparison) -> list[str]:
     if not read:
         return [*lines, "No contrast can be compared; the table of estimates says why."]
     differ = [pair for pair in read if pair.reading != "alike"]
+    mirrored = sum(pair.reading != "not told" for pair in found.estimates) > len(read)
     lines.append(
         f"Of {len(read)} contrasts that can be compared, {len(differ)} differ by more than chance, at 95 % and each by "
         f"itself; {number(0.05 * len(read), 1)} are to be expected where nothing differs."
+        + (" A contrast and its mirror image count once." if mirrored else "")
     )
     if opposite := [pair.first for pair in differ if pair.reading == "opposite"]:
         named = ", ".join(f"{found.labels.get(one.finding, one.finding)} ({one.label})" for one in opposite)
@@ -155,7 +157,8 @@ def _figure(pairs: Sequence[EstimatePair], found: Comparison) -> Drawing:
         axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, borderaxespad=0.2)
         for row, (pair, label) in enumerate(zip(pairs, axes.get_yticklabels(), strict=True)):
             mark = -1.0 if pair.first.kind == "non_inferiority" else 1.0
-            axes.plot([mark, mark], [row - 0.32, row + 0.32], color=INK, linewidth=1.2, zorder=2)
+            if pair.first.study != CONTROL:  # of which no effect is worth having
+                axes.plot([mark, mark], [row - 0.32, row + 0.32], color=INK, linewidth=1.2, zorder=2)
             if pair.reading in ("differ", "opposite"):
                 label.set_fontweight("bold")
             for one, (color, marker, shift) in zip((pair.first, pair.second), _MARKS, strict=True):
@@ -171,4 +174,7 @@ def _draw(axes: Axes, row: float, one: EstimateSummary, color: str, marker: str)
         marker, middle = (">" if middle > 0 else "<"), within(middle)
     if math.isfinite(low):
         axes.plot([within(low), within(high)], [row, row], color=color, linewidth=1.4, zorder=3)
+        for end, beyond, arrow in ((-FARTHEST, low < -FARTHEST, "<"), (FARTHEST, high > FARTHEST, ">")):
+            if beyond and abs(middle) < FARTHEST:
+                axes.plot([end], [row], marker=arrow, markersize=4, color=color, zorder=3, linestyle="none")
     axes.plot([middle], [row], marker=marker, markersize=5, color=color, zorder=4, linestyle="none")

@@ -26,7 +26,8 @@ class Estimate:
     `interval` is of the whole contrast: for `cost_ratio` it holds ratios (its standard errors are of the logarithm),
     for an interaction the sum of its two parts. All are oriented so that the claim lies above 0, or above 1. `missing`
     says why there is no estimate, `gate` why there is one that must not be judged. `tried` counts the seeds with which
-    every arm was trained, whether or not a run failed; `tests` are those of all seeds, `looks` those of each look that
+    every arm was trained, whether or not a run failed; `caveats` are those of the notes that a verdict must not be told
+    without; `tests` are those of all seeds, `looks` those of each look that
     was tried whole and may be judged, by what was there then.
     """
 
@@ -40,6 +41,7 @@ class Estimate:
     unavailable: bool = False
     gate: str = ""
     notes: tuple[str, ...] = ()
+    caveats: tuple[str, ...] = ()
     parts: tuple[Part, ...] = ()
     tests: tuple[Difference, ...] = ()
     looks: Mapping[int, tuple[Difference, ...]] = field(default_factory=dict)
@@ -126,7 +128,8 @@ def _estimate(
         if paired and not (gate(study, contrast, metric, rows_then) or reader.gate(paired)):
             read_at[look] = reader.tests(paired)
     absent = [*_unpaired(read), *_unrecorded(read, values.index, metric)]
-    notes = (fallback, _levels(contrast, values), *absent, *remarks(contrast, read), *reader.notes())
+    caveats = remarks(contrast, read)
+    notes = (fallback, _levels(contrast, values), *absent, *caveats, *reader.notes())
     return replace(
         empty,
         interval=reader.whole(len(values)),
@@ -137,6 +140,7 @@ def _estimate(
         looks=read_at,
         gate=gate(study, contrast, metric, read) or reader.gate(len(values)),
         notes=tuple(note for note in notes if note),
+        caveats=tuple(caveats),
     )
 
 

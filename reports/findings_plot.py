@@ -12,6 +12,7 @@ from reports.figures_style import GRID, INK, MUTED, PAPER, style
 from reports.frame import PAIRS
 from reports.markdown import interval
 from reports.metrics import metric_name
+from reports.stats import Interval
 from reports.verdicts import Verdict, deciding
 
 if TYPE_CHECKING:
@@ -31,26 +32,33 @@ _ROW = 0.36  # inches
 
 def findings_figure(verdicts: Sequence[Verdict]) -> Figure:
     """A row for every difference that decides; rows of one finding stand together, under its verdict's colour."""
-    rows = [(verdict, one) for verdict in verdicts for one in _shown(verdict)]
+    rows = [(verdict, *row) for verdict in verdicts for row in _shown(verdict)]
     with style():
         figure, axes = multiples(len(rows), _ROW)
         before = None
-        for row, (verdict, one) in enumerate(rows):
+        for row, (verdict, one, tested, found) in enumerate(rows):
             if verdict is not before and before is not None:
                 axes.axhline(row - 0.5, color=GRID, linewidth=0.8, zorder=0)
-            _label(axes, row, verdict, one, first=verdict is not before)
-            _draw(axes, row, verdict, one)
+            _label(axes, row, verdict, one, tested, first=verdict is not before)
+            _draw(axes, row, verdict, one, found)
             before = verdict
         return figure
 
 
-def _shown(verdict: Verdict) -> list[Estimate]:
-    return [one for one in deciding(verdict.estimates) if one.interval is not None]
+def _shown(verdict: Verdict) -> list[tuple[Estimate, tuple[str, str], Interval]]:
+    """Every difference that is tested, with its arms and interval: of an interaction both, as each must be there."""
+    rows: list[tuple[Estimate, tuple[str, str], Interval]] = []
+    for one in deciding(verdict.estimates):
+        if one.interval is not None and len(one.parts) > 1:
+            rows += [(one, (part.first, part.second), part.interval) for part in one.parts]
+        elif one.interval is not None:
+            rows.append((one, one.label, one.interval))
+    return rows
 
 
-def _label(axes: Axes, row: int, verdict: Verdict, one: Estimate, first: bool) -> None:
-    """The contrast, its metric where that is not the usual one, and the verdict: a text a line."""
-    names = [(text, INK) for text in differences(one.pairs, one.is_ratio, 18)]
+def _label(axes: Axes, row: int, verdict: Verdict, one: Estimate, tested: tuple[str, str], first: bool) -> None:
+    """The difference, its metric where that is not the usual one, and the verdict: a text a line."""
+    names = [(text, INK) for text in differences([tested], one.is_ratio, 18)]
     if one.metric not in PAIRS:
         names.append((metric_name(one.metric), MUTED))
     rise = 5.0 * (len(names) - 1)
@@ -65,10 +73,9 @@ def _label(axes: Axes, row: int, verdict: Verdict, one: Estimate, first: bool) -
         )  # fmt: skip
 
 
-def _draw(axes: Axes, row: int, verdict: Verdict, one: Estimate) -> None:
-    assert one.interval is not None
+def _draw(axes: Axes, row: int, verdict: Verdict, one: Estimate, found: Interval) -> None:
     color = COLORS.get(verdict.verdict, MUTED)
-    ends = (one.interval.low, one.interval.estimate, one.interval.high)
+    ends = (found.low, found.estimate, found.high)
     low, middle, high = (multiple(end, one.contrast.unit, one.is_ratio) for end in ends)
     mark = -1.0 if one.contrast.kind == "non_inferiority" else 1.0
     axes.plot([mark, mark], [row - 0.28, row + 0.28], color=INK, linewidth=1.2, zorder=2)
@@ -86,6 +93,6 @@ def _draw(axes: Axes, row: int, verdict: Verdict, one: Estimate) -> None:
             markerfacecolor=PAPER if one.gate else color, markeredgewidth=1.5,
         )  # fmt: skip
     axes.annotate(
-        interval(one.interval, ratio=one.is_ratio), (1.03, row), xycoords=("axes fraction", "data"),
+        interval(found, ratio=one.is_ratio), (1.03, row), xycoords=("axes fraction", "data"),
         ha="left", va="center", color=INK, fontsize=8,
     )  # fmt: skip

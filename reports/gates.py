@@ -12,7 +12,7 @@ from core.config import METRICS
 from core.support import ENOUGH_PAIRS
 from reports.claims import Study
 from reports.contrasts import Contrast
-from reports.frame import PAIRS, TEACHER
+from reports.frame import PAIRS, TEACHER, UNTRAINED, VALIDATION
 from reports.markdown import brief
 from reports.metrics import CEILING, FLOOR, SHIFTED_PREFIX, at_ceiling, at_floor, metric_name
 
@@ -48,10 +48,18 @@ def remarks(contrast: Contrast, rows: pd.DataFrame) -> list[str]:
     """What a reader must know of a contrast that may be judged."""
     done = rows[rows["state"] == "done"]
     favoured = {first for first, _ in contrast.pairs}
-    stuck = [arm for arm in contrast.arms if arm not in favoured and _stuck(done[done["arm"] == arm])]
-    return [
-        f"The margin loss of '{arm}' has not left its slow start: the difference may be one of speed." for arm in stuck
-    ]
+    told = []
+    for arm in contrast.arms:
+        own = done[done["arm"] == arm]
+        before, after = float(own[UNTRAINED].mean()), float(own[VALIDATION].mean())
+        if arm not in favoured and _stuck(own):
+            told.append(f"The margin loss of '{arm}' has not left its slow start: the difference may be one of speed.")
+        elif after < before:
+            told.append(
+                f"Training has left '{arm}' worse on validation identities than it was before its first step (TPR@1e-3 "
+                f"{after:.3f}, from {before:.3f}): how it would end is not seen."
+            )
+    return told
 
 
 def at_edge(contrast: Contrast, edges: Mapping[str, Sequence[str]]) -> str:

@@ -12,9 +12,10 @@ from reports.claims import Finding, record
 from reports.frame import LEFT_OUT, PAIRS, STATES, UNTRAINED, VALIDATION
 from reports.markdown import NONE, code, escape, number
 from reports.material import Material
+from reports.metrics import metric_name, supported_metric
 from reports.page import Block, Figure, Table, Text
 from reports.study_page import PUBLISHED_NOTE
-from reports.verdict_tables import contrast_label, control_line, estimate_text, study_links, tuned_cell
+from reports.verdict_tables import control_line, part_texts, study_links, tuned_cell
 from reports.verdicts import OUTCOMES, Verdict, deciding
 
 _FLOOR, _CEILING = 0.2, 0.95  # validation TPR@1e-3 outside leaves differences no room
@@ -76,7 +77,7 @@ def _untested(verdicts: Sequence[Verdict]) -> list[Block]:
 def _finding_row(verdict: Verdict, again: Mapping[str, Verdict]) -> list[str]:
     finding = verdict.finding
     shown = [one for one in deciding(verdict.estimates) if one.interval is not None]
-    ours = "<br>".join(f"{contrast_label(one)}: {estimate_text(one)}" for one in shown) or NONE
+    ours = "<br>".join(text for one in shown for text in part_texts(one)) or NONE
     told = [f"**{verdict.verdict}**", *([tuned_cell(verdict, again.get(finding.id))] if again else [])]
     theirs = published(finding) if finding.documented else NONE
     said = [escape(finding.label), escape(finding.claim), *told, escape(verdict.reason)]
@@ -168,6 +169,10 @@ def _health_of(rows: pd.DataFrame) -> str:
         told += f"; **warning: at the ceiling** (over {_CEILING}): too easy, so differences cannot show."
     else:
         told += f"; healthy, between {_FLOOR} and {_CEILING}."
+    metric, _ = supported_metric("tpr@1e-4", rows)
+    told += (
+        f" On test identities it has {metric_name(metric)} {float(rows[metric].mean()):.3f}: differences are of that."
+    )
     end, plateau = float(rows["loss_end"].mean()), float(rows["loss_plateau"].mean())
     if end >= plateau:
         told += (

@@ -41,9 +41,10 @@ CAPTION = (
     "judge it."
 )
 _HOW = (
-    "**as claimed**: the interval lies above zero (of a claim that nothing is lost: above minus the margin), and the "
-    "estimate is worth having; of a trend, its levels rise one by one as well, by their means and by Page's test. "
-    "**against**: it lies below, and a trend falls so. **too small**: an effect worth having is excluded. "
+    "**as claimed**: the interval lies above zero and the estimate is worth having; of a claim that nothing is lost, "
+    "it lies above minus the margin, whatever the estimate; of a trend, its levels rise one by one as well, by their "
+    "means and by Page's test. **against**: the interval lies below zero (below minus the margin), and the levels of a "
+    "trend fall one by one. **too small**: neither, but an effect worth having is excluded. "
     "**open**: none of these. Each interval is of 95 % by itself: of many, some miss the truth, and no verdict rests "
     "on a map. Conditions share seeds, images and every random stream that they can."
 )
@@ -185,6 +186,8 @@ def _panel(axes: Axes, rows: Conditions) -> None:
     axes.spines["left"].set_visible(False)
     axes.grid(axis="x", color=GRID)
     axes.axvline(1.0 if first.is_ratio else 0.0, color=MUTED, linewidth=1.1, zorder=1)
+    if not first.is_ratio:
+        axes.locator_params(axis="x", nbins=6)  # more run into one another
     mark = first.contrast.mark
     for row, (_, one) in enumerate(rows):
         axes.plot([mark, mark], [row - 0.28, row + 0.28], color=INK, linewidth=1.2, zorder=2)

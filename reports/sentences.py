@@ -43,7 +43,7 @@ def sentence(
         against = decision.outcome == "contradicted"
         told = _contradicted(decider, seen) if against else _excluded(decider, part, seen, interval)
         rest = ""
-    return f"{told}.{rest}{_since(decider, look, part)}"
+    return " ".join([f"{told}.{rest}{_since(decider, look, part)}", *decider.caveats])
 
 
 def _since(decider: Estimate, look: int, part: int) -> str:
@@ -86,7 +86,7 @@ def _undecided(estimates: Sequence[Estimate], seeds: int, looks: Collection[int]
     if math.isnan(test.interval.low):
         return f"One seed cannot be told from chance: {seen}; {_again(seeds, looks)}."
     power = power_of(test.interval, levels, test.null, test.worth)
-    need = _need(power, seeds, looks)
+    need = _need(power, _size(weakest, test.interval.estimate), seeds, looks)
     if test.claim_p <= levels.claim and not test.large_enough:
         return f"It is there, but whether it is worth having (at least {_worth(weakest)}) is open: {seen}; {need}."
     if test.interval.low > test.null and test.claim_p > test.interval.p_above(test.null):
@@ -133,8 +133,8 @@ def _reach(estimate: Estimate, test: Difference, detectable: float) -> str:
     return f"{seeds} can see {_size(estimate, detectable)} or more"
 
 
-def _need(power: Power | None, seeds: int, looks: Collection[int]) -> str:
-    """What it would take, and when the report looks again."""
+def _need(power: Power | None, seen: str, seeds: int, looks: Collection[int]) -> str:
+    """What it would take if the truth were what is `seen`, and when the report looks again."""
     again = _again(seeds, looks)
     if power is None or (power.seeds is not None and power.seeds <= seeds):
         return again
@@ -143,8 +143,8 @@ def _need(power: Power | None, seeds: int, looks: Collection[int]) -> str:
         ways.append(f"{power.joint[0]} seeds with {power.joint[1]:,} test documents")
     if not ways:
         most = f"even {MOST_SEEDS} seeds with {MOST_FOLD} times the test documents"
-        return f"if that is its true size, {most} would hardly settle it ({again})"
-    return f"if that is its true size, about {' or '.join(ways)} would settle it ({again})"
+        return f"if the truth is {seen}, {most} would hardly settle it ({again})"
+    return f"if the truth is {seen}, about {' or '.join(ways)} would settle it ({again})"
 
 
 def _again(seeds: int, looks: Collection[int]) -> str:

@@ -17,6 +17,7 @@ from reports.page import Block, Figure, Table, Text
 from reports.tables import arm_table, cost_table, difference_table
 from reports.verdict_tables import contrasts_table, statistics_table, tuning_blocks, verdict_rows
 
+UNSTEADY = 1.5  # times the slowest of equal runs: beyond, times are of the machine and not of arms
 PUBLISHED_NOTE = (
     "Published values are from one run each, on a private test set of 7 identities, with the checkpoint selected on "
     "that test set: compare their order with ours, not their size."
@@ -101,7 +102,12 @@ def _contrasts(study: Study, material: Material, figures: Mapping[str, Figure]) 
     )
     drawn = [figures["contrasts"]] if "contrasts" in figures else []
     statistics = statistics_table(study, estimates)
-    behind = "An interval has two parts: variation over seeds, and over the test identities (bootstrap)."
+    behind = (
+        "An interval has two parts: variation over seeds, and over the test identities (bootstrap; none of a cost). "
+        "Effect size d is the mean difference over its SD, P(A > B) the share of seeds with the first arm ahead. "
+        "Both p are one-sided, of the claim, and not adjusted for other findings; that of flipped signs, a check, is "
+        "never under 2^-n with n seeds. Ratios are by their logarithms."
+    )
     rest: list[Block] = [Text(behind), statistics] if statistics.rows else []
     return [Text(text), *drawn, contrasts_table(study, estimates), *rest]
 
@@ -117,9 +123,20 @@ def _costs(
     study: Study, frame: pd.DataFrame, results: Mapping[str, Mapping[str, Any]], figures: Mapping[str, Figure]
 ) -> list[Block]:
     note = "Means over seeds. Parameters, size and GFLOPs (of one image) are of the embedder, without class centres."
-    text = f"## Cost\n\n{note}{_overflows(study, frame, results)}"
+    text = f"## Cost\n\n{note}{_unsteady(study, frame)}{_overflows(study, frame, results)}"
     drawn = [figures["cost"]] if "cost" in figures else []
     return [Text(text), cost_table(study, frame), *drawn]
+
+
+def _unsteady(study: Study, frame: pd.DataFrame) -> str:
+    """Whether equal runs took unequal times, as beside other work: then times tell little of arms."""
+    rates = frame[(frame["arm"] == study.baseline) & (frame["state"] == "done")]["samples_per_second"].dropna()
+    if rates.empty or rates.max() < UNSTEADY * rates.min():
+        return ""
+    return (
+        f" The baseline's own runs went at {rates.min():,.0f} to {rates.max():,.0f} samples/s, as the machine had "
+        "other work at times: speeds and seconds of arms are no more certain than that; GFLOPs are."
+    )
 
 
 def _overflows(study: Study, frame: pd.DataFrame, results: Mapping[str, Mapping[str, Any]]) -> str:

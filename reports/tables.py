@@ -85,14 +85,18 @@ def arm_table(study: Study, frame: pd.DataFrame) -> Table:
 
 
 def difference_cell(study: Study, frame: pd.DataFrame, arm: str, metric: str) -> str:
-    """Arm minus baseline over the seeds that both have."""
+    """Arm minus baseline over the seeds that both have, and what the baseline is there where it has others as well."""
     if arm == study.baseline:
         return NONE
     values, baseline = (done_of(frame, study, name).set_index("seed")[metric] for name in (arm, study.baseline))
     seeds = sorted(set(values.index) & set(baseline.index))
     if not seeds:
         return NONE
-    return interval(paired_interval(values.loc[seeds].to_numpy(), baseline.loc[seeds].to_numpy()))
+    shared = baseline.loc[seeds]
+    told = interval(paired_interval(values.loc[seeds].to_numpy(), shared.to_numpy()))
+    if len(seeds) == len(baseline):
+        return told
+    return f"{told}; of {len(seeds)} seeds, with which the baseline has {number(float(shared.mean()), 3)}"
 
 
 def cost_table(study: Study, frame: pd.DataFrame) -> Table:

@@ -38,6 +38,14 @@ def estimate_text(estimate: Estimate) -> str:
     return NONE if estimate.interval is None else interval(estimate.interval, ratio=estimate.is_ratio)
 
 
+def part_texts(estimate: Estimate) -> list[str]:
+    """What was tested, with intervals: of an interaction both differences, as each must be there."""
+    if len(estimate.parts) < 2:
+        return [f"{contrast_label(estimate)}: {estimate_text(estimate)}"]
+    on = f" on {escape(metric_name(estimate.metric))}"
+    return [f"{code(one.first)} − {code(one.second)}{on}: {interval(one.interval)}" for one in estimate.parts]
+
+
 def worth_text(contrast: Contrast) -> str:
     """The effect that is worth having, or the loss that is allowed."""
     if contrast.kind == "non_inferiority":

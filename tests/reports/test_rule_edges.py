@@ -15,8 +15,9 @@ from reports.decision import Difference, decide
 from reports.estimates import study_estimates
 from reports.power import Levels, power_of
 from reports.stats import Interval, effect_size
-from reports.verdict_tables import control_line
-from tests.reports.judging import CLAIM, LOOKS, found, frame_of, pairs, shifted_by
+from reports.tables import difference_cell
+from reports.verdict_tables import control_line, part_texts
+from tests.reports.judging import CLAIM, LOOKS, found, frame_of, pairs, shifted_by, study_of
 
 INTERACTION = Contrast(
     finding="5_margin_by_pfc", kind="interaction", better="a", than="b", elsewhere=Pair(better="d", than="c")
@@ -236,3 +237,33 @@ def test_a_run_without_the_metric_is_told() -> None:
     rows = pairs("head_step", [1.0, 1.1, math.nan], [2.0, 2.1, math.nan])
     (one,) = found(timed, rows, looks=LOOKS).estimates
     assert "Seed 2 is left out: no 'head_step' is recorded." in one.notes
+
+
+@pytest.mark.parametrize(("before", "after", "told"), [(0.12, 0.008, True), (0.12, 0.3, False)])
+def test_a_verdict_says_that_training_made_an_arm_worse(before: float, after: float, told: bool) -> None:
+    rows = [row | ({"untrained tpr@1e-3": before, "validation tpr@1e-3": after} if row["arm"] == "b" else {})
+            for row in shifted_by(0.1)]  # fmt: skip
+    verdict = found(CLAIM, rows)
+    assert verdict.verdict == "reproduced"
+    words = (
+        "Training has left 'b' worse on validation identities than it was before its first step (TPR@1e-3 0.008, from"
+    )
+    assert (words in verdict.reason) is told
+
+
+def test_an_interaction_is_told_by_both_of_its_differences() -> None:
+    rows = shifted_by(0.1) + elsewhere(shifted_by(0.05, seed=1))
+    (one,) = found(INTERACTION, rows).estimates
+    first, second = part_texts(one)
+    assert first.startswith("`a` − `b` on TPR@1e-4: +0.1")
+    assert second.startswith("`d` − `c` on TPR@1e-4: +0.05")
+    (plain,) = found(CLAIM, shifted_by(0.1)).estimates
+    assert len(part_texts(plain)) == 1
+
+
+def test_a_difference_of_fewer_seeds_says_what_the_baseline_has_there() -> None:
+    rows = pairs("tpr@1e-4", [0.5, 0.6, 0.9, 0.9], [0.4, 0.52])
+    told = difference_cell(study_of(CLAIM), frame_of(rows), "b", "tpr@1e-4")
+    assert told.startswith("−0.090")
+    assert told.endswith("; of 2 seeds, with which the baseline has 0.550")
+    assert "seeds" not in difference_cell(study_of(CLAIM), frame_of(rows[:2] + rows[4:]), "b", "tpr@1e-4")

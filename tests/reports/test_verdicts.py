@@ -136,7 +136,7 @@ def test_what_a_claim_to_keep_performance_can_see_is_told_from_its_margin() -> N
 @pytest.mark.parametrize(
     ("seeds", "joint", "told"),
     [
-        (12, None, "if that is its true size, about 12 seeds would settle it"),
+        (12, None, "if the truth is +0.034, about 12 seeds would settle it"),
         (90, (18, 8000), "about 90 seeds or 18 seeds with 8,000 test documents would settle it"),
         (None, (18, 8000), "about 18 seeds with 8,000 test documents would settle it"),
         (None, None, "even 200 seeds with 8 times the test documents would hardly settle it"),
