@@ -11,6 +11,7 @@ import typer
 from ablations import options, terminal
 from ablations.options import Data, Eval, Out, PresetName, Sets, StorePath, Strict, Studies
 from ablations.planner import plan
+from ablations.written_command import written
 from core.errors import UserError
 from core.store import write_atomic
 from reports.folders import make_folders
@@ -64,8 +65,8 @@ def calibrate(
     for setting in SETTINGS if replications else ():
         console.print(f"simulating {replications} comparisons")
         covered.append((setting, coverage(setting, replications)))
-    command = f"python -m ablations calibrate {chosen.again} --reports {reports}"
-    command += f" --coverage {replications}" if replications else ""
+    words = f"{chosen.again} --reports {reports}" + (f" --coverage {replications}" if replications else "")
+    command = written("calibrate", words, planned.baseline)
     page = calibration_page(found, claims, looks, covered, command)
     write_atomic(out / "calibration.md", page.encode())
     print(page)

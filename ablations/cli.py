@@ -145,7 +145,9 @@ def run_info(
     if as_json:
         views.print_json(facts)
     else:
+        repeat = facts.pop("repeat")
         print(yaml.safe_dump(facts, sort_keys=False, width=120), end="")
+        print(f"repeat: |-\n  {shown(repeat)}")  # last, whole and unquoted: to be copied
 
 
 # In the order in which a newcomer meets them, each with the line that the help shows.

@@ -116,7 +116,8 @@ def together(plans: Sequence[Plan]) -> Plan:
         for run in one.runs:
             runs.setdefault(run.key, run)
     cells = tuple(cell for one in plans for cell in one.cells)
-    return replace(plans[0], cells=cells, runs=tuple(runs.values()))
+    notes = tuple(dict.fromkeys(note for one in plans for note in one.notes))
+    return replace(plans[0], cells=cells, runs=tuple(runs.values()), notes=notes)
 
 
 def _shown(value: Any) -> str:

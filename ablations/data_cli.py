@@ -13,7 +13,7 @@ import typer
 from rich.table import Table
 
 from ablations import terminal
-from ablations.options import AsJson
+from ablations.options import AsJson, words_of
 from ablations.sweep import bars
 from ablations.views import print_json
 from core.config_sections import DataConfig, EvalConfig
@@ -87,7 +87,13 @@ def fetch(
     if not accept_licence:
         facts = _set_facts(chosen)
         print_json(facts) if as_json else _print_set(facts)
-        again = shlex.join(["data", "fetch", name, *(["--out", str(out)] if out != Path("data") else [])])
+        words = words_of(
+            ("--out", str(out), "data"),
+            ("--mirror", mirror, None),
+            ("--every", every, None),
+            ("--json", as_json, False),
+        )
+        again = shlex.join(["data", "fetch", name, *words])
         raise UserError(
             f"{name} has a licence ({chosen.licence}): if you accept it, type "
             f"`python -m ablations {again} --accept-licence`"

@@ -70,7 +70,12 @@ def map_(
     plans = [plans_of(replace(request, studies=(study,)), found, chosen.store) for study, found in maps]
     whole = together([planned for some in plans for planned in some])
     told = ", ".join(f"{study.study}: {len(found)} conditions" for study, found in maps)
-    console.print(f"{told}; {_effort(whole, jobs, device)}", soft_wrap=True)
+    absent = {(cell.study, cell.arm): cell.reason for cell in whole.cells if cell.key is None}
+    for (study, arm), reason in absent.items():
+        console.print(f"not here: {study}/{arm}: {reason}", soft_wrap=True)
+    for note in whole.notes:
+        console.print(f"note: {note}", soft_wrap=True)
+    console.print(f"{told}; {_effort(whole, jobs, device, retry_failed)}", soft_wrap=True)
     if dry_run:
         return
     chosen.store.check_writable()
@@ -87,13 +92,13 @@ def map_(
         raise typer.Exit(EXIT_INTERRUPTED) from None
     from reports.maps import write_map  # the pages of a report, which other commands need not import
 
-    for (study, found), some in zip(maps, plans, strict=True):
+    for (mapped, found), some in zip(maps, plans, strict=True):
         under = [(condition.label, planned.cells) for condition, planned in zip(found, some, strict=True)]
         fields = [field for field, _ in found[0].values]
         command = written(verb, chosen.again, some[0].baseline)
-        page = write_map(study, under, chosen.store, out, fields=fields, command=command)
+        page = write_map(mapped, under, chosen.store, out, fields=fields, command=command)
         console.print(f"map: {page}", soft_wrap=True)
-    require_done(whole, chosen.store, console)
+    require_done(whole, chosen.store, console, "map")
 
 
 def _maps(request: Request, given: list[Condition], *, everything: bool) -> list[tuple[Study, list[Condition]]]:
@@ -114,8 +119,10 @@ def _maps(request: Request, given: list[Condition], *, everything: bool) -> list
     return found
 
 
-def _effort(whole: Plan, jobs: int | None, device: str) -> str:
-    counts, pending = whole.counts(), whole.pending(retry_failed=False)
+def _effort(whole: Plan, jobs: int | None, device: str, retry_failed: bool) -> str:
+    counts, pending = whole.counts(), whole.pending(retry_failed)
     at_once = min(Layout.choose(jobs, len(whole.runs), device).jobs, len(pending) or 1)
-    runs = f"{len(whole.runs)} runs: {len(pending)} new, {counts['cached']} cached, {counts['failed']} failed"
-    return f"{runs}; about {clock(whole.seconds() / at_once)} on {at_once} processes"
+    again = " to be tried again" if retry_failed and counts["failed"] else ""
+    runs = f"{len(whole.runs)} runs: {counts['new'] + counts['damaged']} new, {counts['cached']} cached, "
+    runs += f"{counts['failed']} failed{again}"
+    return f"{runs}; about {clock(sum(run.estimate.seconds for run in pending) / at_once)} on {at_once} processes"

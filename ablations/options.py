@@ -15,6 +15,7 @@ from ablations import declarations
 from ablations.planner import Request
 from ablations.preset import MOST_SEEDS, Preset, load_preset
 from ablations.registry import load_studies
+from ablations.written_command import written
 from core import yaml_text
 from core.config import RunConfig
 from core.errors import UserError
@@ -95,7 +96,7 @@ class Chosen:
         Args:
             options: the verb's own, as `words_of` takes them.
         """
-        return " ".join(["python -m ablations", verb, self.again, *map(shlex.quote, words_of(*options))])
+        return written(verb, " ".join([self.again, *map(shlex.quote, words_of(*options))]))
 
 
 def words_of(*options: tuple[str, object, object]) -> list[str]:

@@ -46,6 +46,7 @@ def repeat(
     place = Store(store)
     place.check_writable()
     planned = _planned(record, out, wanted, place)
+    _refuse_originals(wanted, place)
     pending = planned.pending(retry_failed=True)
     console.print(f"{len(wanted)} runs to repeat, {len(wanted) - len(pending)} of them done", soft_wrap=True)
     try:
@@ -83,6 +84,16 @@ def _planned(record: Record, out: Path, wanted: Sequence[CellRecord], store: Sto
             "read other images, weights or fonts (DOCABLATE_FONTS), or have settings of another version"
         )
     return replace(whole, runs=tuple(here[str(cell.key)] for cell in wanted))
+
+
+def _refuse_originals(wanted: Sequence[CellRecord], store: Store) -> None:
+    """Raises `UserError` where the store has the report's own runs, which would be held to themselves.
+
+    A result tells its times as well, so that no two runs have the same one.
+    """
+    for cell in wanted:
+        if cell.result is not None and run_digests(str(cell.key), store)["result"] == cell.result:
+            raise UserError(f"--store: '{store.root}' has the report's own runs ({cell.name}): take another")
 
 
 def _options(record: Record, out: Path) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from ablations import options, terminal
+from ablations.declarations import is_file
 from ablations.options import (
     EXIT_FAILED,
     Control,
@@ -42,6 +43,7 @@ from reports.provenance import read_record
 from reports.provenance_check import OTHER_CODE, Check, verify
 
 _RUN_KINDS = ("changed run", "stale")
+_WITH_VALUE = ("--preset", "--seeds", "--data", "--eval", "--set", "--device")  # of a report's command
 
 
 def report(
@@ -60,7 +62,14 @@ def report(
 ) -> None:  # fmt: skip
     """Write the report of what is done, with the same options as `run`; or --check one that was written."""
     if check:
-        _check(studies or [], store, out)
+        for option, given in (
+            ("--preset", preset), ("--seeds", seeds), ("--data", data), ("--eval", evaluation), ("--set", sets),
+            ("--strict", strict), ("--no-control", not control), ("--deciding", deciding), ("--tuned", tuned),
+            ("--until-resolved", until_resolved), ("--no-html", not html),
+        ):  # fmt: skip
+            if given:
+                raise UserError(f"--check is of a report as it was written: leave out {option}")
+        _check([name for name in studies or [] if name != "all"], store, out)
         return
     chosen = options.choose(
         studies or [], preset, store, seeds=seeds, data=data, evaluation=evaluation, sets=sets, device=device,
@@ -104,7 +113,7 @@ def _check(names: Iterable[str], store: Path, out: Path) -> None:
     # A study of the user's own was given to `run` as a file: the command in the report still names it.
     own = [
         word for before, word in pairwise(_words(record.command))
-        if word.endswith((".yaml", ".yml")) and before != "--preset" and os.path.isfile(word)
+        if is_file(word) and before not in _WITH_VALUE and os.path.isfile(word)
     ]  # fmt: skip
     declared = {study.study: study for study in (load_study(name).study for name in dict.fromkeys([*names, *own]))}
     for name in record.studies:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ablations import tuning_journal, tuning_store
+from ablations.scale_cli import STEP_COST, STEP_COST_SCHEMA
+from core import record
 from core.data.rendering import Progress
 from core.errors import UserError
 from core.integrity import DAMAGED_FOLDER, Examined, examine
@@ -114,6 +116,13 @@ def _others(store: Store) -> Iterator[Problem | None]:
     """A problem, or None, for every file of the store beside its runs."""
     try:
         read_head_cost(store)
+        yield None
+    except FileNotFoundError:
+        pass
+    except UserError as error:
+        yield _of_record(error)
+    try:
+        record.read(store.root / STEP_COST, STEP_COST_SCHEMA)
         yield None
     except FileNotFoundError:
         pass

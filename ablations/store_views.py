@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from ablations import declarations
+from ablations.written_command import written
 from core import checkpoint
 from core.config import RunConfig
 from core.errors import UserError
@@ -60,9 +62,11 @@ def run_info_facts(store: Store, prefix: str) -> dict[str, Any]:
     if found.condition in UNUSABLE:
         raise UserError(f"{key} is {found.condition}: {found.reason}")
     facts: dict[str, Any] = {"key": key, "state": found.condition, "folder": str(store.path(key))}
-    facts["repeat"] = f"python -m ablations run {shlex.quote(str(store.path(key, 'config.yaml')))} --store again"
+    other = "again" if store.root.resolve() != Path("again").resolve() else "again-2"  # where it is not done yet
+    words = [str(store.path(key, "config.yaml")), "--store", other]
     if (device := _device_of(store, key)) != "cpu":
-        facts["repeat"] += f" --device {shlex.quote(device)}"
+        words += ["--device", device]
+    facts["repeat"] = written("run", shlex.join(words))
     if found.result is not None:
         facts["result"] = found.result
     elif found.failure is not None:

@@ -120,7 +120,8 @@ def run(
     try:
         planned = _train(chosen, train, console)
     except KeyboardInterrupt:
-        console.print(f"\n{STOPPED}. To go on: {again}", soft_wrap=True)
+        rest = "" if budget is None else ", with a new --budget or without one"
+        console.print(f"\n{STOPPED}. To go on: {again}{rest}", soft_wrap=True)
         raise typer.Exit(EXIT_INTERRUPTED) from None
     if report and chosen.request.studies:
         report_cli.write(chosen, out, console, html=html)
@@ -198,8 +199,8 @@ def _finish(planned: Plan, store: Store, budget: Budget, console: Console, again
     require_done(planned, store, console)
 
 
-def require_done(planned: Plan, store: Store, console: Console) -> None:
-    """Exit code 0 only if every planned run is done."""
+def require_done(planned: Plan, store: Store, console: Console, verb: str = "run") -> None:
+    """Exit code 0 only if every planned run is done; `verb` is the command that tries again."""
     states = [examine(store, one.key, digests=False).condition for one in planned.runs]
     missing = len(states) - states.count("done")
     if missing:
@@ -208,7 +209,7 @@ def require_done(planned: Plan, store: Store, console: Console) -> None:
             state == "failed" and bool(would_repeat(one.key, store))
             for one, state in zip(planned.runs, states, strict=True)
         )
-        again = "; `run --retry-failed` tries them again" if failed > hopeless else ""
+        again = f"; `{verb} --retry-failed` tries them again" if failed > hopeless else ""
         again += f"; {hopeless} would fail in the same way" if hopeless else ""
         console.print(
             f"{missing} of {len(states)} runs are not done ({failed} failed): see `status`{again}",

@@ -13,10 +13,13 @@ _FONTS = f"{VARIABLE}="
 _START = ("python", "-m", "ablations")
 
 
-def written(verb: str, words: str, baseline: RunConfig) -> str:
-    """The whole command; with the choice of fonts where documents are drawn, as another gives runs other keys."""
+def written(verb: str, words: str, baseline: RunConfig | None = None) -> str:
+    """The whole command; with the choice of fonts where documents are drawn, as another gives runs other keys.
+
+    Without the `baseline` nothing is known of documents, and the choice is told wherever there is one.
+    """
     fonts = os.environ.get(VARIABLE, "")
-    drawn = "procedural" in (*baseline.data.source, *baseline.eval.source)
+    drawn = baseline is None or "procedural" in (*baseline.data.source, *baseline.eval.source)
     before = f"{_FONTS}{shlex.quote(fonts)} " if fonts and drawn else ""
     return f"{before}{' '.join(_START)} {verb} {words}"
 

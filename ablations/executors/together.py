@@ -17,14 +17,14 @@ from ablations.executors.turns import Executor
 from ablations.executors.worker import LOST_RANK, Event, Task, all_met, classify, execute
 from core import torchrun
 from core.config import RunConfig
-from core.errors import RunFailure
+from core.errors import RunFailure, UserError
 from core.result import code_versions
 from core.store import CHECKPOINT, Store
 
 if TYPE_CHECKING:
     from core.ranks import Ranks
 
-_INTERRUPTED = 130
+_USAGE, _INTERRUPTED = 2, 130
 
 
 class TogetherExecutor(Executor):
@@ -93,7 +93,11 @@ def on_this_rank(config: RunConfig) -> RunConfig:
 
 def main(arguments: Sequence[str], command: Callable[[list[str]], int]) -> int:
     """The command line under torchrun: the leading rank runs `command`, the others follow. Returns the exit code."""
-    ranks = torchrun.join()
+    try:
+        ranks = torchrun.join()
+    except UserError as error:  # before the command line, which tells its own mistakes
+        print(f"error: {error}", file=sys.stderr)
+        return _USAGE
     code = 1
     try:
         code = command(list(arguments)) if ranks.leads else _follow(ranks)

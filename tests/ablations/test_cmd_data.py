@@ -81,6 +81,9 @@ def test_licence_comes_first(data: Run, tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         data("fetch", "smartdoc15", "--out", "my sets")
     assert "data fetch smartdoc15 --out 'my sets' --accept-licence" in str(caught.value)
+    with pytest.raises(UserError) as caught:
+        data("fetch", "smartdoc15", "--mirror", "http://mirror.local/x", "--every", "5")
+    assert "smartdoc15 --mirror http://mirror.local/x --every 5 --accept-licence" in str(caught.value)
     for fact in ("CC BY 4.0", "about 1,019 MB", "https://github.com/jchazalon/smartdoc15-ch1-dataset/releases"):
         assert fact in data.out
     assert list(tmp_path.iterdir()) == []

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ablations import map_cli
-from ablations.conditions import MOST, conditions
+from ablations.conditions import MOST, conditions, plans_of
+from ablations.options import choose
 from ablations.registry import load_study
 from core.errors import UserError
 from core.store import Store
@@ -76,6 +78,9 @@ def test_a_stop_says_how_to_go_on(cli: CommandLine, monkeypatch: pytest.MonkeyPa
     told = cli.err.split("To go on: python -m ablations ")[1].strip()
     assert told.startswith("map --over optim.batch_size=8,16 mine.yaml --preset smoke ")
     assert told.endswith("--jobs 1 --out maps")
+    monkeypatch.setenv("DOCABLATE_FONTS", "matplotlib")  # without which the same words mean other runs
+    assert cli("map", "mine.yaml", *TINY, "--over", "optim.batch_size=8,16") == 130
+    assert "To go on: DOCABLATE_FONTS=matplotlib python -m ablations map" in cli.err
 
 
 def test_what_is_there_under_no_condition_is_told_once(cli: CommandLine, tmp_path: Path) -> None:
@@ -142,3 +147,20 @@ def test_mistakes_are_one_line(cli: CommandLine) -> None:
     told = cli.refuses("map", "own.yaml", *TINY, "--over", "optim.lr=0.02,0.03")
     assert "compares the same runs with lr 0.02 and with lr 0.03" in told
     assert not Path("runs").exists()
+
+
+def test_failed_runs_are_tried_again_by_the_map_and_counted_so(cli: CommandLine) -> None:
+    Path("mine.yaml").write_text(CLAIMING)
+    words = ["map", "mine.yaml", *TINY, "--seeds", "1", "--over", "optim.batch_size=8,16"]
+    assert cli(*words, "--dry-run") == 0
+    chosen = choose(["mine.yaml"], "smoke", Path("runs"), seeds="1", sets=TINY[TINY.index("--set") + 1 :: 2])
+    for plan in plans_of(
+        replace(chosen.request, control=False), conditions(["optim.batch_size=8,16"], []), chosen.store
+    ):
+        for run in plan.runs:
+            chosen.store.fail(run.key, "memory", "not enough memory")
+    assert cli(*words) == 1
+    assert "`map --retry-failed` tries them again" in cli.err
+    assert cli(*words, "--retry-failed", "--dry-run") == 0
+    assert "4 failed to be tried again; about" in cli.err
+    assert "about 0 s" not in cli.err

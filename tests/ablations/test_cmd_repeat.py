@@ -95,3 +95,10 @@ def test_a_report_names_its_fonts_and_is_repeated_with_no_other(
     assert refused.endswith("its documents are drawn with DOCABLATE_FONTS=matplotlib: set that, and try again")
     change(tmp_path, lambda cell: None, command=f"DOCABLATE_FONTS='x python -m{command}")
     assert "its command cannot be read" in here.refuses("repeat", "--out", "report")
+
+
+def test_a_reports_own_runs_do_not_confirm_it(cli: CommandLine, tmp_path: Path) -> None:
+    reported(tmp_path, TWO_ARMS, "--seeds", "1", "--no-html", "--no-control")
+    assert cli("repeat", "--out", "report", "--store", "runs") == 2
+    assert "error: --store: 'runs' has the report's own runs (mine/ln seed 0 (" in cli.err
+    assert not (tmp_path / "report" / "repeats.json").exists()

@@ -125,3 +125,9 @@ def test_a_folder_without_a_report_is_one_line(cli: CommandLine) -> None:
 
 def test_a_report_needs_studies(cli: CommandLine) -> None:
     assert "name at least one study" in cli.refuses("report")
+
+
+def test_all_is_checked_and_options_of_another_report_are_refused(here: CommandLine) -> None:
+    assert here("report", "all", "--check", "--out", "report") == 0
+    for option in (["--seeds", "3"], ["--preset", "smoke"], ["--deciding"], ["--no-control"]):
+        assert f"leave out {option[0]}" in here.refuses("report", "--check", "--out", "report", *option)

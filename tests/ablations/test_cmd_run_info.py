@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
 
 from core.checkpoint import Saver
 from core.config import RunConfig
@@ -40,3 +45,17 @@ def test_unfinished_run_says_how_far_it_is(cli: CommandLine) -> None:
 
 def test_unknown_key(cli: CommandLine) -> None:
     assert "no run" in cli.refuses("run-info", "ffff")
+
+
+def test_the_command_that_repeats_a_run_can_be_copied(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither folded nor quoted, into a store that does not have the run, and drawn with the same fonts."""
+    root = Path("a folder #1 with a name that is longer than any line of a page would be " * 2)
+    Store(root).begin(KEY, RunConfig().to_yaml())
+    monkeypatch.setenv("DOCABLATE_FONTS", "matplotlib")
+    assert cli("run-info", KEY, "--store", str(root)) == 0
+    command = f"DOCABLATE_FONTS=matplotlib python -m ablations run '{root}/{KEY}/config.yaml' --store again"
+    assert cli.out.splitlines()[-1] == f"  {command}"
+    assert yaml.safe_load(cli.out)["repeat"] == command
+    shutil.copytree(root, "again")
+    assert cli("run-info", KEY, "--store", "again", "--json") == 0
+    assert json.loads(cli.out)["repeat"].endswith("--store again-2")

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from ablations.registry import load_study
+from ablations.scale_cli import STEP_COST, STEP_COST_SCHEMA
 from ablations.tuning_store import save
 from core import record
 from core.integrity import examine, set_aside
@@ -59,6 +60,15 @@ class TestCheck:
         assert "3 of the runs done were made by other code than this" in cli.out
         assert "all files are as they were written" in cli.out
         assert contents(store.root) == before
+
+    def test_measured_steps_are_looked_at(self, cli: CommandLine, store: Store) -> None:
+        path = store.root / STEP_COST
+        path.write_bytes(record.seal({"measured": {}}, STEP_COST_SCHEMA))
+        assert cli("store", "check") == 0
+        assert "3 other files" in cli.out
+        path.write_text("garbage")
+        assert cli("store", "check") == 1
+        assert f"{path} is damaged (" in cli.out
 
     def test_every_kind_of_file_is_looked_at(self, cli: CommandLine, store: Store) -> None:
         done = [key for key in store.run_keys() if key != FAILED]

@@ -116,3 +116,12 @@ def test_a_rank_that_dies_and_the_checkpoint_that_goes_on(torchrun: Torchrun) ->
     assert "runs were left for lack of time" in said
     status = torchrun.alone("status")
     assert "worker_died" in status or "samples when last saved" in status
+
+
+def test_an_environment_of_half_a_launcher_is_refused_in_a_line(torchrun: Torchrun) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "ablations", "list"], cwd=torchrun.folder, capture_output=True, text=True,
+        env=command_environment(WORLD_SIZE="2", RANK="0"),
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr == "error: WORLD_SIZE is set and LOCAL_RANK is not: start several processes with torchrun\n"
