@@ -13,7 +13,7 @@ import typer
 
 from ablations import declarations
 from ablations.planner import Request
-from ablations.preset import MOST_SEEDS, Preset, load_preset
+from ablations.preset import DEFAULT_PRESET, MOST_SEEDS, Preset, load_preset
 from ablations.registry import load_studies
 from ablations.written_command import written
 from core import yaml_text
@@ -23,7 +23,6 @@ from core.store import Store
 
 DEFAULT_STORE = "runs"
 DEFAULT_OUT = "reports/generated"
-DEFAULT_PRESET = "quick"
 _LONGEST_SEED = 12  # characters
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 

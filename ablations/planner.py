@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any
 
 from ablations.estimate import Estimate, Rates, device_kind, estimate
-from ablations.preset import Preset
+from ablations.preset import DEFAULT_PRESET, Preset, load_preset
 from ablations.registry import baseline_values
 from ablations.tuned import with_tuned
 from core import inputs
@@ -120,8 +121,11 @@ def plan(
             runs[key] = planned_run(key, config, label, store, estimate(config, rates), seed, digests=digests)
 
     for study in request.studies:
+        configs: dict[str, RunConfig] = {}
         for name, arm in study.arms.items():
             config, reason = _arm_config(study, name, arm, baseline)
+            if config is not None:
+                configs[name] = config
             wanted = not request.deciding or name in study.deciding
             for seed in request.seeds_of(study.study, name):
                 if config is None:
@@ -129,6 +133,7 @@ def plan(
                 else:
                     add(study.study, name, seed, config.with_overrides({"seed": seed}), wanted)
         _refuse_empty(study, cells)
+        notes += _one_arm_by_two_names(study, configs)
     if request.control and request.studies:
         # After the studies, so that the baseline's runs keep the names of the studies that want them.
         for name in control_study().arms:
@@ -203,6 +208,25 @@ def _arm_config(study: Study, name: str, arm: Arm, baseline: RunConfig) -> tuple
             raise
         return None, str(error)
     return config, ""
+
+
+def _one_arm_by_two_names(study: Study, configs: Mapping[str, RunConfig]) -> Iterator[str]:
+    """Notes on arms that are one here and two at the default preset.
+
+    The preset, or an override, gives the baseline what another arm sets: an arm that leaves the field to the baseline
+    is not what its name says.
+    """
+    usual = RunConfig().with_overrides(load_preset(DEFAULT_PRESET).set)
+    values = baseline_values(usual)
+    for first, second in combinations(configs, 2):
+        if configs[first] != configs[second]:
+            continue
+        there = [usual.with_overrides(study.arms[name].overrides(values)) for name in (first, second)]
+        if there[0] != there[1]:
+            yield (
+                f"{study.study}: '{first}' and '{second}' are one arm here, as the preset or --set gives the baseline "
+                "what one of them sets: an arm's name may not say what it is"
+            )
 
 
 def _missing_requirement(arm: Arm, config: RunConfig) -> str | None:

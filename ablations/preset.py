@@ -16,6 +16,7 @@ from core.config import RunConfig, field_names, nearest_field
 from core.errors import UserError, nearest
 
 _FOLDER = Path(__file__).resolve().parent / "presets"
+DEFAULT_PRESET = "quick"
 MOST_SEEDS = 1000  # that a number can ask for
 _ELSEWHERE = {"seed": "seeds:", "data.source": "--data", "eval.source": "--eval", "data.strict": "--strict"}
 

@@ -58,6 +58,13 @@ def test_deciding_keeps_the_control_and_is_refused_for_a_single_run(tmp_path: Pa
         choose([str(config)], "smoke", tmp_path, deciding=True)
 
 
+def test_arms_that_a_preset_or_an_override_makes_one_are_told(tmp_path: Path) -> None:
+    """At `published` the arm called procedural has ImageNet weights."""
+    assert planned(["all"], tmp_path).notes == ()
+    (note,) = planned(["pretrain"], tmp_path, sets=["model.pretrained=none"]).notes
+    assert note.startswith("pretrain: 'procedural' and 'scratch' are one arm here")
+
+
 @pytest.mark.parametrize("name", study_names())
 def test_arms_differ_from_their_baseline_in_declared_fields_only(name: str, tmp_path: Path) -> None:
     study = load_study(name).study

@@ -116,7 +116,7 @@ def test_a_sweep_at_a_preset_of_ones_own(cli: CommandLine) -> None:
     assert (record["preset"], record["looks"]) == ("mine", {"1": 0.5, "2": 0.5})
     assert "--preset mine-scale.yaml" in record["command"]
     assert cli("report", "--check", "--out", "report") == 0
-    assert cli("repeat", "--out", "report", "--store", "runs") == 0
+    assert cli("repeat", "--out", "report", "--store", "again") == 0
     assert cli("list", "--preset", "mine-scale.yaml") == 0
     assert "done (mine)" in cli.out
 
