@@ -94,7 +94,7 @@ def run(
     stall = parse_duration(stall_timeout, "--stall-timeout")
     if not stall:
         raise UserError("--stall-timeout: no run makes progress in no time; give some minutes")
-    where = Where(executor, address, gpus_per_run)
+    where = Where(executor, address, gpus_per_run, jobs)
     chosen = options.choose(
         studies, preset, store, seeds=seeds, data=data, evaluation=evaluation, sets=sets, device=device, strict=strict,
         control=control, deciding=deciding, tuned=tuned, until_resolved=until_resolved,

@@ -28,6 +28,7 @@ class Where:
         name: one of `EXECUTORS`.
         address: of a Ray cluster; None starts one on this machine.
         gpus: share of a GPU that a run takes of the cluster, on `cuda`.
+        jobs: worker processes that were asked for, of this machine.
 
     Raises:
         UserError: an unknown executor, or options of another one.
@@ -36,6 +37,7 @@ class Where:
     name: str = "local"
     address: str | None = None
     gpus: float = 1.0
+    jobs: int | None = None
 
     def __post_init__(self) -> None:
         if self.name not in EXECUTORS:
@@ -46,6 +48,10 @@ class Where:
             raise UserError("--gpus-per-run is of a Ray cluster: add --executor ray")
         if self.name == "ray" and torchrun.launched():
             raise UserError("--executor ray: start the command without torchrun, which trains one run on many devices")
+        if self.jobs is not None and self.name == "ray":
+            raise UserError("--jobs is of this machine: a Ray cluster does as many runs at once as it has room for")
+        if self.jobs is not None and torchrun.launched():
+            raise UserError("--jobs: under torchrun each run is on all ranks, and one at a time: leave it out")
 
 
 def executor_for(

@@ -52,7 +52,7 @@ def executed(folder: Path, name: str, words: list[str], environment: dict[str, s
     with tempfile.TemporaryDirectory(dir=folder) as store:
         command = [
             sys.executable, "-m", "ablations", "run", "grid.yaml", "--seeds", words[0], "--no-control", "--no-report",
-            "--jobs", str(core_count()), "--executor", name, "--store", store, *sets,
+            "--executor", name, *(["--jobs", str(core_count())] if name == "local" else []), "--store", store, *sets,
         ]  # fmt: skip
         began = time.perf_counter()
         subprocess.run(command, cwd=folder, env=environment, check=True, stderr=subprocess.DEVNULL)
