@@ -80,18 +80,26 @@ def sweep_looks(
             say(f"look at {look} seeds: not judged, as {undone} of its runs are not there yet")
             return planned
         verdicts = decide(request.studies, planned.cells, store, looks)
-        say(f"look at {look} seeds: {describe(request.studies, verdicts)}")
+        last = look >= max(looks)
+        say(f"look at {look} seeds: {describe(request.studies, verdicts, last=last)}")
         following = next_cells(request.studies, verdicts, looks, counts)
         if following == counts:
-            say("nothing is open" if not any(one.open for one in verdicts) else "the looks are used up")
+            used_up = any(one.open for one in verdicts) or (last and _undecided(request.studies, verdicts))
+            say("the looks are used up" if used_up else "nothing is open")
             return planned
         counts = following
 
 
-def describe(studies: Sequence[Study], verdicts: Iterable[Verdict]) -> str:
-    """What is open and what is not, e.g. ``open: 4, 9; resolved: 7 (reproduced); not run: 8``."""
+def _undecided(studies: Sequence[Study], verdicts: Iterable[Verdict]) -> bool:
     tested = {name for study in studies for name in study.tested}
-    groups: dict[str, list[str]] = {"open": [], "resolved": [], "not run": [], "inconclusive whatever the seeds": []}
+    return any(one.verdict == "inconclusive" and one.finding.id in tested for one in verdicts)
+
+
+def describe(studies: Sequence[Study], verdicts: Iterable[Verdict], *, last: bool = False) -> str:
+    """What is open and what is not, e.g. ``open: 4, 9; resolved: 7 (reproduced); not run: 8``; `last`: of looks."""
+    tested = {name for study in studies for name in study.tested}
+    left = "inconclusive at the last look" if last else "inconclusive whatever the seeds"
+    groups: dict[str, list[str]] = {"open": [], "resolved": [], "not run": [], left: []}
     for verdict in verdicts:
         label = verdict.finding.label
         if verdict.finding.id not in tested:
@@ -101,7 +109,7 @@ def describe(studies: Sequence[Study], verdicts: Iterable[Verdict]) -> str:
         elif verdict.verdict == "not run":
             groups["not run"].append(label)
         elif verdict.verdict == "inconclusive":
-            groups["inconclusive whatever the seeds"].append(label)
+            groups[left].append(label)
         else:
             groups["resolved"].append(f"{label} ({verdict.verdict})")
     shown = [f"{name}: {', '.join(labels) or 'none'}" for name, labels in groups.items() if labels or name == "open"]

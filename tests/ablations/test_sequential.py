@@ -96,6 +96,7 @@ def test_what_is_said_of_a_look() -> None:
     assert describe([study()], verdicts) == "open: 4; resolved: 9 (reproduced)"
     gated = replace(verdicts[0], open=False)
     assert describe([study()], [gated]) == "open: none; inconclusive whatever the seeds: 4"
+    assert describe([study()], [gated], last=True) == "open: none; inconclusive at the last look: 4"
     assert describe([study()], verdicts[1:]) == "open: none; resolved: 9 (reproduced)"
 
 
@@ -160,7 +161,8 @@ def test_seeds_are_added_only_where_a_finding_is_open(requested: Callable[..., R
 
 
 def test_it_ends_with_the_last_look(requested: Callable[..., Request], tmp_path: Path) -> None:
-    story = Story(requested(), Store(tmp_path / "runs"), [OPEN, OPEN, OPEN])
+    at_the_end = [replace(OPEN[0], open=False), OPEN[1]]  # no seeds are left that might settle it
+    story = Story(requested(), Store(tmp_path / "runs"), [OPEN, OPEN, at_the_end])
     story.tell()
     assert [len(labels) for labels in story.trained] == [5, 3, 6]
     assert story.said[-1] == "the looks are used up"
