@@ -109,8 +109,13 @@ def _statistics(study: Study, estimate: Estimate, part: Part) -> list[str]:
         number(part.seed_sd, 4), number(of.seed_se, 4), number(of.identity_se, 4) if of.identity_se else NONE,
         _finite(part.effect_size), number(part.share_above, 2),
         brief(of.p_above(estimate.contrast.null)) if several else NONE,
-        number(part.sign_flip_p(estimate.contrast.null), 3) if several else NONE,
+        _p_of_flips(part.sign_flip_p(estimate.contrast.null)) if several else NONE,
     ]  # fmt: skip
+
+
+def _p_of_flips(p: float) -> str:
+    """With few seeds one of few values, such as 0.031; with many it may be smaller than three digits tell."""
+    return number(p, 3) if p >= 0.0005 else brief(p)
 
 
 def _finite(value: float) -> str:

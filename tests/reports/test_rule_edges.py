@@ -16,7 +16,7 @@ from reports.estimates import study_estimates
 from reports.power import Levels, power_of
 from reports.stats import Interval, effect_size
 from reports.tables import difference_cell
-from reports.verdict_tables import control_line, part_texts
+from reports.verdict_tables import control_line, part_texts, statistics_table
 from tests.reports.judging import CLAIM, LOOKS, found, frame_of, pairs, shifted_by, study_of
 
 INTERACTION = Contrast(
@@ -267,3 +267,9 @@ def test_a_difference_of_fewer_seeds_says_what_the_baseline_has_there() -> None:
     assert told.startswith("−0.090")
     assert told.endswith("; of 2 seeds, with which the baseline has 0.550")
     assert "seeds" not in difference_cell(study_of(CLAIM), frame_of(rows[:2] + rows[4:]), "b", "tpr@1e-4")
+
+
+def test_a_small_p_of_flipped_signs_is_not_told_as_nothing() -> None:
+    (one,) = found(CLAIM, shifted_by(0.1, n=14)).estimates
+    (row,) = statistics_table(study_of(CLAIM), [one]).rows
+    assert row[-1] == "6e-5"  # 2^-14
