@@ -130,6 +130,11 @@ def search_plan(chosen: Chosen, count: int) -> tuple[Plan, list[Search]]:
         if cell.key is None:
             continue
         arm, study = full[cell.key], studies[cell.study]
+        if not tuning.fields_of(study, arm.config):
+            raise UserError(
+                f"study {study.study}: its arms declare {', '.join(tuning.SPACE)}, or have no use for them, so that "
+                f"nothing of '{cell.arm}' is left to tune"
+            )
         trials = []
         for trial in tuning.trials_of(study, arm.config, count):
             run = _run(arm, trial, f"{cell.study}/{cell.arm} trial {trial.number}", chosen.store)

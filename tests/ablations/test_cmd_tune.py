@@ -228,3 +228,9 @@ def test_a_damaged_search_is_refused_by_readers_and_made_again_by_tune(here: Com
     newer = path.read_bytes()
     assert "written by a newer version" in here.refuses("tune", "mine.yaml", *TINY, "--trials", "2")
     assert path.read_bytes() == newer
+
+
+def test_arms_that_declare_all_that_is_tuned_are_refused(cli: CommandLine) -> None:
+    all_of_it = "{optim.lr: 1e-3, optim.centre_lr_ratio: 3, loss.margin: 0.3, loss.scale: 32}"
+    Path("mine.yaml").write_text(TWO_ARMS.replace("{model.norm: bn}", all_of_it))
+    assert "nothing of 'ln' is left to tune" in cli.refuses("tune", "mine.yaml", *TINY)
