@@ -28,6 +28,7 @@ from ablations.options import (
 from ablations.planner import Plan, Request
 from ablations.sweep import STOPPED, clock, sweep
 from ablations.sweep_cli import require_done
+from ablations.views import print_absent
 from ablations.written_command import written
 from core.errors import UserError
 from reports.claims import Study
@@ -70,11 +71,7 @@ def map_(
     plans = [plans_of(replace(request, studies=(study,)), found, chosen.store) for study, found in maps]
     whole = together([planned for some in plans for planned in some])
     told = ", ".join(f"{study.study}: {len(found)} conditions" for study, found in maps)
-    absent = {(cell.study, cell.arm): cell.reason for cell in whole.cells if cell.key is None}
-    for (study, arm), reason in absent.items():
-        console.print(f"not here: {study}/{arm}: {reason}", soft_wrap=True)
-    for note in whole.notes:
-        console.print(f"note: {note}", soft_wrap=True)
+    print_absent(console, whole)
     console.print(f"{told}; {_effort(whole, jobs, device, retry_failed)}", soft_wrap=True)
     if dry_run:
         return
@@ -92,11 +89,11 @@ def map_(
         raise typer.Exit(EXIT_INTERRUPTED) from None
     from reports.maps import write_map  # the pages of a report, which other commands need not import
 
-    for (mapped, found), some in zip(maps, plans, strict=True):
+    for (study, found), some in zip(maps, plans, strict=True):
         under = [(condition.label, planned.cells) for condition, planned in zip(found, some, strict=True)]
         fields = [field for field, _ in found[0].values]
         command = written(verb, chosen.again, some[0].baseline)
-        page = write_map(mapped, under, chosen.store, out, fields=fields, command=command)
+        page = write_map(study, under, chosen.store, out, fields=fields, command=command)
         console.print(f"map: {page}", soft_wrap=True)
     require_done(whole, chosen.store, console, "map")
 

@@ -216,11 +216,12 @@ def _one_arm_by_two_names(study: Study, configs: Mapping[str, RunConfig]) -> Ite
     The preset, or an override, gives the baseline what another arm sets: an arm that leaves the field to the baseline
     is not what its name says.
     """
+    alike = [pair for pair in combinations(configs, 2) if configs[pair[0]] == configs[pair[1]]]
+    if not alike:  # as a rule; the preset is a file to read
+        return
     usual = RunConfig().with_overrides(load_preset(DEFAULT_PRESET).set)
     values = baseline_values(usual)
-    for first, second in combinations(configs, 2):
-        if configs[first] != configs[second]:
-            continue
+    for first, second in alike:
         there = [usual.with_overrides(study.arms[name].overrides(values)) for name in (first, second)]
         if there[0] != there[1]:
             yield (

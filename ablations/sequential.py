@@ -84,15 +84,10 @@ def sweep_looks(
         say(f"look at {look} seeds: {describe(request.studies, verdicts, last=last)}")
         following = next_cells(request.studies, verdicts, looks, counts)
         if following == counts:
-            used_up = any(one.open for one in verdicts) or (last and _undecided(request.studies, verdicts))
-            say("the looks are used up" if used_up else "nothing is open")
+            left = any(one.open or (last and one.verdict == "inconclusive") for one in verdicts)
+            say("the looks are used up" if left else "nothing is open")
             return planned
         counts = following
-
-
-def _undecided(studies: Sequence[Study], verdicts: Iterable[Verdict]) -> bool:
-    tested = {name for study in studies for name in study.tested}
-    return any(one.verdict == "inconclusive" and one.finding.id in tested for one in verdicts)
 
 
 def describe(studies: Sequence[Study], verdicts: Iterable[Verdict], *, last: bool = False) -> str:

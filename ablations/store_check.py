@@ -114,20 +114,14 @@ def _of_run(store: Store, key: str, found: Examined) -> Iterator[Problem]:
 
 def _others(store: Store) -> Iterator[Problem | None]:
     """A problem, or None, for every file of the store beside its runs."""
-    try:
-        read_head_cost(store)
-        yield None
-    except FileNotFoundError:
-        pass
-    except UserError as error:
-        yield _of_record(error)
-    try:
-        record.read(store.root / STEP_COST, STEP_COST_SCHEMA)
-        yield None
-    except FileNotFoundError:
-        pass
-    except UserError as error:
-        yield _of_record(error)
+    for read in (lambda: read_head_cost(store), lambda: record.read(store.root / STEP_COST, STEP_COST_SCHEMA)):
+        try:
+            read()
+            yield None
+        except FileNotFoundError:
+            pass
+        except UserError as error:
+            yield _of_record(error)
     folder = store.root / "tuning"
     for path in sorted(folder.glob("*.json")):
         try:

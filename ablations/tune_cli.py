@@ -23,7 +23,7 @@ from ablations.sweep import STOPPED, clock, sweep
 from ablations.tending import make_way
 from ablations.tuning_claims import Claims, Place
 from ablations.tuning_gate import TrialGate, settle
-from ablations.views import print_json
+from ablations.views import print_absent, print_json
 from core import inputs
 from core.config import RunConfig
 from core.errors import RunFailure, UserError
@@ -156,10 +156,7 @@ def _run(arm: Run, trial: tuning.Trial, label: str, store: Store) -> Run:
 
 def _announce(console: Console, planned: Plan, searches: Sequence[Search], trials: int, jobs: int | None) -> None:
     """What is about to happen, and what cannot."""
-    for study, arm, reason in dict.fromkeys((c.study, c.arm, c.reason) for c in planned.cells if c.key is None):
-        console.print(f"not here: {study}/{arm}: {reason}", soft_wrap=True)
-    for note in planned.notes:
-        console.print(f"note: {note}", soft_wrap=True)
+    print_absent(console, planned)
     device = planned.baseline.runtime.device
     measure_if_worth(planned.seconds(), jobs, device, console.print)
     new = len(planned.pending(retry_failed=False))

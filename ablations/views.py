@@ -153,6 +153,14 @@ def plan_facts(chosen: Chosen, plan: Plan, jobs: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def print_absent(console: Console, plan: Plan) -> None:
+    """Arms that cannot be run here, each once, and the notes of a plan."""
+    for study, arm, reason in dict.fromkeys((c.study, c.arm, c.reason) for c in plan.cells if c.key is None):
+        console.print(f"not here: {study}/{arm}: {reason}", soft_wrap=True)
+    for note in plan.notes:
+        console.print(f"note: {note}", soft_wrap=True)
+
+
 def print_json(facts: Any) -> None:
     """Facts for programs, to standard output."""
     print(json.dumps(facts, indent=1, default=str))

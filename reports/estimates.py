@@ -107,7 +107,8 @@ def _estimate(
         if not (done["arm"] == arm).any():
             reason, unavailable = _why_absent(study.study, arm, rows[rows["arm"] == arm])
             return replace(empty, missing=reason, unavailable=unavailable)
-    metric, fallback = readable_metric(metric, _at_first_look(done, _ended(read), looks), contrast.pairs)
+    ended = _ended(read)
+    metric, fallback = readable_metric(metric, _at_first_look(done, ended, looks), contrast.pairs)
     empty = replace(empty, metric=metric)
     values = done.pivot(index="seed", columns="arm", values=metric)[list(contrast.arms)].dropna().sort_index()
     if values.empty:
@@ -120,7 +121,7 @@ def _estimate(
         return replace(empty, missing=f"'{contrast.metric}' of '{study.study}' is not positive, so it has no ratio.")
     keys = done.pivot(index="seed", columns="arm", values="key").loc[values.index, list(contrast.arms)]
     reader = Reader(contrast, metric, values, keys, replicates, float(done["identities"].min()))
-    tried = _tried(read, values.index)
+    tried = _tried(read, ended, values.index)
     read_at: dict[int, tuple[Difference, ...]] = {}
     for look in (look for look in looks if look <= len(tried)):
         # What is judged at a look, by what was there then: what came after must not undo a verdict, nor a gate's.
@@ -172,14 +173,14 @@ def _ended(read: pd.DataFrame) -> list[int]:
     return [int(seed) for seed in states.index[np.logical_and.accumulate(ended)]]
 
 
-def _tried(read: pd.DataFrame, paired: pd.Index) -> list[int]:
+def _tried(read: pd.DataFrame, ended: Sequence[int], paired: pd.Index) -> list[int]:
     """The seeds that ended and are paired, or would be if no run had failed, in rising order.
 
     A look is of so many seeds tried: one that waited for runs which can only fail again would never come. That few
     failed is a gate's to see to.
     """
     failed = set(read.loc[read["state"] == "failed", "seed"])
-    return [seed for seed in _ended(read) if seed in paired or seed in failed]
+    return [seed for seed in ended if seed in paired or seed in failed]
 
 
 def _why_absent(study: str, arm: str, rows: pd.DataFrame) -> tuple[str, bool]:
