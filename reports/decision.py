@@ -3,10 +3,9 @@
 A finding is a conjunction of differences. It is *reproduced* when every one of them lies above its null and is as
 large as is worth having (an intersection-union test: the largest p counts, without correction; Berger 1982),
 *contradicted* when any one of them lies below it by as much (Bonferroni within the finding; of those that are as large
-the surest counts), both at a level that
-Holm's procedure grants over all findings and both directions. It is *not reproduced* when the effect worth having is
-excluded for some difference: its upper confidence bound lies below it (Bonferroni within the finding). Else it is
-*inconclusive*.
+the surest counts), both at a level that Holm's procedure grants over all findings and both directions. It is *not
+reproduced* when the effect worth having is excluded for some difference: its upper confidence bound lies below it
+(Bonferroni within the finding). Else it is *inconclusive*.
 
 Seeds come in looks. Each look has its share of alpha, and the first that decides, decides for good.
 """

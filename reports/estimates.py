@@ -27,8 +27,8 @@ class Estimate:
     for an interaction the sum of its two parts. All are oriented so that the claim lies above 0, or above 1. `missing`
     says why there is no estimate, `gate` why there is one that must not be judged. `tried` counts the seeds with which
     every arm was trained, whether or not a run failed; `caveats` are those of the notes that a verdict must not be told
-    without; `tests` are those of all seeds, `looks` those of each look that
-    was tried whole and may be judged, by what was there then.
+    without; `tests` are those of all seeds, `looks` those of each look that was tried whole and may be judged, by what
+    was there then.
     """
 
     study: str
