@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from ablations import options, terminal
-from ablations.options import Data, Eval, Out, PresetName, Sets, StorePath, Strict, Studies
+from ablations.options import AsJson, Data, Eval, Out, PresetName, Sets, StorePath, Strict, Studies
 from ablations.planner import plan
+from ablations.views import print_json
 from ablations.written_command import written
 from core.errors import UserError
 from core.store import write_atomic
@@ -29,13 +30,14 @@ def calibrate(
     replications: Annotated[
         int, typer.Option("--coverage", min=0, help="Simulated comparisons for the coverage of intervals; 0: none.")
     ] = 0,
-    out: Out = Path(options.DEFAULT_OUT),
+    out: Out = Path(options.DEFAULT_OUT), as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Simulate whole reports with the store's measured variances: false verdicts, power, coverage of intervals."""
     from reports.calibration import calibrate as simulate
     from reports.calibration import noises
     from reports.calibration_page import calibration_page
     from reports.coverage import SETTINGS, Coverage, Setting, coverage
+    from reports.facts import calibration_facts
     from reports.frame import build_frame
     from reports.replicates import Replicates
 
@@ -69,4 +71,7 @@ def calibrate(
     command = written("calibrate", words, planned.baseline)
     page = calibration_page(found, claims, looks, covered, command)
     write_atomic(out / "calibration.md", page.encode())
-    print(page)
+    if as_json:
+        print_json({**calibration_facts(found, covered), "page": out / "calibration.md"})
+    else:
+        print(page)

@@ -10,6 +10,8 @@ import typer
 from rich.table import Table
 
 from ablations import terminal
+from ablations.options import AsJson
+from ablations.views import print_json
 from core.errors import UserError
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ def compare(
     out: Annotated[
         Path | None, typer.Option("--out", help="Also as a page with a figure, in this folder.", show_default=False)
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Compare two reports: which verdicts moved, and do the estimates differ by more than chance?
 
@@ -32,19 +35,26 @@ def compare(
     """
     from reports.comparison import compare_reports  # pandas and matplotlib, which other commands need not import
     from reports.comparison_page import estimate_table, finding_table, told, write_comparison
+    from reports.facts import comparison_facts
 
     found = compare_reports(first, second)
     if not any(all((pair.first, pair.second)) for pair in found.findings):
         raise UserError(f"{first} and {second} have no finding in common")
+    page = None
+    if out is not None:
+        command = shlex.join(["python", "-m", "ablations", "compare", str(first), str(second), "--out", str(out)])
+        page = write_comparison(found, out, command)
+    if as_json:
+        print_json({**comparison_facts(found), "page": page})
+        return
     console = terminal.stdout()
     for table in (finding_table(found), estimate_table(found)):
         console.print(_as_text(table))
         console.print()
     for line in told(found):
         console.print(line, soft_wrap=True)
-    if out is not None:
-        command = shlex.join(["python", "-m", "ablations", "compare", str(first), str(second), "--out", str(out)])
-        console.print(f"page: {write_comparison(found, out, command)}", soft_wrap=True)
+    if page is not None:
+        console.print(f"page: {page}", soft_wrap=True)
 
 
 def _as_text(table: PageTable) -> Table:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,6 +14,7 @@ from ablations.conditions import Condition, conditions, declared, plans_of, toge
 from ablations.executors.layout import Layout, measure_if_worth
 from ablations.options import (
     EXIT_INTERRUPTED,
+    AsJson,
     Data,
     Device,
     Eval,
@@ -28,7 +29,7 @@ from ablations.options import (
 from ablations.planner import Plan, Request
 from ablations.sweep import STOPPED, clock, sweep
 from ablations.sweep_cli import require_done
-from ablations.views import print_absent
+from ablations.views import print_absent, print_json
 from ablations.written_command import written
 from core.errors import UserError
 from reports.claims import Study
@@ -52,6 +53,7 @@ def map_(
     ] = False,
     out: Annotated[Path, typer.Option("--out", help="Folder of the maps.")] = Path(DEFAULT_OUT),
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take, and train nothing.")] = False,
+    as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Run a study's contrasts under several conditions: where does a finding hold, and where not?
 
@@ -70,10 +72,12 @@ def map_(
     maps = _maps(request, given, everything="all" in studies)
     plans = [plans_of(replace(request, studies=(study,)), found, chosen.store) for study, found in maps]
     whole = together([planned for some in plans for planned in some])
-    told = ", ".join(f"{study.study}: {len(found)} conditions" for study, found in maps)
+    facts = _planned_facts(maps, whole, jobs, device, retry_failed)
     print_absent(console, whole)
-    console.print(f"{told}; {_effort(whole, jobs, device, retry_failed)}", soft_wrap=True)
+    console.print(_planned_text(facts, retry_failed), soft_wrap=True)
     if dry_run:
+        if as_json:
+            print_json(facts)
         return
     chosen.store.check_writable()
     words = [word for one in over or [] for word in ("--over", one)]
@@ -87,14 +91,19 @@ def map_(
     except KeyboardInterrupt:
         console.print(f"\n{STOPPED}. To go on: {again}", soft_wrap=True)
         raise typer.Exit(EXIT_INTERRUPTED) from None
-    from reports.maps import write_map  # the pages of a report, which other commands need not import
+    from reports.facts import map_facts  # the pages of a report, which other commands need not import
+    from reports.maps import write_map
 
+    found_there = []
     for (study, found), some in zip(maps, plans, strict=True):
         under = [(condition.label, planned.cells) for condition, planned in zip(found, some, strict=True)]
         fields = [field for field, _ in found[0].values]
         command = written(verb, chosen.again, some[0].baseline)
-        page = write_map(study, under, chosen.store, out, fields=fields, command=command)
-        console.print(f"map: {page}", soft_wrap=True)
+        mapped = write_map(study, under, chosen.store, out, fields=fields, command=command)
+        found_there.append({"conditions": _values(found), **map_facts(mapped)})
+        console.print(f"map: {mapped.page}", soft_wrap=True)
+    if as_json:
+        print_json({"maps": found_there})
     require_done(whole, chosen.store, console, "map")
 
 
@@ -116,10 +125,29 @@ def _maps(request: Request, given: list[Condition], *, everything: bool) -> list
     return found
 
 
-def _effort(whole: Plan, jobs: int | None, device: str, retry_failed: bool) -> str:
-    counts, pending = whole.counts(), whole.pending(retry_failed)
+def _planned_facts(
+    maps: list[tuple[Study, list[Condition]]], whole: Plan, jobs: int | None, device: str, retry_failed: bool
+) -> dict[str, Any]:
+    """What is to be trained, in the words of `plan --json`."""
+    pending = whole.pending(retry_failed)
     at_once = min(Layout.choose(jobs, len(whole.runs), device).jobs, len(pending) or 1)
+    seconds = sum(run.estimate.seconds for run in pending) / at_once
+    return {
+        "studies": [{"study": study.study, "conditions": _values(found)} for study, found in maps],
+        "counts": whole.counts(),
+        "estimate": {"seconds": round(seconds, 1), "processes": at_once},
+    }
+
+
+def _values(found: list[Condition]) -> dict[str, dict[str, Any]]:
+    return {condition.label: dict(condition.values) for condition in found}
+
+
+def _planned_text(facts: dict[str, Any], retry_failed: bool) -> str:
+    counts, guess = facts["counts"], facts["estimate"]
+    told = ", ".join(f"{one['study']}: {len(one['conditions'])} conditions" for one in facts["studies"])
     again = " to be tried again" if retry_failed and counts["failed"] else ""
-    runs = f"{len(whole.runs)} runs: {counts['new'] + counts['damaged']} new, {counts['cached']} cached, "
+    number = sum(count for state, count in counts.items() if state != "unavailable")  # which counts arms
+    runs = f"{number} runs: {counts['new'] + counts['damaged']} new, {counts['cached']} cached, "
     runs += f"{counts['failed']} failed{again}"
-    return f"{runs}; about {clock(sum(run.estimate.seconds for run in pending) / at_once)} on {at_once} processes"
+    return f"{told}; {runs}; about {clock(guess['seconds'])} on {guess['processes']} processes"

@@ -12,10 +12,11 @@ from rich.console import Console
 
 from ablations import options, sweep_cli, terminal
 from ablations.executors.layout import measure_if_worth
-from ablations.options import EXIT_FAILED, EXIT_INTERRUPTED, Jobs, Out
+from ablations.options import EXIT_FAILED, EXIT_INTERRUPTED, AsJson, Jobs, Out
 from ablations.planner import Plan, plan
 from ablations.sequential import at_look, with_seeds
 from ablations.sweep import STOPPED, sweep
+from ablations.views import print_json
 from ablations.written_command import read_words
 from core.errors import UserError
 from core.result import code_digest, environment
@@ -33,6 +34,7 @@ def repeat(
         int | None, typer.Option("--runs", min=1, help="No more than so many.", show_default="one of every arm")
     ] = None,
     jobs: Jobs = None,
+    as_json: AsJson = False,
 ) -> None:
     """Train some runs of the report under --out again: does the code that is here give the same numbers, to the bit?
 
@@ -56,7 +58,10 @@ def repeat(
         console.print(f"\n{STOPPED}: run it again to go on", soft_wrap=True)
         raise typer.Exit(EXIT_INTERRUPTED) from None
     found = _kept(record, out, wanted, place, planned)
-    _tell(terminal.stdout(), found, len(wanted))
+    if as_json:
+        print_json(_facts(found, len(wanted)))
+    else:
+        _tell(terminal.stdout(), found, len(wanted))
     if len(found.equal) < len(wanted):
         raise typer.Exit(EXIT_FAILED)
 
@@ -120,6 +125,12 @@ def _kept(record: Record, out: Path, wanted: Sequence[CellRecord], store: Store,
 
 def _by_this_code(store: Store, key: str) -> bool:
     return bool(store.result(key)["environment"]["code"] == code_digest())
+
+
+def _facts(found: Comparison, wanted: int) -> dict[str, Any]:
+    equal, differing = ([cell.name for cell in cells] for cells in (found.equal, found.differing))
+    arms = [{"study": study, "arm": arm} for study, arm, _ in found.unrepeated]
+    return {"wanted": wanted, "equal": equal, "differing": differing, "not_repeated": arms}
 
 
 def _tell(console: Console, found: Comparison, wanted: int) -> None:

@@ -6,6 +6,7 @@ import os
 import shlex
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
@@ -33,6 +34,7 @@ from ablations.options import (
 from ablations.planner import Plan, plan
 from ablations.registry import load_study
 from ablations.sequential import as_run
+from ablations.views import print_json
 from ablations.written_command import written
 from core.errors import UserError
 from core.inputs import corpus_of
@@ -59,6 +61,7 @@ def report(
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing: is the report under --out still true of --store?")
     ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --check: print JSON.")] = False,
 ) -> None:  # fmt: skip
     """Write the report of what is done, with the same options as `run`; or --check one that was written."""
     if check:
@@ -69,8 +72,10 @@ def report(
         ):  # fmt: skip
             if given:
                 raise UserError(f"--check is of a report as it was written: leave out {option}")
-        _check([name for name in studies or [] if name != "all"], store, out)
+        _check([name for name in studies or [] if name != "all"], store, out, as_json)
         return
+    if as_json:
+        raise UserError("--json is of --check: a report that is written has its verdicts in verdicts.json")
     chosen = options.choose(
         studies or [], preset, store, seeds=seeds, data=data, evaluation=evaluation, sets=sets, device=device,
         strict=strict, control=control, deciding=deciding, tuned=tuned, until_resolved=until_resolved,
@@ -107,7 +112,7 @@ def _as_asked(chosen: options.Chosen) -> tuple[Plan, str]:
     return plan(chosen.request, chosen.store), ""
 
 
-def _check(names: Iterable[str], store: Path, out: Path) -> None:
+def _check(names: Iterable[str], store: Path, out: Path, as_json: bool) -> None:
     """Verify a written report; says what no longer holds, a line each, and ends with code 1 if anything does."""
     record = read_record(out)
     # A study of the user's own was given to `run` as a file: the command in the report still names it.
@@ -120,7 +125,10 @@ def _check(names: Iterable[str], store: Path, out: Path) -> None:
         if name not in declared and (study := _present(name)) is not None:
             declared[name] = study
     found = verify(out, Store(store) if store.is_dir() else None, declared)
-    _print_check(found, out, f"{record.command} --store {shlex.quote(str(store))} --out {shlex.quote(str(out))}")
+    if as_json:
+        print_json({"report": out, "holds": not found.problems, **asdict(found)})
+    else:
+        _print_check(found, out, f"{record.command} --store {shlex.quote(str(store))} --out {shlex.quote(str(out))}")
     if found.problems:
         raise typer.Exit(EXIT_FAILED)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 Reading = Literal["as claimed", "against", "too small", "open", "not judged", "not there"]
 Under = Sequence[tuple[str, Sequence[Cell]]]  # conditions, each with its cells
+Conditions = Sequence[tuple[str, Estimate]]  # one contrast under every condition
 COLORS: dict[Reading, str] = {  # those of the verdicts that are alike
     "as claimed": VERDICT_COLORS["reproduced"], "against": VERDICT_COLORS["contradicted"],
     "too small": VERDICT_COLORS["not reproduced"],
@@ -78,8 +80,18 @@ def _part(test: Difference) -> Reading:
     return "as claimed" if sure and test.large_enough else "open"
 
 
-def write_map(study: Study, under: Under, store: Store, out: Path, *, fields: Sequence[str], command: str) -> Path:
-    """Write `<study>-<fields>.md` with its figure and table under `out`; returns the page's path.
+@dataclass(frozen=True)
+class Map:
+    """A map as it was written: the estimates of each condition, by its label, in the order of the study's contrasts."""
+
+    study: Study
+    fields: Sequence[str]
+    under: Sequence[tuple[str, Sequence[Estimate]]]
+    page: Path
+
+
+def write_map(study: Study, under: Under, store: Store, out: Path, *, fields: Sequence[str], command: str) -> Map:
+    """Write `<study>-<fields>.md` with its figure and table under `out`.
 
     Args:
         under: conditions by label, each with the cells that the study has there.
@@ -93,7 +105,8 @@ def write_map(study: Study, under: Under, store: Store, out: Path, *, fields: Se
     make_folders(out, out / "figures", out / "tables")
     slug = "-".join([study.study, *(field.rpartition(".")[2] for field in fields)])
     read = [(label, _estimates(study, cells, store)) for label, cells in under]
-    every = [[(label, estimates[place]) for label, estimates in read] for place in contrasts_of_runs(study)]
+    labels, estimates = zip(*read, strict=True)
+    every = [list(zip(labels, of_contrast, strict=True)) for of_contrast in zip(*estimates, strict=True)]
     contrasts = [one for one in every if _there(one)]
     absent = [one[0][1] for one in every if not _there(one)]
     files = Files(out, "map", html=False)
@@ -102,15 +115,13 @@ def write_map(study: Study, under: Under, store: Store, out: Path, *, fields: Se
     evidence = evidence_of([cell for _, cells in under for cell in cells], store)
     blocks = _blocks(study, fields, contrasts, absent, drawing, command, evidence)
     write_page(Page(slug, study.title, tuple(blocks)), out)
-    return out / f"{slug}.md"
+    return Map(study, fields, read, out / f"{slug}.md")
 
 
 def _estimates(study: Study, cells: Sequence[Cell], store: Store) -> list[Estimate]:
     own = [cell for cell in cells if cell.study == study.study]
-    return study_estimates(study, build_frame(own, store), Replicates(store.scores))
-
-
-Conditions = Sequence[tuple[str, Estimate]]  # one contrast under every condition
+    found = study_estimates(study, build_frame(own, store), Replicates(store.scores))
+    return [found[place] for place in contrasts_of_runs(study)]
 
 
 def _blocks(

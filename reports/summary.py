@@ -160,7 +160,7 @@ def _as_read(one: Estimate, material: Material) -> EstimateSummary:
     frame = material.frame
     read = frame[(frame["study"] == one.study) & frame["arm"].isin(contrast.arms) & frame["seed"].isin(one.seeds)]
     numbers = {
-        name: _known(getattr(found, name))
+        name: finite(getattr(found, name))
         for name in ("estimate", "low", "high", "seed_se", "identity_se", "seed_df", "identity_df")
     }
     return summary.model_copy(
@@ -171,7 +171,8 @@ def _as_read(one: Estimate, material: Material) -> EstimateSummary:
     )  # fmt: skip
 
 
-def _known(value: float) -> float | None:
+def finite(value: float) -> float | None:
+    """The value as JSON has it; None where it is not finite."""
     return float(value) if math.isfinite(value) else None
 
 

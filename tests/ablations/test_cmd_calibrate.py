@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,14 @@ def test_the_command_on_the_page_repeats_it(cli: CommandLine) -> None:
     assert "--store elsewhere" in command
     assert cli(*command.split(), "--out", "again") == 0
     assert cli.out == page
+    assert cli(*command.split(), "--out", "again", "--json") == 0
+    facts = json.loads(cli.out)
+    assert facts["page"] == "again/calibration.md"
+    assert facts["reports"] == 5
+    assert all(sum(one["verdicts"].values()) == 5 for one in facts["outcomes"])
+    assert {one["effect"] for one in facts["outcomes"]} == {0.0, 1.0, 2.0, 4.0}
+    row = facts["coverage"][0]
+    assert f"| {row['seeds']} | {row['both']:.3f} | {row['seeds_alone']:.3f} | {row['identities_alone']:.3f} |" in page
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+
+import pytest
 
 from tests.ablations.conftest import CLAIMING, TINY, CommandLine
 
@@ -22,6 +25,23 @@ def test_two_reports_on_other_seeds(cli: CommandLine) -> None:
     assert "| lower | LayerNorm wins | **inconclusive** | **inconclusive** | no |" in page
     assert "not told: a gate forbids to judge it in the first report" in page
     assert Path("compared/figures/compared-report-and-again.png").read_bytes().startswith(b"\x89PNG")
+    assert cli("compare", "report", "again", "--json") == 0, cli.err
+    facts = json.loads(cli.out, parse_constant=pytest.fail)
+    assert facts["reports"] == ["report", "again"]
+    assert facts["page"] is None
+    (finding,) = facts["findings"]
+    assert (finding["first"], finding["second"], finding["moved"]) == ("inconclusive", "inconclusive", False)
+    estimate, control = facts["estimates"]
+    assert (estimate["arms"], estimate["reading"], estimate["difference"]["low"]) == (["ln", "bn"], "not told", None)
+    assert (estimate["first"]["seeds"], estimate["second"]["seeds"]) == ([0, 1], [2, 3])
+    assert estimate["first"]["estimate"] == pytest.approx(_estimate("report"), abs=0)
+    assert control["study"] == "control"
+    assert "1 of 1 verdicts are the same." in facts["told"]
+
+
+def _estimate(report: str) -> float:
+    found: float = json.loads(Path(report, "verdicts.json").read_text())["findings"][0]["estimates"][0]["estimate"]
+    return found
 
 
 def test_a_folder_without_a_report_is_one_line(cli: CommandLine, tmp_path: Path) -> None:

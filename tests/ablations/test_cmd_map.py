@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,6 +50,12 @@ def test_a_map_is_trained_once_and_written(cli: CommandLine, tmp_path: Path) -> 
     assert cli(*words, "--dry-run") == 0
     assert "2 conditions; 8 runs: 8 new, 0 cached, 0 failed" in cli.err
     assert not Path("runs").exists()
+    assert cli(*words, "--dry-run", "--json") == 0
+    planned = json.loads(cli.out)
+    conditions = {"batch_size 8": {"optim.batch_size": 8}, "batch_size 16": {"optim.batch_size": 16}}
+    assert planned["studies"] == [{"study": "mine", "conditions": conditions}]
+    assert planned["counts"]["new"] == 8
+    assert planned["estimate"]["seconds"] > 0
     assert cli(*words) == 0, cli.err
     assert "mine/bn seed 1, batch_size 16: " in cli.err
     text = (tmp_path / "reports/maps/mine-batch_size.md").read_text()
@@ -61,6 +68,16 @@ def test_a_map_is_trained_once_and_written(cli: CommandLine, tmp_path: Path) -> 
     assert cli(*words) == 0
     assert "8 runs: 0 new, 8 cached, 0 failed" in cli.err
     assert (tmp_path / "reports/maps/mine-batch_size.md").read_text() == text
+    assert cli(*words, "--json") == 0
+    (facts,) = json.loads(cli.out, parse_constant=pytest.fail)["maps"]
+    assert facts["conditions"] == conditions
+    assert facts["page"] == "reports/maps/mine-batch_size.md"
+    rows = (tmp_path / "reports/maps/tables/mine-batch_size-conditions.csv").read_text().splitlines()[1:]
+    for row, estimate in zip(rows, facts["estimates"], strict=True):
+        assert f",{estimate['condition']}," in row
+        assert f"{estimate['estimate']:+.3f}" in row
+        assert estimate["reading"] in row
+        assert estimate["seeds"] == [0, 1]
     # A condition is what `run` makes of the same values.
     plain = ["run", "mine.yaml", *TINY, "--seeds", "2", "--no-control", "--no-report"]
     assert cli(*plain, "--set", "optim.batch_size=16") == 0

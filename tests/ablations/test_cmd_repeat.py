@@ -51,6 +51,9 @@ def test_equal_runs_make_a_report_of_other_code_hold(here: CommandLine) -> None:
     assert "note: runs were made by other code; 2 of 2 runs that this code repeated are equal to the bit" in here.out
     assert here("repeat", "--out", "report") == 0  # nothing is trained twice
     assert "2 runs to repeat, 2 of them done" in here.err
+    assert here("repeat", "--out", "report", "--json") == 0
+    facts = json.loads(here.out)
+    assert (facts["wanted"], len(facts["equal"]), facts["differing"], facts["not_repeated"]) == (2, 2, [], [])
 
 
 def test_a_run_that_differs_is_named_and_the_report_stays_stale(here: CommandLine, tmp_path: Path) -> None:
@@ -65,6 +68,9 @@ def test_a_run_that_differs_is_named_and_the_report_stays_stale(here: CommandLin
     assert here("report", "--check", "--out", "report") == 1
     assert "note: 1 of 2 runs that this code repeated" in here.out
     assert "stale: other code" in here.out
+    assert here("repeat", "--out", "report", "--json") == 1
+    (name,) = json.loads(here.out)["differing"]
+    assert name.startswith("mine/bn seed")
 
 
 def test_fewer_runs_say_what_was_not_repeated(here: CommandLine) -> None:

@@ -37,6 +37,10 @@ def test_a_fresh_report_holds_and_the_claims_of_an_own_study_are_checked(here: C
     assert f"report: {len(written)} files, 2 studies, 3 runs checked" in here.out
     assert "all is as it was when the report was written" in here.out
     assert "not checked" not in here.out
+    assert here("report", "--check", "--out", "report", "--json") == 0
+    facts = json.loads(here.out)
+    assert (facts["report"], facts["holds"], facts["problems"], facts["unchecked"]) == ("report", True, [], [])
+    assert facts["counts"] == {"files": len(written), "studies": 2, "runs": 3}
 
 
 def test_what_changed_is_named_counted_and_what_to_do_is_said(here: CommandLine) -> None:
@@ -47,6 +51,14 @@ def test_what_changed_is_named_counted_and_what_to_do_is_said(here: CommandLine)
         handle.write("\nand it was all true\n")
     assert here("report", "--check", "--out", "report") == 1
     assert "edited file: index.md was changed" in here.out
+    problems = here.out
+    assert here("report", "--check", "--out", "report", "--json") == 1
+    facts = json.loads(here.out)
+    assert not facts["holds"]
+    assert all(f"{one['kind']}: {one['text']}" in problems for one in facts["problems"])
+    assert len(facts["problems"]) == 2
+    assert "verdicts.json" in here.refuses("report", "mine.yaml", "--json")
+    assert here("report", "--check", "--out", "report") == 1
     assert f"({key}) is not the one that the report was written from" in here.out
     assert "2 problems: 1 edited file, 1 changed run" in here.out
     assert "python -m ablations run mine.yaml" in here.out

@@ -36,3 +36,16 @@ def test_every_option_says_what_it_is_for(group: str) -> None:
         for option in command.params if option.param_type_name == "option" and not option.help
     ]  # fmt: skip
     assert not silent
+
+
+# What they make is a report, a checkpoint or a picture, and that is what they tell of.
+MAKERS = {"run", "pretrain", "teacher", "data sheet"}
+
+
+def test_every_command_that_prints_facts_prints_them_for_programs() -> None:
+    commands = {
+        f"{group} {name}".strip(): {flag for option in command.params for flag in option.opts}
+        for group, found in GROUPS.items()
+        for name, command in found.commands.items() if name not in GROUPS  # type: ignore[attr-defined]
+    }  # fmt: skip
+    assert {name for name, flags in commands.items() if "--json" not in flags} == MAKERS
