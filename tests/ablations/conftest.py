@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,6 +25,17 @@ TWO_ARMS = "study: mine\ntitle: t\nquestion: q\nbaseline: ln\narms:\n  ln: {}\n 
 CLAIMING = TWO_ARMS + (
     "claims: {lower: LayerNorm wins}\ncontrasts:\n  - {finding: lower, better: ln, than: bn, smallest_effect: 0.02}\n"
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_core() -> Iterator[None]:
+    """Commands in this process start one worker unless they ask for more: tests run side by side, on all cores.
+
+    What a worker costs is its start, most of what a tiny run takes; two would only be in each other's way.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ablations.executors.layout.core_count", lambda: 1)
+        yield
 
 
 def with_two_arms(folder: Path, verb: str, *words: str) -> Path:

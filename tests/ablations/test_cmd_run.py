@@ -23,7 +23,8 @@ pending = Plan.pending
 def everything(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of one `run all` at the tiniest size."""
     folder = tmp_path_factory.mktemp("all")
-    code = run_cli(["run", "all", *TINY, "--store", str(folder / "runs"), "--out", str(folder / "report")])
+    where = ["--store", str(folder / "runs"), "--out", str(folder / "report")]
+    code = run_cli(["run", "all", *TINY, "--jobs", "2", *where])
     assert code == 0
     return folder
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import random
 import time
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 
 from core.store import CHECKPOINT, Store
+from tests.core.forked import FORKSERVER
 from tests.core.killing import Trap, attempt
 from tests.core.stores import equal_part, logged
 
@@ -51,12 +51,9 @@ LIFE = (
 SHORT_LIFE = (Trap("step", 3, after=True), Trap("write", 8), Trap("rename", 2, after=True, file=CHECKPOINT), LIFE[8])
 PIECES_GONE_ON_FROM = 3  # the checkpoints of 2, 4 and 6 steps
 
-_forkserver = multiprocessing.get_context("forkserver")
-_forkserver.set_forkserver_preload(["tests.core.killing", "timm"])
-
 
 def start(root: Path, overrides: dict[str, Any], *rest: Any) -> Any:
-    process = _forkserver.Process(target=attempt, args=(str(root), overrides, *rest))
+    process = FORKSERVER.Process(target=attempt, args=(str(root), overrides, *rest))
     process.start()
     return process
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import pickle
 import tempfile
@@ -14,6 +13,7 @@ import torch
 from torch import distributed
 
 from core.ranks import Ranks
+from tests.core.forked import FORKSERVER
 
 _PATIENCE = 900.0  # seconds
 
@@ -25,10 +25,10 @@ def together(count: int, function: Callable[..., Any], *arguments: Any, threads:
         function: must be importable; so must the caller be.
         threads: of each rank.
     """
-    context = multiprocessing.get_context("spawn")
+    work = pickle.dumps((function, arguments))  # bytes: left to itself, every tensor would be sent as an open file
     with tempfile.TemporaryDirectory() as folder:
         processes = [
-            context.Process(target=_rank, args=(folder, index, count, threads, function, arguments), daemon=True)
+            FORKSERVER.Process(target=_rank, args=(folder, index, count, threads, work), daemon=True)
             for index in range(count)
         ]
         for process in processes:
@@ -42,13 +42,12 @@ def together(count: int, function: Callable[..., Any], *arguments: Any, threads:
         return [pickle.loads((Path(folder) / f"{index}.pickle").read_bytes()) for index in range(count)]
 
 
-def _rank(
-    folder: str, index: int, count: int, threads: int, function: Callable[..., Any], arguments: tuple[Any, ...]
-) -> None:
+def _rank(folder: str, index: int, count: int, threads: int, work: bytes) -> None:
     os.environ["HF_HUB_OFFLINE"] = "1"
     torch.set_num_threads(threads)
     if count > 1:
         distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=index, world_size=count)
+    function, arguments = pickle.loads(work)
     returned = function(Ranks(index, count), *arguments)
     (Path(folder) / f"{index}.pickle").write_bytes(pickle.dumps(returned))
     if count > 1:
