@@ -25,7 +25,7 @@ ALLOCATORS = {
     "default": {},
     "tuned": {"MALLOC_TRIM_THRESHOLD_": str(16 * 2**30), "MALLOC_MMAP_THRESHOLD_": str(8 * 2**30)},
 }
-PEERS = ("documented 0.1", "linear", "metric-learning")
+PEERS = ("documented 0.1", "documented 0.1, fused", "linear", "metric-learning")
 VARIANTS = ("fast 0.1, clipped", "fast 0.1, uniform", "fast 0.1, both moments")
 FLOOR = "products and rows, uniform"
 
