@@ -13,7 +13,6 @@ from ablations.registry import baseline_values
 from core.errors import UserError
 from core.store import Store
 from reports.claims import Study, resolved
-from reports.estimates import contrasts_of_runs
 
 MOST = 64  # conditions of one map
 
@@ -97,7 +96,7 @@ def plans_of(request: Request, found: Sequence[Condition], store: Store) -> list
 
 
 def _refuse_twins(study: Study, found: Sequence[Condition], plans: Sequence[Plan]) -> None:
-    arms = {arm for contrast in contrasts_of_runs(study).values() for arm in contrast.arms}
+    arms = {arm for contrast in study.contrasts_of_runs.values() for arm in contrast.arms}
     seen: dict[frozenset[str | None], Condition] = {}
     for condition, planned in zip(found, plans, strict=True):
         keys = frozenset(cell.key for cell in planned.cells if cell.study == study.study and cell.arm in arms)

@@ -23,7 +23,6 @@ from core.data.corpus_images import pool_images
 from core.data.folder_check import FolderReport, Sides, check_folder
 from core.data.prepare_public import fetch as fetch_set
 from core.data.public_sets import PublicSet, public_set, public_sets
-from core.data.sheet import draw_sheet
 from core.errors import UserError, shown
 
 app = typer.Typer(
@@ -62,6 +61,8 @@ def sheet(
     size: Annotated[int, typer.Option("--image-size", min=32, max=256, help="Pixels of each image.")] = 96,
 ) -> None:
     """Write a picture of templates, siblings, holders, captures and shifted captures."""
+    from core.data.sheet import draw_sheet  # matplotlib, which other commands need not import
+
     draw_sheet(out, size)
     print(shown(str(out)))
 

@@ -13,9 +13,8 @@ from ablations.options import AsJson
 from ablations.registry import baseline_values
 from ablations.views import print_json
 from core.config import RunConfig, field_names
+from reports.cells import LESS_IS_BETTER, READABLE
 from reports.claims import findings
-from reports.frame import READABLE
-from reports.metrics import LESS_IS_BETTER
 
 
 def fields(as_json: AsJson = False) -> None:

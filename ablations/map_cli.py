@@ -33,7 +33,6 @@ from ablations.views import print_absent, print_json
 from ablations.written_command import written
 from core.errors import UserError
 from reports.claims import Study
-from reports.estimates import contrasts_of_runs
 
 DEFAULT_OUT = "reports/maps"
 
@@ -113,7 +112,7 @@ def _maps(request: Request, given: list[Condition], *, everything: bool) -> list
     if everything and not given:
         found = [(study, own) for study, own in found if own]
     for study, own in found:
-        if not contrasts_of_runs(study):
+        if not study.contrasts_of_runs:
             raise UserError(
                 f"study {study.study} has no contrast that decides anything and reads runs: there is nothing to map"
             )

@@ -18,9 +18,9 @@ from core.errors import UserError
 from core.integrity import Condition, examine
 from core.model import hub
 from core.store import Store
+from reports.cells import Cell
 from reports.claims import Arm, Study
 from reports.control import AGAIN, CONTROL, control_offset, control_study
-from reports.frame import Cell
 
 Place = tuple[str, str]  # (study, arm)
 

@@ -16,9 +16,9 @@ from pydantic import ValidationError
 from ablations import declarations
 from core.config import RunConfig, nearest_field
 from core.errors import UserError, nearest
+from reports.cells import READABLE
 from reports.claims import Arm, Scaled, Study
 from reports.control import CONTROL
-from reports.frame import READABLE
 
 _PACKAGE = Path(__file__).resolve().parent
 _TAKEN = re.compile(r"index|report|all|con|prn|aux|nul|com\d|lpt\d")  # pages are files of the study's name

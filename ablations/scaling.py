@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.optimize import nnls
 
 from core.config import RunConfig
 
@@ -77,6 +76,8 @@ def fit(features: Sequence[Sequence[float]], ms: Sequence[float]) -> Fit:
 
 
 def _solve(matrix: np.ndarray, measured: np.ndarray) -> np.ndarray:
+    from scipy.optimize import nnls  # SciPy, which other commands need not import
+
     solved: np.ndarray = nnls(matrix / measured[:, None], np.ones(len(measured)))[0]
     return solved
 

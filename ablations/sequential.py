@@ -8,22 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ablations.planner import Place, Plan, Request, plan
 from core.integrity import examine
 from core.store import Store
+from reports.cells import Cell
 from reports.claims import Study
 from reports.control import CONTROL, control_study
-from reports.frame import Cell, build_frame
-from reports.replicates import Replicates
-from reports.verdicts import Verdict, judge
+
+if TYPE_CHECKING:
+    from reports.verdicts import Verdict
 
 Looks = Mapping[int, float]
-Decide = Callable[[Sequence[Study], Sequence[Cell], Store, Looks], Sequence[Verdict]]
+Decide = Callable[[Sequence[Study], Sequence[Cell], Store, Looks], "Sequence[Verdict]"]
 
 
 def decide(studies: Sequence[Study], cells: Sequence[Cell], store: Store, looks: Looks) -> Sequence[Verdict]:
     """The verdicts that a report of the same cells would print."""
+    from reports.frame import build_frame  # pandas and SciPy, which other commands need not import
+    from reports.replicates import Replicates
+    from reports.verdicts import judge
+
     plain = [cell for cell in cells if not cell.tuned]
     return judge(studies, build_frame(plain, store), looks=looks, replicates=Replicates(store.scores))
 

@@ -44,8 +44,8 @@ from core.integrity import examine
 from core.lease import Leases
 from core.record import Newer
 from core.store import HEAD_COST, HEAD_COST_SCHEMA, Store, leases_folder
+from reports.cells import HEAD_STEP
 from reports.claims import Study
-from reports.frame import HEAD_STEP
 from reports.head_turns import head_turns
 
 _STALL = "30m"

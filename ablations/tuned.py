@@ -14,7 +14,7 @@ from core import inputs
 from core.errors import UserError
 from core.integrity import examine
 from core.store import Store
-from reports.frame import Cell
+from reports.cells import Cell
 
 if TYPE_CHECKING:
     from ablations.planner import Plan, Request, Run

@@ -16,7 +16,7 @@ from core.errors import RunFailure, UserError
 from core.record import Damaged
 from core.store import Store, storage_failure, write_atomic
 from reports.claims import Study
-from reports.frame import number_at, read_run
+from reports.runs import number_at, read_run
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage

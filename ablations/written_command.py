@@ -6,10 +6,10 @@ import os
 import shlex
 
 from core.config import RunConfig
-from core.data.layouts.fonts import VARIABLE
 from core.errors import UserError
 
-_FONTS = f"{VARIABLE}="
+_VARIABLE = "DOCABLATE_FONTS"  # of core.data.layouts.fonts, which takes matplotlib to import
+_FONTS = f"{_VARIABLE}="
 _START = ("python", "-m", "ablations")
 
 
@@ -18,7 +18,7 @@ def written(verb: str, words: str, baseline: RunConfig | None = None) -> str:
 
     Without the `baseline` nothing is known of documents, and the choice is told wherever there is one.
     """
-    fonts = os.environ.get(VARIABLE, "")
+    fonts = os.environ.get(_VARIABLE, "")
     drawn = baseline is None or "procedural" in (*baseline.data.source, *baseline.eval.source)
     before = f"{_FONTS}{shlex.quote(fonts)} " if fonts and drawn else ""
     return f"{before}{' '.join(_START)} {verb} {words}"
@@ -37,6 +37,6 @@ def read_words(command: str, verb: str, source: str) -> list[str]:
     fonts = words.pop(0).removeprefix(_FONTS) if words[:1] and words[0].startswith(_FONTS) else ""
     if words[: len(_START) + 1] != [*_START, verb]:
         raise UserError(f"{source}: its command is not a `{' '.join(_START)} {verb}`: {command[:200]}")
-    if fonts and fonts != os.environ.get(VARIABLE, ""):
+    if fonts and fonts != os.environ.get(_VARIABLE, ""):
         raise UserError(f"{source}: its documents are drawn with {_FONTS}{fonts}: set that, and try again")
     return words[len(_START) + 1 :]

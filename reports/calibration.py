@@ -16,11 +16,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from reports.cells import COSTS
 from reports.claims import Study
 from reports.contrasts import Contrast
 from reports.decision import ALPHA, Difference, decide_over_looks
 from reports.estimates import Estimate, study_estimates
-from reports.frame import COSTS
 from reports.replicates import Replicates
 from reports.stats import identity_covariance, mean_interval
 from reports.trend import ordered_p

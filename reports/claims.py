@@ -18,6 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from core import yaml_text
 from core.errors import nearest
+from reports.cells import HEAD_STEP
 from reports.contrasts import Contrast
 
 RequirementName = Literal["imagenet_weights", "openai_clip"]
@@ -194,6 +195,12 @@ class Study(BaseModel):
     def deciding(self) -> frozenset[str]:
         """The arms that a verdict rests on, and the baseline."""
         return frozenset({self.baseline, *(arm for one in self.contrasts if one.decides for arm in one.arms)})
+
+    @property
+    def contrasts_of_runs(self) -> dict[int, Contrast]:
+        """By their places, the contrasts that decide and read runs; the class head is timed apart from those."""
+        timed_apart = f"cost.{HEAD_STEP}"
+        return {place: one for place, one in enumerate(self.contrasts) if one.decides and one.metric != timed_apart}
 
     @property
     def digest(self) -> str:

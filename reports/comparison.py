@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 from core.errors import UserError
+from reports.cells import HEAD_STEP
 from reports.claims import findings
-from reports.frame import HEAD_STEP
 from reports.stats import Interval
 from reports.summary import EstimateSummary, Summary, VerdictSummary, read_summary
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reports.canvas import differences, short, stacked
+from reports.cells import COSTS
 from reports.estimates import Estimate
 from reports.figures_style import GRID, INK, MARK, MUTED, PAPER, style
-from reports.frame import COSTS
 from reports.markdown import interval
 from reports.metrics import metric_name
 

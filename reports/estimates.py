@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
+from reports.cells import HEAD_STEP, LEFT_OUT, READABLE
 from reports.claims import Study
 from reports.contrasts import Contrast
 from reports.decision import Difference
-from reports.frame import HEAD_STEP, LEFT_OUT, READABLE
 from reports.gates import at_edge, gate, remarks
 from reports.metrics import readable_metric
 from reports.reader import Part, Reader, oriented
@@ -59,12 +59,6 @@ class Estimate:
     def pairs(self) -> tuple[tuple[str, str], ...]:
         """As `label`, of both pairs of an interaction."""
         return oriented(self.contrast, self.metric)
-
-
-def contrasts_of_runs(study: Study) -> dict[int, Contrast]:
-    """By its place in the study, every contrast that decides and reads runs, apart from which the head is timed."""
-    timed_apart = f"cost.{HEAD_STEP}"
-    return {place: one for place, one in enumerate(study.contrasts) if one.decides and one.metric != timed_apart}
 
 
 def study_estimates(

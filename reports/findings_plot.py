@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from reports.canvas import FARTHEST, differences, multiple, multiples, short, within
+from reports.cells import PAIRS
 from reports.estimates import Estimate
 from reports.figures_style import GRID, INK, MUTED, PAPER, style
-from reports.frame import PAIRS
 from reports.markdown import interval
 from reports.metrics import metric_name
 from reports.stats import Interval

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 from zipfile import BadZipFile
 
@@ -14,108 +13,21 @@ import numpy as np
 import pandas as pd
 
 from core.config import FPRS, METRICS
-from core.errors import UserError
-from core.integrity import examine
 from core.store import Store
 from core.support import expected_pairs, fpr_name
+from reports.cells import (
+    COLUMNS,
+    COSTS,
+    HEAD_STEP,
+    PLACE,
+    SHIFTED,
+    TEACHER,
+    UNTRAINED,
+    VALIDATION,
+    Cell,
+)
 from reports.head_turns import head_turns
-
-HEAD_STEP = "head_step"
-COSTS = (
-    "seconds", "samples", "samples_per_second", "peak_memory_mb",
-    "parameters", "size_mb", "flops_g", "classes", "images", "instability", HEAD_STEP,
-)  # fmt: skip
-LOSSES = ("loss_start", "loss_end", "loss_plateau")
-VALIDATION = "validation tpr@1e-3"
-UNTRAINED = "untrained tpr@1e-3"  # on validation identities too
-# TPR columns and where the frame says how many independent false positives their FPR is expected to give.
-PAIRS = {f"tpr@{fpr_name(fpr)}": f"pairs@{fpr_name(fpr)}" for fpr in FPRS}
-SHIFTED = {name: f"shifted.{name}" for name in METRICS}  # the same metrics on shifted captures
-TEACHER = {name: f"teacher.{name}" for name in METRICS}  # of the teacher's own features, on the test captures
-READABLE = (*METRICS, *SHIFTED.values(), *COSTS)  # that a contrast can be on
-_PRECISION = ("precision", "precision_error", "precision_reference", "precision_took_effect")
-_PLACE = ("study", "arm", "seed", "tuned")  # of a cell, in every frame
-COLUMNS = (
-    *_PLACE, "key", "state", "reason", *METRICS, *SHIFTED.values(), VALIDATION, UNTRAINED, *COSTS, *LOSSES,
-    "device", "hardware", "identities", *PAIRS.values(), *TEACHER.values(), *_PRECISION, "config",
-)  # fmt: skip
-LEFT_OUT = "left out"  # of runs that nobody asked for, as no verdict rests on their arms
-STATES = ("done", "failed", "missing", LEFT_OUT, "unavailable", "damaged", "newer")
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One arm with one seed of a study.
-
-    Args:
-        key: of the run that fills the cell; None where the arm is unavailable.
-        reason: why it is unavailable.
-        tuned: whether the run has the values that tuning chose for the arm, in place of the preset's.
-        asked: whether `run` with the options of the report trains it; if not, it is shown where it is there.
-    """
-
-    study: str
-    arm: str
-    seed: int
-    key: str | None
-    reason: str = ""
-    tuned: bool = False
-    asked: bool = True
-
-
-@dataclass(frozen=True)
-class Read:
-    """What the store says of one key; `result` is there for done runs only."""
-
-    state: str
-    reason: str = ""
-    result: dict[str, Any] | None = None
-
-
-def number_at(values: Any, path: str) -> float:
-    """The finite number at a dotted path of nested mappings, e.g. ``cost.classes``; nan where there is none."""
-    for name in path.split("."):
-        values = values.get(name) if isinstance(values, Mapping) else None
-    if isinstance(values, bool) or not isinstance(values, int | float):
-        return math.nan
-    try:
-        return float(values) if math.isfinite(values) else math.nan
-    except OverflowError:  # a whole number of more digits than a float holds
-        return math.nan
-
-
-def read_run(key: str, store: Store) -> Read:
-    """The state of a run, its files held to what was written.
-
-    A run with a file that is not as it was is ``damaged``, one of a later version ``newer``; both count as not there.
-    The reason names the file. Never an exception.
-    """
-    try:
-        found = examine(store, key, digests=True)
-    except UserError as error:
-        return Read("damaged", str(error))
-    if found.condition == "new":
-        return Read("missing", "not run yet")
-    return Read(found.condition, found.reason, found.result)
-
-
-def read_runs(cells: Iterable[Cell], store: Store) -> dict[str, Read]:
-    """Every key of the cells, each read once: cells of several studies may share a run.
-
-    A run that is not there and that none of its cells asks for is ``left out``, not ``missing``.
-    """
-    asked: dict[str, bool] = {}
-    for cell in cells:
-        if cell.key is not None:
-            asked[cell.key] = asked.get(cell.key, False) or cell.asked
-    reads = {key: read_run(key, store) for key in asked}
-    left_out = Read(LEFT_OUT, "no verdict rests on it, and it was not asked for")
-    return {key: read if asked[key] or read.state != "missing" else left_out for key, read in reads.items()}
-
-
-def results(cells: Iterable[Cell], store: Store) -> dict[str, dict[str, Any]]:
-    """The results of the done runs, by key."""
-    return {key: read.result for key, read in read_runs(cells, store).items() if read.result is not None}
+from reports.runs import Read, number_at, read_runs
 
 
 def build_frame(cells: Sequence[Cell], store: Store) -> pd.DataFrame:
@@ -148,7 +60,7 @@ def build_frame(cells: Sequence[Cell], store: Store) -> pd.DataFrame:
 
 
 def _place(cell: Cell) -> dict[str, Any]:
-    return {name: getattr(cell, name) for name in _PLACE}
+    return {name: getattr(cell, name) for name in PLACE}
 
 
 def _numbers(result: Mapping[str, Any]) -> dict[str, Any]:
@@ -220,7 +132,7 @@ def curves(cells: Sequence[Cell], store: Store) -> pd.DataFrame:
         for point in points if isinstance(points, list) else []:
             numbers = {name: number_at(point, name) for name in names}
             rows.append({**_place(cell), **numbers})
-    return pd.DataFrame(rows, columns=[*_PLACE, *names])
+    return pd.DataFrame(rows, columns=[*PLACE, *names])
 
 
 def rocs(cells: Sequence[Cell], store: Store) -> pd.DataFrame:
@@ -241,7 +153,7 @@ def rocs(cells: Sequence[Cell], store: Store) -> pd.DataFrame:
         if cell.key in kept:
             fpr, tpr = kept[cell.key]
             parts.append(pd.DataFrame({**_place(cell), "fpr": fpr, "tpr": tpr}))
-    columns = [*_PLACE, "fpr", "tpr"]
+    columns = [*PLACE, "fpr", "tpr"]
     frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
     frame.attrs["unreadable"] = unreadable
     return frame

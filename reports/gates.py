@@ -10,9 +10,9 @@ import pandas as pd
 
 from core.config import METRICS
 from core.support import ENOUGH_PAIRS
+from reports.cells import PAIRS, TEACHER, UNTRAINED, VALIDATION
 from reports.claims import Study
 from reports.contrasts import Contrast
-from reports.frame import PAIRS, TEACHER, UNTRAINED, VALIDATION
 from reports.markdown import brief
 from reports.metrics import CEILING, FLOOR, SHIFTED_PREFIX, at_ceiling, at_floor, metric_name
 

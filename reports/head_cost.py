@@ -12,10 +12,10 @@ from core.errors import UserError
 from core.store import HEAD_COST, Store
 from reports.canvas import compact, new_figure, short
 from reports.figures_style import MUTED, PALETTE, style
-from reports.frame import number_at
 from reports.head_turns import read_head_cost
 from reports.markdown import NONE, code, escape, number
 from reports.page import Block, Figure, Table, Text
+from reports.runs import number_at
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing

@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from reports.cells import LEFT_OUT, PAIRS, STATES, UNTRAINED, VALIDATION
 from reports.claims import Finding, record
-from reports.frame import LEFT_OUT, PAIRS, STATES, UNTRAINED, VALIDATION
 from reports.markdown import NONE, code, escape, number
 from reports.material import Material
 from reports.metrics import metric_name, supported_metric

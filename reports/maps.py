@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Literal
 
 from core.store import Store
 from reports.canvas import differences, short, stacked
+from reports.cells import Cell
 from reports.claims import Study
 from reports.decision import Difference
-from reports.estimates import Estimate, contrasts_of_runs, study_estimates
+from reports.estimates import Estimate, study_estimates
 from reports.figures_style import GRID, INK, MUTED, PAPER, style
 from reports.findings_plot import COLORS as VERDICT_COLORS
 from reports.folders import make_folders
-from reports.frame import Cell, build_frame
+from reports.frame import build_frame
 from reports.markdown import NONE, code, escape, interval
 from reports.metrics import metric_name
 from reports.page import Block, Figure, Page, Table, Text
@@ -121,7 +122,7 @@ def write_map(study: Study, under: Under, store: Store, out: Path, *, fields: Se
 def _estimates(study: Study, cells: Sequence[Cell], store: Store) -> list[Estimate]:
     own = [cell for cell in cells if cell.study == study.study]
     found = study_estimates(study, build_frame(own, store), Replicates(store.scores))
-    return [found[place] for place in contrasts_of_runs(study)]
+    return [found[place] for place in study.contrasts_of_runs]
 
 
 def _blocks(

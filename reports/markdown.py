@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from reports.stats import Interval
+if TYPE_CHECKING:
+    from reports.stats import Interval
 
 NONE = "–"
 _SPECIAL = re.compile(r"([\\`*_\[\]~#$])")

@@ -9,11 +9,13 @@ from typing import Any
 import pandas as pd
 
 from core.store import Store
+from reports.cells import Cell
 from reports.claims import Study
 from reports.control import CONTROL, control_study
 from reports.estimates import Estimate, study_estimates
-from reports.frame import Cell, build_frame, curves, results, rocs
+from reports.frame import build_frame, curves, rocs
 from reports.replicates import Replicates
+from reports.runs import results
 from reports.verdicts import Verdict, judge
 
 Tuning = Mapping[str, Mapping[str, Any]]

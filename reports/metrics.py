@@ -7,14 +7,13 @@ from collections.abc import Sequence
 import pandas as pd
 
 from core.support import ENOUGH_PAIRS
+from reports.cells import HEAD_STEP, PAIRS
 from reports.claims import Study
-from reports.frame import HEAD_STEP, PAIRS
 
 METRIC_NAMES = {
     "tpr@1e-4": "TPR@1e-4", "tpr@1e-3": "TPR@1e-3", "tpr@1e-2": "TPR@1e-2", "auroc": "AUROC", "top1": "top-1",
     HEAD_STEP: "time of a step of the head",
 }  # fmt: skip
-LESS_IS_BETTER = ("seconds", "peak_memory_mb", "parameters", "size_mb", "flops_g", "instability", HEAD_STEP)
 SHIFTED_PREFIX = "shifted."
 FLOOR, CEILING = 0.03, 0.98  # where the TPRs of both arms of a pair lie beyond, nothing can differ
 

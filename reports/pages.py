@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from core.errors import UserError
 from core.store import Store, write_atomic
 from reports import head_cost
+from reports.cells import Cell
 from reports.claims import Study
 from reports.figure_files import png, svg
 from reports.findings_plot import CAPTION, findings_figure
 from reports.folders import make_folders
-from reports.frame import Cell
 from reports.html import to_html
 from reports.index_page import index_page
 from reports.material import Material, Tuning

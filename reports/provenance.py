@@ -16,9 +16,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from core.errors import UserError
 from core.result import code_digest
 from core.store import Store, file_digest, write_atomic
+from reports.cells import Cell
 from reports.claims import Study
 from reports.control import CONTROL, control_study
-from reports.frame import Cell, Read, read_run, read_runs
+from reports.runs import Read, read_run, read_runs
 
 SCHEMA = 1
 NAME = "report.json"

@@ -13,11 +13,12 @@ from core.errors import UserError
 from core.inputs import fingerprints
 from core.result import code_digest
 from core.store import Store, file_digest
+from reports.cells import LEFT_OUT
 from reports.claims import Study
-from reports.frame import LEFT_OUT, read_run
 from reports.provenance import NAME, CellRecord, Record, read_record, run_digests, stamps
 from reports.repeats import NAME as REPEATS
 from reports.repeats import compare, read_repeats
+from reports.runs import read_run
 
 Resolve = Callable[[RunConfig], Mapping[str, str]]
 OTHER_CODE, OTHER_DATA = "stale: other code", "stale: other data"

@@ -10,10 +10,9 @@ import numpy as np
 import pandas as pd
 
 from core.support import ENOUGH_PAIRS
+from reports.cells import COSTS, LESS_IS_BETTER
 from reports.contrasts import Contrast
 from reports.decision import Difference
-from reports.frame import COSTS
-from reports.metrics import LESS_IS_BETTER
 from reports.replicates import Replicates
 from reports.stats import Interval, effect_size, identity_error, mean_interval, share_above, sign_flip_p
 from reports.trend import ordered_p

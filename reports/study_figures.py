@@ -12,10 +12,10 @@ from reports.contrast_plots import contrasts_figure
 from reports.cost_plots import cost_figure
 from reports.curve_plots import curves_figure, roc_figure
 from reports.estimates import Estimate
-from reports.frame import number_at
 from reports.material import Material
 from reports.metrics import metric_name, primary_metric
 from reports.plots import arms_figure, ladder_figure
+from reports.runs import number_at
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing

@@ -8,12 +8,13 @@ from typing import Any
 import pandas as pd
 
 from core.store import Store
+from reports.cells import LEFT_OUT, STATES
 from reports.claims import Study
-from reports.frame import LEFT_OUT, STATES, number_at
 from reports.markdown import NONE, brief, code, escape
 from reports.material import Material
 from reports.metrics import primary_metric
 from reports.page import Block, Figure, Table, Text
+from reports.runs import number_at
 from reports.tables import arm_table, cost_table, difference_table
 from reports.verdict_tables import contrasts_table, statistics_table, tuning_blocks, verdict_rows
 

@@ -12,8 +12,8 @@ import pandas as pd
 from core.config import METRICS
 from core.csv_cells import inert
 from core.store import write_atomic
+from reports.cells import SHIFTED, STATES
 from reports.claims import Arm, Scaled, Study
-from reports.frame import SHIFTED, STATES
 from reports.gates import undeclared_fields
 from reports.markdown import NONE, code, escape, interval, number, spread
 from reports.metrics import metric_name, primary_metric

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import metadata
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from core import record
 from core.data import cache
 from core.errors import UserError
 from core.lease import Leases
+from core.result import _cpu_name
 from core.store import write_atomic
 
 # glibc gives freed blocks back to the system and faults them in again, page by page, at every step; keeping them
@@ -170,8 +172,6 @@ def _train(threads: int, barrier: Barrier, results: Any) -> None:
 
 
 def _path() -> Path:
-    from core.result import environment
-
-    facts = environment("cpu", 1)
-    machine = f"{facts['hardware']} {core_count()} {facts['torch']}"
+    # Without `environment`, which imports PyTorch: seconds, for a command that may have nothing to train.
+    machine = f"{_cpu_name()} {core_count()} {metadata.version('torch')}"
     return cache.cache_dir(None) / f"layout-{hashlib.sha256(machine.encode()).hexdigest()[:16]}.json"

@@ -12,7 +12,7 @@ from ablations.planner import Plan, plan
 from ablations.registry import load_study
 from core.config import RunConfig
 from core.errors import UserError
-from reports.frame import Cell
+from reports.cells import Cell
 from tests.ablations.conftest import TINY, TWO_ARMS, CommandLine
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import typer
 
 from ablations.cli import app
-from tests.ablations.conftest import CommandLine
+from tests.ablations.conftest import CommandLine, command_environment
 
 GROUPS = {"": typer.main.get_command(app)}
 GROUPS |= {name: GROUPS[""].commands[name] for name in ("data", "store")}  # type: ignore[attr-defined]
@@ -49,3 +52,16 @@ def test_every_command_that_prints_facts_prints_them_for_programs() -> None:
         for name, command in found.commands.items() if name not in GROUPS  # type: ignore[attr-defined]
     }  # fmt: skip
     assert {name for name, flags in commands.items() if "--json" not in flags} == MAKERS
+
+
+@pytest.mark.parametrize("words", ["--help", "list", "show norm", "fields --json", "plan norm --preset smoke --json"])
+def test_nobody_waits_for_what_a_command_does_not_need(words: str) -> None:
+    heavy = ["torch", "scipy", "pandas", "timm", "optuna", "open_clip", "torchvision"]
+    heavy += [] if words.startswith(("plan", "list")) else ["matplotlib"]  # whose fonts are part of runs' keys
+    code = f"import sys; from ablations.cli import run_cli; code = run_cli({words.split()}); " + (
+        f"print('loaded', code, [name for name in {heavy} if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=command_environment(), capture_output=True, text=True, check=False
+    )
+    assert done.stdout.splitlines()[-1:] == ["loaded 0 []"], done.stdout + done.stderr

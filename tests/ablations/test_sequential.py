@@ -16,6 +16,7 @@ from ablations.planner import Plan, Request
 from ablations.preset import load_preset
 from ablations.sequential import as_run, at_look, describe, next_cells, sweep_looks, with_seeds
 from core.store import Store
+from reports import material, verdicts
 from reports.claims import Arm, Finding, Study, findings
 from reports.contrasts import Contrast
 from reports.verdicts import Verdict
@@ -220,8 +221,9 @@ def test_the_command_line_trains_what_is_open_and_reports_it(
     cli: CommandLine, requested: Callable[..., Request], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del requested  # for its preset with looks
+    assert material.judge is verdicts.judge  # the report's, which goes on to judge what is really there
     open_once = iter([[verdict("7_neck", "inconclusive")], [verdict("7_neck", "reproduced")]])
-    monkeypatch.setattr(sequential, "judge", lambda studies, frame, **more: next(open_once))
+    monkeypatch.setattr(verdicts, "judge", lambda studies, frame, **more: next(open_once))
     Path("mine.yaml").write_text(
         "study: mine\ntitle: t\nquestion: q\nfindings: [7_neck]\nbaseline: flat\n"
         "arms:\n  flat: {}\n  gap: {model.neck: gap}\n  slow: {optim.lr: 1.0e-5}\n"
@@ -256,7 +258,7 @@ def test_no_time_leaves_the_first_look_missing(
     cli: CommandLine, requested: Callable[..., Request], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del requested
-    monkeypatch.setattr(sequential, "judge", lambda *args, **more: pytest.fail("judged what is not there"))
+    monkeypatch.setattr(verdicts, "judge", lambda *args, **more: pytest.fail("judged what is not there"))
     assert cli("run", "neck", *TINY, "--until-resolved", "--budget", "0s", "--no-report") == 1
     assert "not judged, as 4 of its runs are not there yet" in cli.err
     assert "To go on: python -m ablations run neck" in cli.err

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import pytest
 
+from ablations import written_command
 from ablations.written_command import read_words, written
 from core.config import RunConfig
+from core.data.layouts.fonts import VARIABLE
 from core.errors import UserError
 
 DRAWN = RunConfig()
 GIVEN = DRAWN.with_overrides({"data.source": ("scans",)})
+
+
+def test_the_variable_is_the_one_that_fonts_are_chosen_by() -> None:
+    assert written_command._VARIABLE == VARIABLE
 
 
 @pytest.mark.parametrize("fonts", ["", "matplotlib", "/my fonts:/more"])

@@ -24,8 +24,8 @@ from core.store import Store
 from reports import head_cost, head_turns
 from reports.comparison import compare_summaries
 from reports.comparison_page import estimate_table, finding_table, told
-from reports.frame import read_run
 from reports.provenance_check import verify
+from reports.runs import read_run
 from reports.summary import read_summary
 from tests.faults.sealed import Escaped, sealed
 

@@ -16,10 +16,10 @@ from core import record
 from core.config import RunConfig
 from core.store import RESULT_SCHEMA, Store
 from reports import provenance_check
+from reports.cells import Cell
 from reports.claims import Arm, Published, Study
 from reports.contrasts import Contrast
 from reports.control import control_study
-from reports.frame import Cell
 from reports.pages import write_report
 from reports.provenance_check import Check, verify
 

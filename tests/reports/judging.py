@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from core.config import METRICS
+from reports.cells import COLUMNS, COSTS, LOSSES, PAIRS
 from reports.claims import Arm, Study
 from reports.contrasts import Contrast
-from reports.frame import COLUMNS, COSTS, LOSSES, PAIRS
 from reports.verdicts import Verdict, judge
 
 

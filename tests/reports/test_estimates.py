@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from reports.cells import PAIRS
 from reports.contrasts import Contrast
 from reports.estimates import study_estimates
-from reports.frame import PAIRS
 from reports.metrics import primary_metric
 from reports.replicates import Replicates
 from reports.stats import paired_interval

@@ -14,7 +14,9 @@ import pytest
 
 from core.config import METRICS
 from core.store import HEAD_COST, Store
-from reports.frame import COLUMNS, Cell, build_frame, curves, number_at, rocs
+from reports.cells import COLUMNS, Cell
+from reports.frame import build_frame, curves, rocs
+from reports.runs import number_at
 from tests.reports.conftest import reseal
 
 

@@ -7,10 +7,10 @@ import math
 import pandas as pd
 import pytest
 
+from reports.cells import TEACHER
 from reports.claims import Arm
 from reports.contrasts import Contrast
 from reports.estimates import study_estimates
-from reports.frame import TEACHER
 from reports.replicates import Replicates
 from reports.verdicts import judge
 from tests.reports.judging import CLAIM, LOOKS, found, frame_of, pairs, shifted_by, study_of

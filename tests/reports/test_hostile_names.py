@@ -21,7 +21,7 @@ from ablations.cli import run_cli
 from ablations.registry import load_study
 from core.config import RunConfig
 from core.store import Store
-from reports.frame import Cell
+from reports.cells import Cell
 from reports.pages import write_report
 from tests.reports.conftest import SEEDS, key_of, result_of
 from tests.reports.test_html import Document

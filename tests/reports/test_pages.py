@@ -9,8 +9,8 @@ import pytest
 
 from core.errors import UserError
 from core.store import Store
+from reports.cells import Cell
 from reports.claims import findings
-from reports.frame import Cell
 from reports.pages import write_report
 from reports.provenance import read_record
 from reports.provenance_check import verify

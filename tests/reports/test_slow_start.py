@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from core.loss.margin import KINDS, margin_softmax_loss, plateau_loss
+from reports.cells import Cell
 from reports.estimates import study_estimates
-from reports.frame import Cell, build_frame
+from reports.frame import build_frame
 from reports.index_page import index_page
 from reports.material import Material
 from reports.page import to_markdown

@@ -11,9 +11,10 @@ from markdown_it import MarkdownIt
 
 from core.config import RunConfig
 from reports.claims import Arm, Study
-from reports.frame import build_frame, results
+from reports.frame import build_frame
 from reports.markdown import code, escape, interval, number, spread, table
 from reports.material import with_tuned_values
+from reports.runs import results
 from reports.stats import Interval
 from reports.tables import arm_table, cost_table, difference_table, write_csv
 from tests.reports.conftest import reseal

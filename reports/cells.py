@@ -1,0 +1,51 @@
+"""The cells of a report, and what is known of each: the columns of every frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from core.config import FPRS, METRICS
+from core.support import fpr_name
+
+HEAD_STEP = "head_step"
+COSTS = (
+    "seconds", "samples", "samples_per_second", "peak_memory_mb",
+    "parameters", "size_mb", "flops_g", "classes", "images", "instability", HEAD_STEP,
+)  # fmt: skip
+LESS_IS_BETTER = ("seconds", "peak_memory_mb", "parameters", "size_mb", "flops_g", "instability", HEAD_STEP)
+LOSSES = ("loss_start", "loss_end", "loss_plateau")
+VALIDATION = "validation tpr@1e-3"
+UNTRAINED = "untrained tpr@1e-3"  # on validation identities too
+# TPR columns and where the frame says how many independent false positives their FPR is expected to give.
+PAIRS = {f"tpr@{fpr_name(fpr)}": f"pairs@{fpr_name(fpr)}" for fpr in FPRS}
+SHIFTED = {name: f"shifted.{name}" for name in METRICS}  # the same metrics on shifted captures
+TEACHER = {name: f"teacher.{name}" for name in METRICS}  # of the teacher's own features, on the test captures
+READABLE = (*METRICS, *SHIFTED.values(), *COSTS)  # that a contrast can be on
+PRECISION = ("precision", "precision_error", "precision_reference", "precision_took_effect")
+PLACE = ("study", "arm", "seed", "tuned")  # of a cell, in every frame
+COLUMNS = (
+    *PLACE, "key", "state", "reason", *METRICS, *SHIFTED.values(), VALIDATION, UNTRAINED, *COSTS, *LOSSES,
+    "device", "hardware", "identities", *PAIRS.values(), *TEACHER.values(), *PRECISION, "config",
+)  # fmt: skip
+LEFT_OUT = "left out"  # of runs that nobody asked for, as no verdict rests on their arms
+STATES = ("done", "failed", "missing", LEFT_OUT, "unavailable", "damaged", "newer")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One arm with one seed of a study.
+
+    Args:
+        key: of the run that fills the cell; None where the arm is unavailable.
+        reason: why it is unavailable.
+        tuned: whether the run has the values that tuning chose for the arm, in place of the preset's.
+        asked: whether `run` with the options of the report trains it; if not, it is shown where it is there.
+    """
+
+    study: str
+    arm: str
+    seed: int
+    key: str | None
+    reason: str = ""
+    tuned: bool = False
+    asked: bool = True
