@@ -129,7 +129,7 @@ def _by_this_code(store: Store, key: str) -> bool:
 
 def _facts(found: Comparison, wanted: int) -> dict[str, Any]:
     equal, differing = ([cell.name for cell in cells] for cells in (found.equal, found.differing))
-    arms = [{"study": study, "arm": arm} for study, arm, _ in found.unrepeated]
+    arms = [{"study": study, "arm": arm, "tuned": tuned} for study, arm, tuned in found.unrepeated]
     return {"wanted": wanted, "equal": equal, "differing": differing, "not_repeated": arms}
 
 

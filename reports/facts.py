@@ -20,6 +20,7 @@ from reports.summary import EstimateSummary, finite
 from reports.verdict_tables import contrast_label
 
 Facts = dict[str, Any]
+OUTCOMES = ("reproduced", "contradicted", "not reproduced", "inconclusive")
 
 
 def comparison_facts(found: Comparison) -> Facts:
@@ -47,7 +48,7 @@ def _pair(pair: EstimatePair) -> Facts:
         "study": one.study, "finding": one.finding, "arms": list(one.arms), "label": one.label,
         "decides": one.decides, "ratio": one.ratio, "unit": one.unit, "first": _summary(pair.first),
         "second": _summary(pair.second), "difference": _ends(pair.difference), "reading": pair.reading,
-        "why": pair.why, "same_settings": pair.repeats,
+        "why": pair.why, "same_settings": bool(one.settings) and one.settings == pair.second.settings,
     }  # fmt: skip
 
 
@@ -61,7 +62,7 @@ def _ends(found: Interval | None) -> Facts:
 
 
 def map_facts(found: Map) -> Facts:
-    """Every contrast under every condition, in the order of the page."""
+    """Every contrast under every condition, one condition after another; absent ones have no estimate."""
     rows = [_mapped(label, one) for label, estimates in found.under for one in estimates]
     return {"study": found.study.study, "page": str(found.page), "fields": list(found.fields), "estimates": rows}
 
@@ -79,7 +80,7 @@ def _mapped(condition: str, one: Estimate) -> Facts:
 def calibration_facts(found: Calibration, covered: Sequence[tuple[Setting, Coverage]]) -> Facts:
     """Counts of verdicts by effect, in units of what is worth having, and finding; shares of intervals that cover."""
     outcomes = [
-        {"effect": effect, "finding": name, "verdicts": dict(counts)}
+        {"effect": effect, "finding": name, "verdicts": {one: counts[one] for one in OUTCOMES}}
         for effect, of_effect in found.outcomes.items()
         for name, counts in of_effect.items()
     ]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import metadata
+from importlib.util import find_spec
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
@@ -173,5 +174,13 @@ def _train(threads: int, barrier: Barrier, results: Any) -> None:
 
 def _path() -> Path:
     # Without `environment`, which imports PyTorch: seconds, for a command that may have nothing to train.
-    machine = f"{_cpu_name()} {core_count()} {metadata.version('torch')}"
+    machine = f"{_cpu_name()} {core_count()} {_torch_version()}"
     return cache.cache_dir(None) / f"layout-{hashlib.sha256(machine.encode()).hexdigest()[:16]}.json"
+
+
+def _torch_version() -> str:
+    """PyTorch's version with its build, which its distribution does not name, without importing it."""
+    spec = find_spec("torch")
+    text = Path(spec.origin).with_name("version.py").read_text(encoding="utf-8") if spec and spec.origin else ""
+    found = re.search(r"^__version__ = ['\"](.+)['\"]", text, re.MULTILINE)
+    return found[1] if found else "unknown"

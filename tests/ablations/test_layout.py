@@ -137,3 +137,9 @@ def test_workers_get_huge_pages_unless_the_user_chose_otherwise(monkeypatch: pyt
     monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.hugetlb=0")
     with environment_of(ALLOCATOR):
         assert os.environ["GLIBC_TUNABLES"] == "glibc.malloc.hugetlb=0"
+
+
+def test_a_layout_is_remembered_for_the_version_and_build_of_pytorch() -> None:
+    import torch
+
+    assert layout._torch_version() == torch.__version__
