@@ -19,7 +19,7 @@ from core import record
 from core.data import cache
 from core.errors import UserError
 from core.lease import Leases
-from core.result import _cpu_name
+from core.result import _cpu_name  # to be public with the next change of core, which makes reports stale
 from core.store import write_atomic
 
 # glibc gives freed blocks back to the system and faults them in again, page by page, at every step; keeping them

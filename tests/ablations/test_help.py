@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import typer
@@ -55,13 +56,18 @@ def test_every_command_that_prints_facts_prints_them_for_programs() -> None:
 
 
 @pytest.mark.parametrize("words", ["--help", "list", "show norm", "fields --json", "plan norm --preset smoke --json"])
-def test_nobody_waits_for_what_a_command_does_not_need(words: str) -> None:
+def test_nobody_waits_for_what_a_command_does_not_need(words: str, tmp_path: Path) -> None:
     heavy = ["torch", "scipy", "pandas", "timm", "optuna", "open_clip", "torchvision"]
     heavy += [] if words.startswith(("plan", "list")) else ["matplotlib"]  # whose fonts are part of runs' keys
     code = f"import sys; from ablations.cli import run_cli; code = run_cli({words.split()}); " + (
         f"print('loaded', code, [name for name in {heavy} if name in sys.modules])"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], env=command_environment(), capture_output=True, text=True, check=False
+        [sys.executable, "-c", code],
+        env=command_environment(),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.stdout.splitlines()[-1:] == ["loaded 0 []"], done.stdout + done.stderr

@@ -51,6 +51,7 @@ def documented(fused: bool) -> Callable[..., Step]:
 
     def make(classes: int, x: torch.Tensor, y: torch.Tensor) -> Step:
         head = PartialFC(DIM, classes, "cosface", SCALE, MARGIN, RATE)
+        # None is PyTorch's own choice; False would also keep it from others that it may choose.
         optimizer = torch.optim.AdamW(head.parameters(), lr=LR, fused=fused or None)
         return lambda: stepped(head(x, y), optimizer)
 
