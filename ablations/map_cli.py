@@ -29,7 +29,7 @@ from ablations.options import (
 from ablations.planner import Plan, Request
 from ablations.sweep import STOPPED, clock, sweep
 from ablations.sweep_cli import require_done
-from ablations.views import print_absent, print_json
+from ablations.views import absent_facts, effort, print_absent, print_json
 from ablations.written_command import written
 from core.errors import UserError
 from reports.claims import Study
@@ -72,7 +72,7 @@ def map_(
     plans = [plans_of(replace(request, studies=(study,)), found, chosen.store) for study, found in maps]
     whole = together([planned for some in plans for planned in some])
     facts = _planned_facts(maps, whole, jobs, device, retry_failed)
-    print_absent(console, whole)
+    print_absent(console, facts)
     console.print(_planned_text(facts, retry_failed), soft_wrap=True)
     if dry_run:
         if as_json:
@@ -128,13 +128,12 @@ def _planned_facts(
     maps: list[tuple[Study, list[Condition]]], whole: Plan, jobs: int | None, device: str, retry_failed: bool
 ) -> dict[str, Any]:
     """What is to be trained, in the words of `plan --json`."""
-    pending = whole.pending(retry_failed)
-    at_once = min(Layout.choose(jobs, len(whole.runs), device).jobs, len(pending) or 1)
-    seconds = sum(run.estimate.seconds for run in pending) / at_once
+    at_once = Layout.choose(jobs, len(whole.runs), device).jobs
     return {
         "studies": [{"study": study.study, "conditions": _values(found)} for study, found in maps],
         "counts": whole.counts(),
-        "estimate": {"seconds": round(seconds, 1), "processes": at_once},
+        "estimate": effort(whole.pending(retry_failed), at_once),
+        **absent_facts(whole),
     }
 
 

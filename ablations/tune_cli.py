@@ -23,7 +23,7 @@ from ablations.sweep import STOPPED, clock, sweep
 from ablations.tending import make_way
 from ablations.tuning_claims import Claims, Place
 from ablations.tuning_gate import TrialGate, settle
-from ablations.views import print_absent, print_json
+from ablations.views import absent_facts, print_absent, print_json
 from core import inputs
 from core.config import RunConfig
 from core.errors import RunFailure, UserError
@@ -156,7 +156,7 @@ def _run(arm: Run, trial: tuning.Trial, label: str, store: Store) -> Run:
 
 def _announce(console: Console, planned: Plan, searches: Sequence[Search], trials: int, jobs: int | None) -> None:
     """What is about to happen, and what cannot."""
-    print_absent(console, planned)
+    print_absent(console, absent_facts(planned))
     device = planned.baseline.runtime.device
     measure_if_worth(planned.seconds(), jobs, device, console.print)
     new = len(planned.pending(retry_failed=False))

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ablations.options import Chosen
-from ablations.planner import Plan
+from ablations.planner import Plan, Run
 from ablations.preset import load_preset, preset_names
 from ablations.registry import LoadedStudy, load_study, study_names
 from ablations.store_views import UNUSABLE
@@ -133,13 +133,10 @@ def _value(value: Any) -> str:
 
 def plan_facts(chosen: Chosen, plan: Plan, jobs: int) -> dict[str, Any]:
     """Counts, estimated time and memory, the runs, and what cannot be run here."""
-    new = plan.pending(retry_failed=False)
-    unavailable = {(cell.study, cell.arm): cell.reason for cell in plan.cells if cell.key is None}
     return {
         "command": chosen.command, "store": str(chosen.store.root), "counts": plan.counts(),
         "estimate": {
-            "seconds": round(plan.seconds() / max(1, min(jobs, len(new) or 1)), 1),
-            "processes": min(jobs, len(new) or 1),
+            **effort(plan.pending(retry_failed=False), jobs),
             "memory_mb_per_process": max((run.estimate.memory_mb for run in plan.runs), default=0),
         },
         "runs": [
@@ -147,17 +144,29 @@ def plan_facts(chosen: Chosen, plan: Plan, jobs: int) -> dict[str, Any]:
              "memory_mb": run.estimate.memory_mb, **({"reason": run.reason} if run.state in UNUSABLE else {})}
             for run in plan.runs
         ],
-        "unavailable": [{"study": study, "arm": arm, "reason": reason} for (study, arm), reason in unavailable.items()],
-        "notes": list(plan.notes),
+        **absent_facts(plan),
         "judged_on": corpus_of(plan.baseline).notes["test"],
     }  # fmt: skip
 
 
-def print_absent(console: Console, plan: Plan) -> None:
+def effort(pending: Sequence[Run], jobs: int) -> dict[str, Any]:
+    """Estimated seconds of runs that are to be trained by so many processes, or fewer where they are fewer."""
+    processes = max(1, min(jobs, len(pending) or 1))
+    return {"seconds": round(sum(run.estimate.seconds for run in pending) / processes, 1), "processes": processes}
+
+
+def absent_facts(plan: Plan) -> dict[str, Any]:
     """Arms that cannot be run here, each once, and the notes of a plan."""
-    for study, arm, reason in dict.fromkeys((c.study, c.arm, c.reason) for c in plan.cells if c.key is None):
-        console.print(f"not here: {study}/{arm}: {reason}", soft_wrap=True)
-    for note in plan.notes:
+    absent = dict.fromkeys((cell.study, cell.arm, cell.reason) for cell in plan.cells if cell.key is None)
+    unavailable = [{"study": study, "arm": arm, "reason": reason} for study, arm, reason in absent]
+    return {"unavailable": unavailable, "notes": list(plan.notes)}
+
+
+def print_absent(console: Console, facts: dict[str, Any]) -> None:
+    """What `absent_facts` gives, a line each."""
+    for entry in facts["unavailable"]:
+        console.print(f"not here: {entry['study']}/{entry['arm']}: {entry['reason']}", soft_wrap=True)
+    for note in facts["notes"]:
         console.print(f"note: {note}", soft_wrap=True)
 
 
@@ -175,10 +184,7 @@ def print_plan(console: Console, facts: dict[str, Any], *, every_run: bool) -> N
         for run in facts["runs"]:
             table.add_row(run["run"], run["state"], clock(run["seconds"]), run["key"])
         console.print(table)
-    for entry in facts["unavailable"]:
-        console.print(f"not here: {entry['study']}/{entry['arm']}: {entry['reason']}", soft_wrap=True)
-    for note in facts["notes"]:
-        console.print(f"note: {note}")
+    print_absent(console, facts)
     for run in facts["runs"] if every_run else ():
         if run["state"] in UNUSABLE:
             after = "; `run` sets it aside and trains it again" if run["state"] == "damaged" else ""

@@ -9,7 +9,7 @@ from scipy.stats import binomtest
 from reports.calibration import Calibration
 from reports.claims import Finding, findings
 from reports.coverage import Coverage, Setting
-from reports.decision import ALPHA
+from reports.decision import ALPHA, OUTCOMES
 from reports.markdown import escape, table
 
 
@@ -74,8 +74,7 @@ def _power(calibration: Calibration, claims: Mapping[str, Finding]) -> str:
 
 def _shares(calibration: Calibration, effect: float, name: str) -> str:
     counts = calibration.outcomes[effect][name]
-    order = ("reproduced", "contradicted", "not reproduced", "inconclusive")
-    return " / ".join(f"{counts[outcome] / calibration.reports:.2f}" for outcome in order)
+    return " / ".join(f"{counts[outcome] / calibration.reports:.2f}" for outcome in OUTCOMES)
 
 
 def _effect(effect: float) -> str:

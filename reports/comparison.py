@@ -53,14 +53,23 @@ class EstimatePair:
     """One contrast in both reports.
 
     `difference` is the second estimate minus the first, of ratios the quotient; None where there is none that can be
-    read, and `why` says why. `repeats` says that both have the same arms, settings and inputs, and no run in common.
+    read, and `why` says why.
     """
 
     first: EstimateSummary
     second: EstimateSummary
     difference: Interval | None
     why: str = ""
-    repeats: bool = False
+
+    @property
+    def same_settings(self) -> bool:
+        """Whether both have the same arms, settings and inputs."""
+        return bool(self.first.settings) and self.first.settings == self.second.settings
+
+    @property
+    def repeats(self) -> bool:
+        """Whether they are of the same settings, and of runs that can be held to one another."""
+        return self.difference is not None and self.same_settings
 
     @property
     def reading(self) -> Reading:
@@ -156,10 +165,10 @@ def _pair(first: EstimateSummary, second: EstimateSummary) -> EstimatePair:
 
 def _compared(first: EstimateSummary, second: EstimateSummary) -> EstimatePair:
     ours, theirs, why = first.interval, second.interval, _why_not(first, second)
+    pair = EstimatePair(first, second, None, why)
     if ours is None or theirs is None or why:
-        return EstimatePair(first, second, None, why)
-    repeats = bool(first.settings) and first.settings == second.settings
-    return EstimatePair(first, second, _difference(ours, theirs, repeats, first.ratio), "", repeats)
+        return pair
+    return replace(pair, difference=_difference(ours, theirs, pair.same_settings, first.ratio))
 
 
 def _why_not(first: EstimateSummary, second: EstimateSummary) -> str:

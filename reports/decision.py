@@ -14,11 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from reports.stats import Interval, holm
 
 Outcome = Literal["reproduced", "contradicted", "not reproduced", "inconclusive"]
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 ALPHA = 0.05
 
 

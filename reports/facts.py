@@ -12,6 +12,7 @@ from reports.calibration import Calibration
 from reports.comparison import Comparison, EstimatePair, FindingPair
 from reports.comparison_page import told
 from reports.coverage import Coverage, Setting
+from reports.decision import OUTCOMES
 from reports.estimates import Estimate
 from reports.inline import plain
 from reports.maps import Map, reading
@@ -20,7 +21,6 @@ from reports.summary import EstimateSummary, finite
 from reports.verdict_tables import contrast_label
 
 Facts = dict[str, Any]
-OUTCOMES = ("reproduced", "contradicted", "not reproduced", "inconclusive")
 
 
 def comparison_facts(found: Comparison) -> Facts:
@@ -48,7 +48,7 @@ def _pair(pair: EstimatePair) -> Facts:
         "study": one.study, "finding": one.finding, "arms": list(one.arms), "label": one.label,
         "decides": one.decides, "ratio": one.ratio, "unit": one.unit, "first": _summary(pair.first),
         "second": _summary(pair.second), "difference": _ends(pair.difference), "reading": pair.reading,
-        "why": pair.why, "same_settings": bool(one.settings) and one.settings == pair.second.settings,
+        "why": pair.why, "same_settings": pair.same_settings,
     }  # fmt: skip
 
 

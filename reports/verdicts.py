@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 import pandas as pd
 
@@ -17,7 +17,7 @@ from reports.replicates import Replicates
 from reports.sentences import sentence
 
 Outcome = Literal["reproduced", "contradicted", "not reproduced", "inconclusive", "not run"]
-OUTCOMES: tuple[Outcome, ...] = ("reproduced", "contradicted", "not reproduced", "inconclusive", "not run")
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 
 @dataclass(frozen=True)

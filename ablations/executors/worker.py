@@ -93,10 +93,8 @@ def main(pipe: Connection, store_root: str) -> None:
     code_versions()  # read now: a failure may be that no file can be opened any more
     while True:
         try:
-            task: Task | None = pipe.recv()
+            task: Task = pipe.recv()
         except (EOFError, OSError):
-            return
-        if task is None:
             return
         try:
             event = execute(task, FencedStore(store_root, task.ticket), _Reporter(pipe, task.key))

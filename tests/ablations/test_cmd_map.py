@@ -56,6 +56,7 @@ def test_a_map_is_trained_once_and_written(cli: CommandLine, tmp_path: Path) -> 
     assert planned["studies"] == [{"study": "mine", "conditions": conditions}]
     assert planned["counts"]["new"] == 8
     assert planned["estimate"]["seconds"] > 0
+    assert (planned["unavailable"], planned["notes"]) == ([], [])
     assert cli(*words) == 0, cli.err
     assert "mine/bn seed 1, batch_size 16: " in cli.err
     text = (tmp_path / "reports/maps/mine-batch_size.md").read_text()
