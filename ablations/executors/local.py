@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
+from ablations.executors.forking import worker_process
 from ablations.executors.layout import ALLOCATOR, Layout, environment_of
 from ablations.executors.turns import TICK, Executor
 from ablations.executors.worker import Event, Task, main
@@ -39,7 +40,6 @@ class LocalExecutor(Executor):
     def __init__(self, store: Store, layout: Layout, stall: float = STALL) -> None:
         super().__init__(store)
         self._layout, self._stall = layout, stall
-        self._context = multiprocessing.get_context("spawn")
         self._workers: list[_Worker] = []
 
     def _busy(self) -> list[_Worker]:
@@ -119,10 +119,9 @@ class LocalExecutor(Executor):
                 self._hear(worker, self._failed(worker, "hung", _stalled(worker)))
 
     def _spawn(self) -> _Worker:
-        ours, theirs = self._context.Pipe()
+        ours, theirs = Pipe()
         with environment_of({"OMP_NUM_THREADS": str(self._layout.threads), **ALLOCATOR}):
-            process = self._context.Process(target=main, args=(theirs, str(self._store.root)), daemon=True)
-            process.start()
+            process = worker_process(main, theirs, str(self._store.root))
         theirs.close()
         return _Worker(process, ours)
 

@@ -20,7 +20,7 @@ _RAY = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--num-
         "--object-store-memory", "100000000"]  # fmt: skip
 
 
-@dataclass
+@dataclass(eq=False)
 class Node:
     """A node that was started."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,11 @@ from tests.ablations.conftest import CommandLine
 
 def test_teacher_writes_an_open_clip_folder(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(teacher_training, "EvalConfig", lambda: EvalConfig(validation_identities=20))
-    assert cli("teacher", "--samples", "256", "--templates", "256", "--patterns", "64", "--out", "made") == 0
+    monkeypatch.setattr(teacher_training, "TeacherRecipe", partial(teacher_training.TeacherRecipe, batch_size=16))
+    assert cli("teacher", "--samples", "32", "--templates", "256", "--patterns", "64", "--out", "made") == 0
     assert {path.name for path in Path("made").iterdir()} == {
         "open_clip_config.json", "open_clip_model.safetensors", "card.yaml",
     }  # fmt: skip
-    assert yaml.safe_load(cli.out)["recipe"]["samples"] == 256
+    assert yaml.safe_load(cli.out)["recipe"]["samples"] == 32
     features = load_encoder("made")(torch.zeros(2, 3, 40, 40, dtype=torch.uint8))
     assert features.shape == (2, 256)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from core.store import CHECKPOINT, Store
-from tests.ablations.conftest import TINY, TWO_ARMS, command_environment
+from tests.ablations.conftest import TINY, TWO_ARMS, CommandLine, command_environment
 from tests.faults.kills import descendants
 
 _PATIENCE = 240.0
@@ -45,13 +45,6 @@ class Torchrun:
         assert (process.returncode == 0) == (code == 0), said
         return said
 
-    def alone(self, *words: str) -> str:
-        """What the command says to standard output on one process, without torchrun."""
-        return subprocess.run(
-            [sys.executable, "-m", "ablations", *words], cwd=self.folder, capture_output=True, text=True, check=True,
-            env=command_environment(),
-        ).stdout  # fmt: skip
-
     def results(self) -> dict[str, dict[str, Any]]:
         return {key: self.store.result(key) for key in self.store.run_keys() if self.store.state(key) == "done"}
 
@@ -61,7 +54,7 @@ def torchrun(tmp_path: Path) -> Torchrun:
     return Torchrun(tmp_path)
 
 
-def test_two_ranks_give_the_runs_of_one_process_under_the_same_keys(torchrun: Torchrun) -> None:
+def test_two_ranks_give_the_runs_of_one_process_under_the_same_keys(torchrun: Torchrun, cli: CommandLine) -> None:
     said = torchrun.run("run", "mine.yaml", *TINY, "--seeds", "1", "--no-control", "--no-html")
     assert "2 runs, one after another, each on all 2 ranks" in said
     assert said.count("done    [") == 2  # by the leading rank alone
@@ -69,7 +62,7 @@ def test_two_ranks_give_the_runs_of_one_process_under_the_same_keys(torchrun: To
     together = torchrun.results()
     assert {result["environment"]["ranks"] for result in together.values()} == {2}
     words = ["run", "mine.yaml", *TINY, "--seeds", "1", "--no-control", "--no-report", "--store", "alone"]
-    torchrun.alone(*words)
+    assert cli(*words) == 0
     other = Store(torchrun.folder / "alone")
     assert sorted(other.run_keys()) == sorted(together)
     for key, result in together.items():
@@ -99,7 +92,7 @@ def test_runs_that_fail_do_so_alone_and_what_is_wrong_is_said_once(torchrun: Tor
     assert said.count("error: ") == 1
 
 
-def test_a_rank_that_dies_and_the_checkpoint_that_goes_on(torchrun: Torchrun) -> None:
+def test_a_rank_that_dies_and_the_checkpoint_that_goes_on(torchrun: Torchrun, cli: CommandLine) -> None:
     process = torchrun.start("run", "mine.yaml", *TINY, *_LONG, "--no-report")
     deadline = time.monotonic() + _PATIENCE
     while not list(torchrun.store.root.glob(f"*/{CHECKPOINT}")) and time.monotonic() < deadline:
@@ -114,8 +107,8 @@ def test_a_rank_that_dies_and_the_checkpoint_that_goes_on(torchrun: Torchrun) ->
     short = ["--budget", "1s"]  # what is left is not started: only what the checkpoint says is looked at
     said = torchrun.run("run", "mine.yaml", *TINY, *_LONG, "--no-report", "--retry-failed", *short, code=1)
     assert "runs were left for lack of time" in said
-    status = torchrun.alone("status")
-    assert "worker_died" in status or "samples when last saved" in status
+    assert cli("status") == 0
+    assert "worker_died" in cli.out or "samples when last saved" in cli.out
 
 
 def test_an_environment_of_half_a_launcher_is_refused_in_a_line(torchrun: Torchrun) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from core.errors import UserError
 from core.store import Store
+from reports import pages
 from reports.cells import Cell
 from reports.claims import findings
 from reports.pages import write_report
@@ -24,6 +25,13 @@ def report(tmp_path_factory: pytest.TempPathFactory, pristine: Any) -> tuple[Any
     out = tmp_path_factory.mktemp("report")
     write_report(pristine.studies, pristine.cells, pristine.store, out, **RUN)
     return pristine, out
+
+
+@pytest.fixture(autouse=True)
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures of the reports that a test writes itself, most of the time that they take; `report` is drawn."""
+    monkeypatch.setattr(pages, "png", lambda drawing: b"not drawn")
+    monkeypatch.setattr(pages, "svg", lambda drawing, prefix, label: "<svg/>")
 
 
 def test_the_files_of_a_report(report: tuple[Any, Path]) -> None:
@@ -245,7 +253,6 @@ def test_a_study_with_the_name_of_another_file_is_refused(world: Any, tmp_path: 
 
 
 def test_the_index_comes_last(world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import reports.pages as pages
 
     written: list[str] = []
     original = pages.write_atomic

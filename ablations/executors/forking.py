@@ -1,0 +1,71 @@
+"""Worker processes forked from one that has PyTorch loaded already: each starts at once, and they share its memory."""
+
+from __future__ import annotations
+
+import multiprocessing
+import multiprocessing.forkserver
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from core.errors import UserError
+from core.process import end_with_parent
+
+_PRELOADED = "ablations.executors.preloaded"
+_TRIES = 3
+_PAUSE = 0.5  # seconds
+
+
+def worker_process(target: Callable[..., None], *args: Any) -> BaseProcess:
+    """A process that is started, and that ends with this one, whatever ends this one.
+
+    Raises:
+        UserError: it cannot be started.
+
+    On Linux it is forked from a server, which this process starts once and which takes the environment of that moment
+    where a library reads it when it is loaded; all else is the environment of now. Elsewhere it is spawned: system
+    libraries of macOS are not made to be forked.
+    """
+    linux = sys.platform == "linux"
+    if linux:
+        multiprocessing.set_forkserver_preload([_PRELOADED])
+        resource_tracker.ensure_running()  # else the server starts it, and unblocks Ctrl-C by it
+        with _interrupts_blocked():
+            multiprocessing.forkserver.ensure_running()
+    context: Any = multiprocessing.get_context("forkserver" if linux else "spawn")
+    for _ in range(_TRIES):
+        process: BaseProcess = context.Process(target=_work, args=(dict(os.environ), target, *args), daemon=True)
+        with suppress(EOFError, ConnectionError):
+            process.start()
+            return process
+        time.sleep(_PAUSE)  # somebody killed the server: the next try starts another, once it is known to be gone
+    raise UserError("no worker process can be started: is there memory for one? try fewer --jobs")
+
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Ctrl-C goes to the whole group: it would end the server while that imports, with a traceback."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _work(environment: Mapping[str, str], target: Callable[..., None], *args: Any) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what happens then
+    if sys.platform != "win32":
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    end_with_parent(os.getppid())  # the server, which ends with the process that asked for this one
+    parent = multiprocessing.parent_process()
+    if parent is not None and not parent.is_alive():  # it ended before the kernel could be told
+        return
+    os.environ.clear()
+    os.environ.update(environment)
+    target(*args)
