@@ -8,8 +8,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from multiprocessing import resource_tracker
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -22,38 +22,39 @@ _TRIES = 3
 _PAUSE = 0.5  # seconds
 
 
-def worker_process(target: Callable[..., None], *args: Any) -> BaseProcess:
+def worker_process(target: Callable[..., None], *args: Any, device: str = "cpu") -> BaseProcess:
     """A process that is started, and that ends with this one, whatever ends this one.
+
+    On Linux it is forked from a server, which this process starts once and which takes the environment of that moment
+    where a library reads it when it is loaded; all else is the environment of now. Elsewhere, and for another device
+    than the CPU, it is spawned: neither the system libraries of macOS nor CUDA's are made to be forked.
 
     Raises:
         UserError: it cannot be started.
-
-    On Linux it is forked from a server, which this process starts once and which takes the environment of that moment
-    where a library reads it when it is loaded; all else is the environment of now. Elsewhere it is spawned: system
-    libraries of macOS are not made to be forked.
     """
-    linux = sys.platform == "linux"
-    if linux:
-        multiprocessing.set_forkserver_preload([_PRELOADED])
-        resource_tracker.ensure_running()  # else the server starts it, and unblocks Ctrl-C by it
-        with _interrupts_blocked():
-            multiprocessing.forkserver.ensure_running()
-    context: Any = multiprocessing.get_context("forkserver" if linux else "spawn")
+    forked = sys.platform == "linux" and device == "cpu"
+    context: Any = multiprocessing.get_context("forkserver" if forked else "spawn")
     for _ in range(_TRIES):
         process: BaseProcess = context.Process(target=_work, args=(dict(os.environ), target, *args), daemon=True)
         with suppress(EOFError, ConnectionError):
+            if forked:
+                _start_server()
             process.start()
             return process
         time.sleep(_PAUSE)  # somebody killed the server: the next try starts another, once it is known to be gone
     raise UserError("no worker process can be started: is there memory for one? try fewer --jobs")
 
 
-@contextmanager
-def _interrupts_blocked() -> Iterator[None]:
-    """Ctrl-C goes to the whole group: it would end the server while that imports, with a traceback."""
+def _start_server() -> None:
+    """Start what workers are forked from, unless it runs.
+
+    Ctrl-C goes to the whole group: it would end the server while that imports, with a traceback.
+    """
+    multiprocessing.set_forkserver_preload([_PRELOADED])
+    resource_tracker.ensure_running()  # else the server's start does it, which unblocks Ctrl-C
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        yield
+        multiprocessing.forkserver.ensure_running()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 

@@ -57,9 +57,9 @@ class LocalExecutor(Executor):
 
     def _start(self, index: int, task: Task) -> None:
         if index == len(self._workers):
-            self._workers.append(self._spawn())
+            self._workers.append(self._spawn(task))
         elif not self._workers[index].process.is_alive():
-            self._workers[index] = self._spawn()
+            self._workers[index] = self._spawn(task)
         runtime = task.config.runtime.model_copy(update={"threads": self._layout.threads})
         config = task.config.model_copy(update={"runtime": runtime})
         worker = self._workers[index]
@@ -118,10 +118,10 @@ class LocalExecutor(Executor):
                 _kill(worker)
                 self._hear(worker, self._failed(worker, "hung", _stalled(worker)))
 
-    def _spawn(self) -> _Worker:
+    def _spawn(self, first: Task) -> _Worker:
         ours, theirs = Pipe()
         with environment_of({"OMP_NUM_THREADS": str(self._layout.threads), **ALLOCATOR}):
-            process = worker_process(main, theirs, str(self._store.root))
+            process = worker_process(main, theirs, str(self._store.root), device=first.config.runtime.device)
         theirs.close()
         return _Worker(process, ours)
 

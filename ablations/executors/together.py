@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -110,15 +111,28 @@ def main(arguments: Sequence[str], command: Callable[[list[str]], int]) -> int:
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(code)
-    torchrun.leave()
+    with suppress(RuntimeError):  # all is done: it does not matter which of the ranks is gone already
+        torchrun.leave()
     return code
+
+
+def _next(ranks: Ranks) -> tuple[RunConfig, str, str] | None:
+    """The leader's next run; None where it has no more, or is gone: what it ended with is for it to tell."""
+    try:
+        order: tuple[RunConfig, str, str] | None = ranks.send()
+    except RuntimeError as error:
+        if classify(error)[0] != LOST_RANK:
+            raise
+        ranks.broken = True
+        return None
+    return order
 
 
 def _follow(ranks: Ranks) -> int:
     """Train this rank's part of every run, until the leader has no more; 1 after a failure that only this rank met."""
     from core.trainer import follow
 
-    while (order := ranks.send()) is not None:
+    while (order := _next(ranks)) is not None:
         config, root, key = order
         config, store = on_this_rank(config), Store(root)
         try:

@@ -22,9 +22,9 @@ def tell(pipe: Connection) -> None:
     pipe.send(signal.pthread_sigmask(signal.SIG_BLOCK, []))
 
 
-def told(times: int = 1) -> list[Any]:
+def told(times: int = 1, device: str = "cpu") -> list[Any]:
     ours, theirs = multiprocessing.Pipe()
-    process = worker_process(tell, theirs)
+    process = worker_process(tell, theirs, device=device)
     theirs.close()
     said = [ours.recv() for _ in range(times)]
     process.join()
@@ -45,6 +45,12 @@ def test_ctrl_c_is_the_parents() -> None:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     assert told(3)[1:] == [True, set()]
     assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before
+
+
+def test_for_a_gpu_it_is_a_process_of_its_own() -> None:
+    (_, _, *loaded), ignored = told(2, device="cuda")
+    assert loaded == [False, False]
+    assert ignored
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="there is a server on Linux alone")

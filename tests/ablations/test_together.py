@@ -135,6 +135,24 @@ def test_a_run_that_was_taken_over_from_a_rank_that_failed_alone_leaves_the_othe
     assert [event.kind for event in sweep.ended] == ["lost"]
 
 
+@pytest.mark.parametrize("error", ["[gloo/transport/tcp/pair.cc:547] Connection closed by peer", "something else"])
+def test_a_leader_that_is_gone_ends_the_others_without_a_word(monkeypatch: pytest.MonkeyPatch, error: str) -> None:
+    other = TwoRanks(1)
+    monkeypatch.setattr(other, "send", failing(RuntimeError(error)))
+    if "gloo" in error:
+        assert together._follow(other) == 0
+        assert other.broken
+        return
+    with pytest.raises(RuntimeError, match=error):
+        together._follow(other)
+
+
+def test_all_is_done_where_the_others_left_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(together.torchrun, "join", TwoRanks)
+    monkeypatch.setattr(together.torchrun, "leave", failing(RuntimeError("Connection reset by peer")))
+    assert together.main(["list"], lambda words: 0) == 0
+
+
 @pytest.mark.parametrize("error", [NO_MEMORY, caused(NO_MEMORY), OSError("a disk")])
 def test_what_one_rank_alone_may_have_met_ends_the_sweep(
     sweep: Sweep, monkeypatch: pytest.MonkeyPatch, error: Exception, capsys: pytest.CaptureFixture[str]
