@@ -103,7 +103,10 @@ def run(
     console = terminal.stderr()
 
     def train(planned: Plan) -> None:
-        _announce(chosen, planned, console, jobs, device)
+        if where.here:
+            measure_if_worth(planned.seconds(), jobs, device, console.print)
+        layout = Layout.choose(jobs, len(planned.runs), device)
+        views.print_plan(console, views.plan_facts(chosen, planned, layout.jobs), every_run=False)
         sweep(
             planned, chosen.store, console, jobs=jobs, retry_failed=retry_failed, fail_fast=fail_fast, budget=limit,
             stall=stall, where=where,
@@ -184,12 +187,6 @@ def _time_head(chosen: Chosen, console: Console) -> None:
         head_cost.measure(chosen.store.root, device=chosen.request.overrides["runtime.device"], progress=progress)
     if not head_turns(chosen.store):
         console.print("the class head could not be timed here: `python -m ablations cost` says why", soft_wrap=True)
-
-
-def _announce(chosen: Chosen, planned: Plan, console: Console, jobs: int | None, device: str) -> None:
-    measure_if_worth(planned.seconds(), jobs, device, console.print)
-    layout = Layout.choose(jobs, len(planned.runs), device)
-    views.print_plan(console, views.plan_facts(chosen, planned, layout.jobs), every_run=False)
 
 
 def _finish(planned: Plan, store: Store, budget: Budget, console: Console, again: str) -> None:

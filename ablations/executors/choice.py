@@ -53,6 +53,11 @@ class Where:
         if self.jobs is not None and torchrun.launched():
             raise UserError("--jobs: under torchrun each run is on all ranks, and one at a time: leave it out")
 
+    @property
+    def here(self) -> bool:
+        """Whether workers of this machine train, so that it pays to know how many are fastest."""
+        return self.name == "local" and not torchrun.launched()
+
 
 def executor_for(
     where: Where, store: Store, layout: Layout, stall: float, runs: Sequence[Run]

@@ -75,7 +75,7 @@ class Cluster:
         cache = self.folder / f"cache-{name}"
         environment = command_environment(
             DOCABLATE_CACHE=str(cache), RAY_USAGE_STATS_ENABLED="0", RAY_health_check_period_ms="1000",
-            RAY_health_check_failure_threshold="3", **self.access,
+            RAY_health_check_timeout_ms="2000", RAY_health_check_failure_threshold="3", **self.access,
         )  # fmt: skip
         log = self.folder / f"{name}.log"
         process = subprocess.Popen(

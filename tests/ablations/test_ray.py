@@ -98,7 +98,9 @@ def test_ctrl_c_leaves_a_clean_store(cluster: Cluster, tmp_path: Path) -> None:
         time.sleep(0.1)
     time.sleep(2)
     process.send_signal(signal.SIGINT)
-    assert "stopped" in said(process, code=130)
+    told = said(process, code=130)
+    assert "stopped" in told
+    assert "measuring how many processes" not in told  # of this machine, where nothing is trained
     assert Store(tmp_path / "stopped").run_keys() == []
 
 
@@ -133,7 +135,7 @@ def test_neither_a_node_that_is_killed_nor_one_whose_cable_is_cut_costs_a_run(
     namespaces: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "mine.yaml").write_text(TWO_ARMS + ("  none: {model.norm: none}\n" if namespaces else ""))
-    words = [*("run", "mine.yaml"), *TINY, "--set", "optim.samples=3000", "--seeds", "1", "--no-control", "--no-report"]
+    words = [*("run", "mine.yaml"), *TINY, "--set", "optim.samples=640", "--seeds", "1", "--no-control", "--no-report"]
     host, other = namespaces.values() if namespaces else ("127.0.0.1", "")
     near, far = (["ip", "netns", "exec", name] for name in namespaces) if namespaces else ([], [])
     nodes = Cluster(tmp_path, host=host, inside={"head": near, "victim": near, "far": far})
