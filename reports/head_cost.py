@@ -26,8 +26,8 @@ _LINES = {"documented": "--", "fast": "-"}
 _NUMBERS = ("classes", "rate", "ms", "step_mb", "state_mb")
 _NOTE = (
     "Forward, backward and update of the centres alone, medians, on random embeddings. *documented*: the record's "
-    "sampling and AdamW on all centres; *fast*: this project's (README, Two heads). The step's memory is beyond what "
-    "is held between steps."
+    "sampling and AdamW on all centres; *fast*: this project's (core/README.md, Two heads). The step's memory is "
+    "beyond what is held between steps."
 )
 
 CAPTION = "Milliseconds and memory of a step against the number of classes, by head and sample rate"
