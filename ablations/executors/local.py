@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
-from ablations.executors.forking import worker_process
 from ablations.executors.layout import ALLOCATOR, Layout, environment_of
 from ablations.executors.turns import TICK, Executor
 from ablations.executors.worker import Event, Task, main
@@ -40,6 +39,7 @@ class LocalExecutor(Executor):
     def __init__(self, store: Store, layout: Layout, stall: float = STALL) -> None:
         super().__init__(store)
         self._layout, self._stall = layout, stall
+        self._context = multiprocessing.get_context("spawn")
         self._workers: list[_Worker] = []
 
     def _busy(self) -> list[_Worker]:
@@ -57,9 +57,9 @@ class LocalExecutor(Executor):
 
     def _start(self, index: int, task: Task) -> None:
         if index == len(self._workers):
-            self._workers.append(self._spawn(task))
+            self._workers.append(self._spawn())
         elif not self._workers[index].process.is_alive():
-            self._workers[index] = self._spawn(task)
+            self._workers[index] = self._spawn()
         runtime = task.config.runtime.model_copy(update={"threads": self._layout.threads})
         config = task.config.model_copy(update={"runtime": runtime})
         worker = self._workers[index]
@@ -118,10 +118,11 @@ class LocalExecutor(Executor):
                 _kill(worker)
                 self._hear(worker, self._failed(worker, "hung", _stalled(worker)))
 
-    def _spawn(self, first: Task) -> _Worker:
-        ours, theirs = Pipe()
+    def _spawn(self) -> _Worker:
+        ours, theirs = self._context.Pipe()
         with environment_of({"OMP_NUM_THREADS": str(self._layout.threads), **ALLOCATOR}):
-            process = worker_process(main, theirs, str(self._store.root), device=first.config.runtime.device)
+            process = self._context.Process(target=main, args=(theirs, str(self._store.root)), daemon=True)
+            process.start()
         theirs.close()
         return _Worker(process, ours)
 

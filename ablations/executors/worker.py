@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import multiprocessing
+import signal
 import time
 import traceback
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from ablations.executors.fenced import FencedStore
 from core.config import RunConfig
 from core.errors import RunFailure, UserError
 from core.lease_file import LeaseLost, Ticket
+from core.process import end_with_parent
 from core.result import code_versions
 from core.store import CHECKPOINT, MORE_FILES, Store
 
@@ -82,6 +85,11 @@ class _Reporter:
 
 def main(pipe: Connection, store_root: str) -> None:
     """Serve tasks until the pipe closes."""
+    # Ctrl-C goes to the whole group; the parent decides what happens then.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None and parent.pid is not None:
+        end_with_parent(parent.pid)
     code_versions()  # read now: a failure may be that no file can be opened any more
     while True:
         try:

@@ -6,11 +6,13 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from ablations.cli import run_cli
 from ablations.registry import load_study
+from tests.ablations.forked_workers import ForkedWorkers
 
 ROOT = Path(__file__).parents[2]
 TINY = [
@@ -35,6 +37,15 @@ def _one_core() -> Iterator[None]:
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("ablations.executors.layout.core_count", lambda: 1)
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _forked_workers() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "ablations.executors.local.multiprocessing", SimpleNamespace(get_context=lambda _: ForkedWorkers())
+        )
         yield
 
 

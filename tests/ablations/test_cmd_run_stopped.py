@@ -19,7 +19,6 @@ from core.store import CHECKPOINT, Store
 from tests.ablations.conftest import CommandLine, command_environment
 from tests.core.killing import TINY
 from tests.core.stores import equal_part, logged
-from tests.faults.kills import descendants
 
 # The command line with a checkpoint after every step; worker processes import it, too.
 EAGER = """
@@ -73,22 +72,6 @@ def one_run(folder: Path, samples: int) -> str:
 def saved(store: Path) -> int:
     """Samples trained, as the checkpoints of a store say."""
     return sum((progress(path) or (0, 0))[0] for path in store.glob(f"*/{CHECKPOINT}"))
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
-def test_ctrl_c_while_workers_are_being_started_is_no_traceback(tmp_path: Path) -> None:
-    with Command(tmp_path, "run", one_run(tmp_path, 48), "--store", "runs") as command:
-        command.wait_for(lambda: servers(command.process.pid))
-        time.sleep(1)  # it imports for longer
-        os.killpg(command.process.pid, signal.SIGINT)
-        said = command.end()
-    assert command.process.returncode == 130
-    assert "Traceback" not in said, said
-
-
-def servers(pid: int) -> list[int]:
-    """What workers are forked from, among the processes that one started."""
-    return [one for one in descendants(pid) if b"forkserver" in Path(f"/proc/{one}/cmdline").read_bytes()]
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])

@@ -21,7 +21,6 @@ from core.lease import Leases
 from core.process import Process
 from core.store import Store, leases_folder
 from tests.ablations.conftest import TINY, CommandLine
-from tests.faults.kills import descendants
 
 ROOT = Path(__file__).parents[2]
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -61,9 +60,14 @@ def running(store: Store) -> list[str]:
 
 
 def workers_of(parent: int) -> set[int]:
-    """The workers that a process has, which are forked from a server among its children."""
-    with_server = [pid for pid in descendants(parent) if b"forkserver" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-    return {pid for server in with_server for pid in descendants(server)}
+    """The workers among a process's children, of which Python itself starts another."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = path.read_text().rpartition(")")[2].split()
+            if int(fields[1]) == parent and "spawn_main" in path.with_name("cmdline").read_text():
+                found.add(int(path.parent.name))
+    return found
 
 
 def alive(number: int) -> bool:
