@@ -24,28 +24,24 @@ TINY = [
 # Counts in tests are of this study: one of the package may gain arms at any time.
 TWO_ARMS = "study: mine\ntitle: t\nquestion: q\nbaseline: ln\narms:\n  ln: {}\n  bn: {model.norm: bn}\n"
 
+WILD = "  wild: {optim.lr: 1.0e+30, optim.clip: 1.0e+30, optim.warmup: 0, model.norm: none}\n"  # an arm that diverges
+
 CLAIMING = TWO_ARMS + (
     "claims: {lower: LayerNorm wins}\ncontrasts:\n  - {finding: lower, better: ln, than: bn, smallest_effect: 0.02}\n"
 )
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _one_core() -> Iterator[None]:
-    """Commands in this process start one worker unless they ask for more: tests run side by side, on all cores.
+def _few_and_quick_workers() -> Iterator[None]:
+    """Commands in this process start one worker unless they ask for more, and fork it.
 
-    What a worker costs is its start, most of what a tiny run takes; two would only be in each other's way.
+    What a worker costs is its start, most of what a tiny run takes; and tests run side by side, on all cores, where two
+    would only be in each other's way.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("ablations.executors.layout.core_count", lambda: 1)
-        yield
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _forked_workers() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            "ablations.executors.local.multiprocessing", SimpleNamespace(get_context=lambda _: ForkedWorkers())
-        )
+        forked = SimpleNamespace(get_context=lambda _: ForkedWorkers())
+        patch.setattr("ablations.executors.local.multiprocessing", forked)
         yield
 
 

@@ -13,10 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from ablations.cli import run_cli
-from ablations.registry import load_study
 from core.store import Store
-from tests.ablations.conftest import TINY, TWO_ARMS, CommandLine, command_environment
+from tests.ablations.conftest import TINY, TWO_ARMS, WILD, CommandLine, command_environment
 from tests.ablations.ray_nodes import Cluster, Node
 from tests.conftest import make_images
 from tests.core.stores import equal_part
@@ -24,7 +22,6 @@ from tests.core.stores import equal_part
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'docablate[ray]'")
 
 _PATIENCE = 240.0
-WILD = "  wild: {optim.lr: 1.0e+30, optim.clip: 1.0e+30, optim.warmup: 0, model.norm: none}\n"
 
 
 @pytest.fixture(scope="module")
@@ -56,12 +53,10 @@ def said(process: subprocess.Popen[str], code: int = 0) -> str:
     return told
 
 
-def of_this_machine(folder: Path, words: list[str], patch: pytest.MonkeyPatch) -> dict[str, object]:
+def of_this_machine(cli: CommandLine, words: list[str], code: int = 0) -> dict[str, object]:
     """Results of the same command without a cluster."""
-    patch.chdir(folder)
-    load_study.cache_clear()  # a study file of the same name in another test's folder is another study
-    run_cli([*words, "--store", "here"])
-    return results(folder / "here")
+    assert cli(*words, "--store", "here") == code, cli.err
+    return results(Path("here"))
 
 
 def results(root: Path) -> dict[str, object]:
@@ -70,7 +65,7 @@ def results(root: Path) -> dict[str, object]:
 
 
 def test_runs_of_a_users_folder_are_those_of_one_machine_without_a_shared_disk(
-    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, tmp_path: Path, cli: CommandLine
 ) -> None:
     make_images(tmp_path / "scans", 40)
     (tmp_path / "mine.yaml").write_text(TWO_ARMS + WILD)
@@ -80,7 +75,7 @@ def test_runs_of_a_users_folder_are_those_of_one_machine_without_a_shared_disk(
     assert "8 runs on a Ray cluster of 2 nodes, up to 2 at once" in there
     assert there.count("done    [") == 6
     assert all(f"wild seed {seed}: diverged: " in there for seed in (0, 1))  # a failure keeps its type
-    assert results(tmp_path / "there") == of_this_machine(tmp_path, words, monkeypatch) != {}
+    assert results(tmp_path / "there") == of_this_machine(cli, words, code=1) != {}
     config = (tmp_path / "there" / next(iter(results(tmp_path / "there"))) / "config.yaml").read_text()
     assert "- scans" in config  # and not a node's place
     for node in cluster.nodes:
@@ -132,10 +127,10 @@ def namespaces() -> Iterator[dict[str, str]]:
 
 
 def test_neither_a_node_that_is_killed_nor_one_whose_cable_is_cut_costs_a_run(
-    namespaces: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    namespaces: dict[str, str], tmp_path: Path, cli: CommandLine
 ) -> None:
     (tmp_path / "mine.yaml").write_text(TWO_ARMS + ("  none: {model.norm: none}\n" if namespaces else ""))
-    words = [*("run", "mine.yaml"), *TINY, "--set", "optim.samples=640", "--seeds", "1", "--no-control", "--no-report"]
+    words = ["run", "mine.yaml", *TINY, "--set", "optim.samples=640", "--seeds", "1", "--no-control", "--no-report"]
     host, other = namespaces.values() if namespaces else ("127.0.0.1", "")
     near, far = (["ip", "netns", "exec", name] for name in namespaces) if namespaces else ([], [])
     nodes = Cluster(tmp_path, host=host, inside={"head": near, "victim": near, "far": far})
@@ -157,7 +152,7 @@ def test_neither_a_node_that_is_killed_nor_one_whose_cable_is_cut_costs_a_run(
         nodes.close()
     assert told.count("lost on the cluster") == len(ways)
     assert told.count("done    [") == 1 + len(ways)
-    assert results(tmp_path / "there") == of_this_machine(tmp_path, words, monkeypatch) != {}
+    assert results(tmp_path / "there") == of_this_machine(cli, words) != {}
 
 
 def test_mistakes_are_one_line(cli: CommandLine) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from core.store import CHECKPOINT, Store
-from tests.ablations.conftest import TINY, TWO_ARMS, CommandLine, command_environment
+from tests.ablations.conftest import TINY, TWO_ARMS, WILD, CommandLine, command_environment
 from tests.faults.kills import descendants
 
 _PATIENCE = 240.0
@@ -77,8 +77,7 @@ def test_runs_that_fail_do_so_alone_and_what_is_wrong_is_said_once(torchrun: Tor
         "study: mine\ntitle: t\nquestion: q\nbaseline: ln\narms:\n"
         "  blind: {distill.kind: cosine, distill.teacher: damaged.pt}\n"
         "  unknown: {model.backbone: lcnet_777, model.pretrained: none}\n"
-        "  wild: {optim.lr: 1.0e+30, optim.clip: 1.0e+30, optim.warmup: 0, model.norm: none}\n"
-        "  ln: {}\n"
+        f"{WILD}  ln: {{}}\n"
     )
     (torchrun.folder / "mine.yaml").write_text(failing)
     said = torchrun.run("run", "mine.yaml", *TINY, "--seeds", "1", "--no-control", "--no-report", code=1)

@@ -253,7 +253,6 @@ def test_a_study_with_the_name_of_another_file_is_refused(world: Any, tmp_path: 
 
 
 def test_the_index_comes_last(world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-
     written: list[str] = []
     original = pages.write_atomic
     monkeypatch.setattr(pages, "write_atomic", lambda path, data: (written.append(path.name), original(path, data)))
