@@ -1,7 +1,7 @@
 """How often the rule of verdicts is wrong and how often right: whole reports, simulated from measured variances.
 
 A simulated report has the findings, contrasts, arms and looks of the real one. Its values are normal, with the
-variation over seeds and over identities that the runs in the store show: every arm has its seed noise, arms that were
+variation over seeds and over identities that runs show (`reports.noise`): every arm has its seed noise, arms that were
 measured together keep their covariance over identities, and baselines are shared between contrasts as they really are.
 Then the same tests, the same Holm procedure over the same findings and the same looks decide.
 """
@@ -14,43 +14,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
-from reports.cells import COSTS
-from reports.claims import Study
-from reports.contrasts import Contrast
 from reports.decision import ALPHA, Difference, decide_over_looks
-from reports.estimates import Estimate, study_estimates
-from reports.replicates import Replicates
-from reports.stats import identity_covariance, mean_interval
+from reports.noise import Noise
+from reports.stats import mean_interval
 from reports.trend import ordered_p
-from reports.verdicts import deciding
 
 Array = np.ndarray
 EFFECTS = (0.0, 1.0, 2.0, 4.0)  # times the smallest effect worth having
-# Where the store has too few runs of a contrast to measure: of the order of what runs at CPU scale show.
-ASSUMED_SEED_SD, ASSUMED_IDENTITY_SE = 0.02, 0.005
-
-
-@dataclass(frozen=True)
-class Noise:
-    """Variation of a contrast's arms on its metric: `seed_sd` (A,), and covariance over identities (A, A).
-
-    `runs` tells arms apart by what they train: those of one name in two studies may differ, and a baseline that studies
-    share has another name in each.
-    """
-
-    contrast: Contrast
-    arms: tuple[str, ...]
-    seed_sd: Array
-    identity: Array
-    measured: bool
-    runs: tuple[str, ...]
-
-    @property
-    def unit(self) -> float:
-        """The smallest effect worth having, or the margin, on the scale that is tested."""
-        return self.contrast.margin if self.contrast.worth is None else self.contrast.worth
 
 
 @dataclass(frozen=True)
@@ -64,51 +35,6 @@ class Calibration:
     false: int
     outcomes: dict[float, dict[str, Counter[str]]]
     measured: dict[str, bool]
-
-
-def noises(studies: Sequence[Study], frame: pd.DataFrame, replicates: Replicates) -> dict[str, list[Noise]]:
-    """The variation behind every finding that the studies test, by finding."""
-    found: dict[str, list[Noise]] = {name: [] for study in studies for name in study.tested}
-    read = [one for study in studies for one in study_estimates(study, frame, replicates)]
-    for name, of_finding in found.items():
-        for estimate in deciding([one for one in read if one.contrast.finding == name]):
-            of_finding.append(_noise(estimate, frame, replicates))
-    return found
-
-
-def _noise(estimate: Estimate, frame: pd.DataFrame, replicates: Replicates) -> Noise:
-    contrast, arms = estimate.contrast, estimate.contrast.arms
-    runs = tuple(_run_of(frame, estimate.study, arm) for arm in arms)
-    if len(estimate.seeds) < 2:
-        seed_sd = np.full(len(arms), ASSUMED_SEED_SD / math.sqrt(2))
-        identity = np.eye(len(arms)) * ASSUMED_IDENTITY_SE**2 / 2
-        return Noise(contrast, arms, seed_sd, identity if estimate.metric not in COSTS else identity * 0, False, runs)
-    rows = frame[(frame["study"] == estimate.study) & frame["arm"].isin(arms) & frame["seed"].isin(estimate.seeds)]
-    values = rows.pivot(index="seed", columns="arm", values=estimate.metric)[list(arms)].to_numpy(float)
-    if estimate.is_ratio:
-        values = np.log(values)
-    within = values - values.mean(1, keepdims=True)  # what a seed does to all arms alike cancels in every difference
-    scale = math.sqrt(len(arms) / (len(arms) - 1))
-    keys = rows.pivot(index="seed", columns="arm", values="key")[list(arms)]
-    identity = _identity(keys, estimate.metric, replicates)
-    return Noise(contrast, arms, within.std(0, ddof=1) * scale, identity, True, runs)
-
-
-def _run_of(frame: pd.DataFrame, study: str, arm: str) -> str:
-    """What the arm trains: the key of its first seed, or its place where it cannot be run."""
-    keys = frame.loc[(frame["study"] == study) & (frame["arm"] == arm), "key"].dropna()
-    return str(keys.iloc[0]) if len(keys) else f"{study}/{arm}"
-
-
-def _identity(keys: pd.DataFrame, metric: str, replicates: Replicates) -> Array:
-    """Covariance (A, A) over identities of the arms' means over seeds; zero where it is not known."""
-    drawn = [[replicates.of(key, metric) for key in keys[arm]] for arm in keys.columns]
-    known = [[one for one in of_arm if one is not None] for of_arm in drawn]
-    if metric in COSTS or any(len(one) < len(keys) for one in known):
-        return np.zeros((keys.shape[1],) * 2)
-    found = identity_covariance(np.array(known).transpose(1, 0, 2))
-    values, vectors = np.linalg.eigh(found)  # an estimate of a covariance by differences need not be one
-    return np.asarray((vectors * np.maximum(values, 0)) @ vectors.T)
 
 
 def calibrate(

@@ -19,26 +19,31 @@ def calibration_page(
     looks: Mapping[int, float],
     coverages: Sequence[tuple[Setting, Coverage]],
     command: str,
+    source: str = "the store",
 ) -> str:
-    """The whole page, as markdown; `claims` names the findings, `command` is what repeats it."""
-    parts = ["# Calibration of the verdicts", _intro(calibration, looks, command), _false(calibration)]
+    """The whole page, as markdown; `claims` names the findings, `command` is what repeats it, `source` has the runs."""
+    parts = ["# Calibration of the verdicts", _intro(calibration, looks, command, source), _false(calibration)]
     parts.append(_power(calibration, claims))
     if coverages:
         parts.append(_coverage(coverages))
     return "\n\n".join(parts) + "\n"
 
 
-def _intro(calibration: Calibration, looks: Mapping[int, float], command: str) -> str:
+def _intro(calibration: Calibration, looks: Mapping[int, float], command: str, source: str) -> str:
     assumed = [name for name, measured in calibration.measured.items() if not measured]
-    source = "The variation over seeds and identities is measured in the store's runs"
+    named = escape(source)
+    variation = f"The variation over seeds and identities is measured in the runs of {named}"
     if len(assumed) == len(calibration.measured):
-        source = "The store has no two seeds of any contrast, so the variation over seeds and identities is assumed"
+        variation = (
+            f"{named[0].upper()}{named[1:]} has no two seeds of any contrast, so the variation over seeds and "
+            "identities is assumed"
+        )
     elif assumed:
-        source += f", but assumed for {', '.join(_label(name) for name in assumed)}, which lack two seeds"
+        variation += f", but assumed for {', '.join(_label(name) for name in assumed)}, which lack two seeds"
     told = " and ".join(f"{look} seeds ({share:.0%} of alpha)" for look, share in sorted(looks.items()))
     return (
         f"{calibration.reports:,} whole reports are simulated for each size of effect, with the real findings, "
-        f"contrasts, shared arms and looks at {told}. {source}. Made by `{command}`."
+        f"contrasts, shared arms and looks at {told}. {variation}. Made by `{command}`."
     )
 
 

@@ -45,15 +45,18 @@ def _finding(pair: FindingPair) -> Facts:
 def _pair(pair: EstimatePair) -> Facts:
     one = pair.first
     return {
-        "study": one.study, "finding": one.finding, "arms": list(one.arms), "label": one.label,
-        "decides": one.decides, "ratio": one.ratio, "unit": one.unit, "first": _summary(pair.first),
-        "second": _summary(pair.second), "difference": _ends(pair.difference), "reading": pair.reading,
-        "why": pair.why, "same_settings": pair.same_settings,
+        "study": one.study, "finding": one.finding, "kind": one.kind, "arms": list(one.arms), "label": one.label,
+        "metric": one.declared, "decides": one.decides, "ratio": one.ratio, "unit": one.unit,
+        "first": _summary(pair.first), "second": _summary(pair.second), "difference": _ends(pair.difference),
+        "reading": pair.reading, "why": pair.why, "same_settings": pair.same_settings,
     }  # fmt: skip
 
 
 def _summary(one: EstimateSummary) -> Facts:
-    return {"metric": one.metric, **_ends(one.interval), "seeds": list(one.seeds), "gate": one.gate}
+    """One report's; its `metric` is the one that was read, which may be at a higher FPR than the declared one."""
+    return {
+        "metric": one.metric, **_ends(one.interval), "seeds": list(one.seeds), "missing": one.missing, "gate": one.gate,
+    }  # fmt: skip
 
 
 def _ends(found: Interval | None) -> Facts:

@@ -55,8 +55,8 @@ class Where:
 
     @property
     def here(self) -> bool:
-        """Whether workers of this machine train, so that it pays to know how many are fastest."""
-        return self.name == "local" and not torchrun.launched()
+        """Whether this machine trains, and not others."""
+        return self.name == "local"
 
 
 def executor_for(

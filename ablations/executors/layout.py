@@ -15,7 +15,7 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
-from core import record
+from core import record, torchrun
 from core.data import cache
 from core.errors import UserError
 from core.lease import Leases
@@ -62,8 +62,8 @@ class Layout:
 
 
 def worth_measuring(seconds: float, jobs: int | None, device: str) -> bool:
-    """Whether a machine that was never measured should be, before so many core-seconds of work."""
-    wanted = jobs is None and not device.startswith("cuda") and core_count() > 1
+    """Whether a machine that was never measured should be, before so many core-seconds of work of its own workers."""
+    wanted = jobs is None and not device.startswith("cuda") and core_count() > 1 and not torchrun.launched()
     return wanted and seconds > _WORTH_MEASURING and remembered() is None
 
 

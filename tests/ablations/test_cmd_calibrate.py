@@ -47,6 +47,25 @@ def test_the_command_on_the_page_repeats_it(cli: CommandLine) -> None:
     assert f"| {row['seeds']} | {row['both']:.3f} | {row['seeds_alone']:.3f} | {row['identities_alone']:.3f} |" in page
 
 
+def test_of_a_written_report_without_its_runs(cli: CommandLine) -> None:
+    Path("runs").mkdir()
+    assert cli("report", "neck", "norm", "--out", "written", "--no-html") == 0, cli.err
+    assert cli("calibrate", "all", "--from", "written", "--reports", "5", "--out", "again") == 0, cli.err
+    page = cli.out
+    assert "The report written (runs " in page
+    assert "has no two seeds of any contrast" in page
+    assert "Made by `python -m ablations calibrate all --from written --reports 5`" in page
+    for name in ("neck", "norm"):
+        study = load_study(name).study
+        assert all(f"| {study.finding(one).label} | {study.finding(one).claim} |" in page for one in study.tested)
+    assert cli("calibrate", "neck", "--from", "written", "--reports", "5", "--out", "again") == 0, cli.err
+    assert "LayerNorm" not in cli.out
+    assert "has no study 'margin'" in cli.refuses("calibrate", "margin", "--from", "written")
+    told = cli.refuses("calibrate", "neck", "--from", "written", "--seeds", "3")
+    assert "--seeds is of a store's runs" in told
+    assert "name the folder of a report" in cli.refuses("calibrate", "neck", "--from", "elsewhere")
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [

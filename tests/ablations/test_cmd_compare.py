@@ -34,14 +34,18 @@ def test_two_reports_on_other_seeds(cli: CommandLine) -> None:
     estimate, control = facts["estimates"]
     assert (estimate["arms"], estimate["reading"], estimate["difference"]["low"]) == (["ln", "bn"], "not told", None)
     assert (estimate["first"]["seeds"], estimate["second"]["seeds"]) == ([0, 1], [2, 3])
-    assert estimate["first"]["estimate"] == pytest.approx(_estimate("report"), abs=0)
+    assert [one["first"]["estimate"] for one in (estimate, control)] == _written("report", "estimate")
     assert control["study"] == "control"
+    assert [one["kind"] for one in (estimate, control)] == _written("report", "kind")
+    assert [one["metric"] for one in (estimate, control)] == _written("report", "declared")
+    assert [one["first"]["missing"] for one in (estimate, control)] == ["", ""]
     assert "1 of 1 verdicts are the same." in facts["told"]
 
 
-def _estimate(report: str) -> float:
-    found: float = json.loads(Path(report, "verdicts.json").read_text())["findings"][0]["estimates"][0]["estimate"]
-    return found
+def _written(report: str, field: str) -> list[object]:
+    """A field of the estimates in a report's verdicts.json: of the one contrast and of the control."""
+    summary = json.loads(Path(report, "verdicts.json").read_text())
+    return [one[field] for one in (*summary["findings"][0]["estimates"], summary["control"])]
 
 
 def test_a_folder_without_a_report_is_one_line(cli: CommandLine, tmp_path: Path) -> None:

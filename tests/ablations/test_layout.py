@@ -74,6 +74,12 @@ def test_short_work_and_chosen_layouts_are_not_measured_for() -> None:
     assert not worth_measuring(10_000, None, "cuda")
 
 
+def test_no_workers_are_counted_for_ranks_that_torchrun_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert not worth_measuring(10_000, None, "cpu")
+
+
 @pytest.mark.parametrize("text", ["", "[]", '{"jobs": "many"}', '{"jobs": 0, "threads": 1}'])
 def test_a_damaged_memory_is_no_memory(monkeypatch: pytest.MonkeyPatch, machine: Path, text: str) -> None:
     monkeypatch.setattr(layout, "rate", lambda one: 1.0)

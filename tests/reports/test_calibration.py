@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from core.errors import UserError
+from core.store import file_digest
 from reports import calibration as module
-from reports.calibration import calibrate, noises
+from reports.calibration import calibrate
 from reports.calibration_page import calibration_page
 from reports.claims import Study
 from reports.contrasts import Contrast, Pair
 from reports.coverage import Coverage, Setting, coverage
+from reports.estimates import Estimate
 from reports.frame import build_frame
+from reports.noise import noises, of_report, of_runs
+from reports.provenance import read_record
 from reports.replicates import Replicates
+from reports.summary import EstimateSummary, Summary, VerdictSummary, read_summary
+from reports.written_frame import read_frame
+from tests.reports.conftest import Written
 
 LOOKS = {5: 0.2, 10: 0.8}
 
@@ -91,15 +101,98 @@ def test_every_kind_of_contrast_is_simulated(kind: dict[str, Any]) -> None:
 
 def test_variances_are_measured_where_there_are_runs(world: Any) -> None:
     frame = build_frame(world.cells, world.store)
-    found = noises(world.studies, frame, Replicates(world.store.scores))
+    found = noises(world.studies, frame, of_runs(Replicates(world.store.scores)))
     assert list(found) == ["4_norm_ln_vs_bn", "9_norm_ln_bn", "2_class_count"]
     (measured,) = found["2_class_count"]
     rows = frame[frame["study"] == "class-count"].pivot(index="seed", columns="arm", values="tpr@1e-4")
     differences = (rows["x24"] - rows["x1"]).std(ddof=1)
     assert measured.measured
     assert np.hypot(*measured.seed_sd) == pytest.approx(differences, rel=0.01)
-    nothing = noises(world.studies, frame[frame["seed"] == 0], Replicates(world.store.scores))
+    nothing = noises(world.studies, frame[frame["seed"] == 0], of_runs(Replicates(world.store.scores)))
     assert not any(one.measured for of_finding in nothing.values() for one in of_finding)
+
+
+def test_a_written_report_has_the_variances_of_its_runs(report: Written) -> None:
+    world = report.world
+    frame = build_frame(world.cells, world.store)
+    measured = noises(world.studies, frame, of_runs(Replicates(world.store.scores)))
+    rows = read_frame(report.out, read_record(report.out), world.studies)
+    read = noises(world.studies, rows, of_report(read_summary(report.out)))
+    pairs = [pair for name in measured for pair in zip(measured[name], read[name], strict=True)]
+    assert [ours.measured for ours, _ in pairs] == [theirs.measured for _, theirs in pairs]
+    assert any(ours.measured for ours, _ in pairs)
+    for ours, theirs in pairs:
+        assert (ours.contrast, ours.runs) == (theirs.contrast, theirs.runs)
+        assert theirs.seed_sd == pytest.approx(ours.seed_sd)
+        weights = np.zeros(len(ours.arms))
+        weights[[ours.arms.index(arm) for arm in ours.contrast.pairs[0]]] = 1, -1
+        assert weights @ theirs.identity @ weights == pytest.approx(weights @ ours.identity @ weights, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("kind", "weights"),
+    [
+        ({"kind": "superiority"}, {"a": 1, "b": -1}),
+        ({"kind": "trend", "through": ("c",)}, {"a": 1, "b": -1}),
+        ({"kind": "interaction", "elsewhere": Pair(better="c", than="d")}, {"a": 1, "b": -1, "c": 1, "d": -1}),
+    ],
+)
+def test_the_standard_error_of_a_report_is_that_of_the_whole_contrast(
+    kind: dict[str, Any], weights: dict[str, int]
+) -> None:
+    contrast = noise(**kind).contrast
+    known = EstimateSummary(
+        study="s", finding="7_neck", arms=contrast.arms, label="", kind=contrast.kind, declared="tpr@1e-4",
+        metric="tpr@1e-3", decides=True, ratio=False, unit=0.02, identity_se=0.3,
+    )  # fmt: skip
+    verdict = VerdictSummary(finding="7_neck", label="", claim="", verdict="", reason="", estimates=(known,))
+    identity, keys = of_report(Summary(preset="quick", findings=(verdict,))), pd.DataFrame(columns=list(contrast.arms))
+    found = identity(Estimate("s", contrast, "tpr@1e-3", None), keys)
+    w = np.array([weights.get(arm, 0) for arm in contrast.arms])
+    assert w @ found @ w == pytest.approx(0.09)
+    assert not identity(Estimate("s", contrast, "tpr@1e-2", None), keys).any(), "the report has it on another metric"
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "expected"),
+    [
+        ("tables/norm.csv", lambda text: text.replace("0.0", "0.1"), "norm.csv was changed since"),
+        ("verdicts.json", lambda text: text + " ", "verdicts.json was changed since"),
+        ("tables/norm.csv", None, "norm.csv: No such file"),
+    ],
+)
+def test_a_report_that_was_edited_is_not_read(
+    report: Written, name: str, change: Callable[[str], str] | None, expected: str
+) -> None:
+    path = report.out / name
+    path.unlink() if change is None else path.write_text(change(path.read_text()))
+    with pytest.raises(UserError, match=expected):
+        read_frame(report.out, read_record(report.out), report.world.studies)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "is not a table of runs"),
+        ("study,seed\ns,x\n", "is not a table"),
+        ("study\ns\n", "no column 'arm'"),
+    ],
+)
+def test_a_table_of_something_else_is_not_read(report: Written, text: str, expected: str) -> None:
+    table, record = report.out / "tables" / "norm.csv", read_record(report.out)
+    table.write_text(text)
+    forged = record.model_copy(update={"files": {**record.files, "tables/norm.csv": file_digest(table)}})
+    with pytest.raises(UserError, match=expected):
+        read_frame(report.out, forged, report.world.studies)
+
+
+def test_a_report_of_other_claims_is_not_read(report: Written) -> None:
+    record, (norm, *_) = read_record(report.out), report.world.studies
+    other = norm.model_copy(update={"study": "neck"})
+    with pytest.raises(UserError, match="has no study 'neck': it is of 'norm', 'class-count', 'control'"):
+        read_frame(report.out, record, [other])
+    with pytest.raises(UserError, match="'norm' was declared otherwise"):
+        read_frame(report.out, record, [norm.model_copy(update={"contrasts": norm.contrasts[:1]})])
 
 
 def test_the_page_says_what_was_simulated(world: Any) -> None:
