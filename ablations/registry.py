@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from ablations import declarations
 from core.config import RunConfig, nearest_field
 from core.errors import UserError, nearest
-from reports.cells import READABLE
+from reports.cells import COSTS, DERIVED_COSTS, READABLE
 from reports.claims import Arm, Scaled, Study
 from reports.control import CONTROL
 
@@ -67,7 +67,17 @@ def load_study(name: str) -> LoadedStudy:
         if (metric := contrast.metric.removeprefix("cost.")) not in READABLE:
             where, told = ("contrasts", place, "metric"), f"no metric '{metric}'{nearest(metric, READABLE)}"
             raise declarations.mistake(path, root, where, told)
+    if study.x_axis is not None and study.x_axis not in (axes := _axes()):
+        told = f"no number of a result '{study.x_axis}'{nearest(study.x_axis, axes)}"
+        raise declarations.mistake(path, root, ("x_axis",), told)
     return LoadedStudy(study, path)
+
+
+def _axes() -> list[str]:
+    """What `x_axis` can be: the costs that a result has, and numbers of a run's configuration."""
+    costs = [f"cost.{name}" for name in COSTS if name not in DERIVED_COSTS]
+    values = baseline_values(RunConfig())
+    return costs + [f"config.{name}" for name, value in values.items() if type(value) in (int, float)]
 
 
 def _check_arm(path: Path, root: yaml.MappingNode, study: Study, name: str, arm: Arm) -> None:

@@ -8,9 +8,10 @@ from core.config import FPRS, METRICS
 from core.support import fpr_name
 
 HEAD_STEP = "head_step"
+DERIVED_COSTS = ("instability", HEAD_STEP)  # that a frame has, and no result
 COSTS = (
     "seconds", "samples", "samples_per_second", "peak_memory_mb",
-    "parameters", "size_mb", "flops_g", "classes", "images", "instability", HEAD_STEP,
+    "parameters", "size_mb", "flops_g", "classes", "images", *DERIVED_COSTS,
 )  # fmt: skip
 LESS_IS_BETTER = ("seconds", "peak_memory_mb", "parameters", "size_mb", "flops_g", "instability", HEAD_STEP)
 LOSSES = ("loss_start", "loss_end", "loss_plateau")
