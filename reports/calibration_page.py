@@ -70,9 +70,10 @@ def _power(calibration: Calibration, claims: Mapping[str, Finding]) -> str:
     header = ["#", "claim", *(_effect(effect) for effect in effects)]
     note = (
         "Shares of reports by verdict: reproduced / contradicted / not reproduced / inconclusive. Effects are in units "
-        "of the smallest effect worth having (for keeping performance: of the margin, from its edge). An effect of "
-        "exactly 1 is called reproduced in about half of the reports, more or less by the number of looks and of "
-        "differences, since the estimate must reach it, at whichever look."
+        "of the smallest effect worth having (for keeping performance: of the margin, from its edge; for losing a "
+        "little, but no more than a margin: of the loss, so that the claim is no longer true where the margin is "
+        "reached). An effect of exactly 1 is called reproduced in about half of the reports, more or less by the "
+        "number of looks and of differences, since the estimate must reach it, at whichever look."
     )
     return f"## What is found\n\n{note}\n\n{table(header, rows, right=range(2, len(header)))}"
 
