@@ -9,6 +9,7 @@ import pytest
 from core.errors import UserError
 from reports.claims import findings
 from reports.headline import BEGIN, END, SHOWN, headline, main, written_into
+from reports.provenance import read_record
 
 ROOT = Path(__file__).parents[2]
 
@@ -66,6 +67,12 @@ def test_only_what_is_between_the_marks_is_written(
 def test_the_readme_says_what_the_kept_reports_say() -> None:
     text = (ROOT / "README.md").read_text()
     assert written_into(text, headline()) == text
+
+
+def test_the_kept_calibration_is_of_the_kept_report() -> None:
+    kept = ROOT / "reports" / "reference"
+    runs = read_record(kept / "cpu-quick").store_digest[:12]
+    assert f"the report reports/reference/cpu-quick (runs {runs})" in (kept / "calibration.md").read_text()
 
 
 def test_marks_are_needed_once() -> None:
