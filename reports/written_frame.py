@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -56,6 +57,8 @@ def _rows(out: Path, study: Study, record: Record) -> pd.DataFrame:
 
 
 def _check_unchanged(out: Path, name: str, record: Record) -> None:
+    if not os.path.isfile(out / name):
+        raise UserError(f"{out / name} is not there any more: {_REMEDY}")
     try:
         digest = file_digest(out / name)
     except OSError as error:
