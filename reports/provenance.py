@@ -19,6 +19,7 @@ from core.store import Store, file_digest, write_atomic
 from reports.cells import Cell
 from reports.claims import Study
 from reports.control import CONTROL, control_study
+from reports.folders import check_file
 from reports.runs import Read, read_run, read_runs
 
 SCHEMA = 1
@@ -176,6 +177,7 @@ def write_record(record: Record, out: Path, before: Stamps) -> None:
 def read_record(out: Path) -> Record:
     """The record of the report under `out`; `UserError` where there is none that can be read."""
     path = Path(out) / NAME
+    check_file(path)
     try:
         record = Record.model_validate_json(path.read_bytes())
     except OSError as error:

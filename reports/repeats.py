@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from core import record
 from core.store import write_atomic
 from reports.control import CONTROL
+from reports.folders import check_file
 from reports.provenance import CellRecord, Record
 
 NAME = "repeats.json"
@@ -53,6 +54,7 @@ def read_repeats(out: Path) -> tuple[Repeats, ...]:
         UserError: the file is damaged, or of a later version.
     """
     path = Path(out) / NAME
+    check_file(path)
     try:
         facts = record.read(path, _SCHEMA, _REMEDY)
         return tuple(Repeats.model_validate(entry) for entry in facts["repeats"])

@@ -18,6 +18,7 @@ from core.errors import UserError
 from core.store import write_atomic
 from reports.control import control_study
 from reports.estimates import Estimate, study_estimates
+from reports.folders import check_file
 from reports.inline import plain
 from reports.material import Material
 from reports.metrics import looser
@@ -200,6 +201,7 @@ def write_summary(summary: Summary, out: Path) -> None:
 def read_summary(out: Path) -> Summary:
     """The summary of the report under `out`; `UserError` where there is none that can be read."""
     path = Path(out) / NAME
+    check_file(path)
     try:
         summary = Summary.model_validate(json_text.read(path, _MOST_BYTES))
     except FileNotFoundError:

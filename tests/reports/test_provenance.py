@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +16,10 @@ from reports.control import control_study
 from reports.pages import write_report
 from reports.provenance import NAME, evidence_of, read_record
 from reports.provenance_check import verify
+from reports.repeats import NAME as REPEATS
+from reports.repeats import read_repeats
+from reports.summary import NAME as VERDICTS
+from reports.summary import read_summary
 from tests.reports.conftest import CODE, INPUTS, REPORT, Written
 
 
@@ -69,6 +76,16 @@ def test_what_an_earlier_report_left_is_not_this_reports(report: Written) -> Non
     files = read_record(report.out).files
     assert "norm.md" in files
     assert not {"old.md", "class-count.md", "tables/class-count.csv", NAME} & set(files)
+
+
+@pytest.mark.parametrize(("name", "read"), [(NAME, read_record), (VERDICTS, read_summary), (REPEATS, read_repeats)])
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_is_not_waited_for(
+    tmp_path: Path, name: str, read: Callable[[Path], Any], make: Callable[[Path], None]
+) -> None:
+    make(tmp_path / name)
+    with pytest.raises(UserError, match=f"{name} is not a file"):
+        read(tmp_path)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": 1}'])
