@@ -40,7 +40,8 @@ PresetName = Annotated[
     ),
 ]
 Seeds = Annotated[
-    str | None, typer.Option("--seeds", help="How many seeds, or which: '3' or '0,1,7'.", show_default="the preset's")
+    str | None,
+    typer.Option("--seeds", help="How many seeds, or which: '3', '0,1,7' or '10-19'.", show_default="the preset's"),
 ]
 Data = Annotated[
     list[str] | None, typer.Option("--data", help="Folder of images, each its own class; may be repeated.")
@@ -108,17 +109,20 @@ def words_of(*options: tuple[str, object, object]) -> list[str]:
 
 
 def parse_seeds(text: str | None, default: int) -> tuple[int, ...]:
-    """`"3"` -> (0, 1, 2); `"4,9"` -> (4, 9)."""
+    """`"3"` -> (0, 1, 2); `"4,9"` -> (4, 9); `"10-12"` -> (10, 11, 12)."""
     if text is None:
         return tuple(range(default))
-    parts = text.split(",")
-    if not all(part.strip().isdecimal() and len(part) <= _LONGEST_SEED for part in parts):
-        raise UserError(f"--seeds: expected a number or numbers with commas between, got '{text}'")
-    numbers = [int(part) for part in parts]
-    if len(numbers) == 1 and "," not in text:
-        if not 1 <= numbers[0] <= MOST_SEEDS:
-            raise UserError(f"--seeds: expected 1 to {MOST_SEEDS} seeds, got {numbers[0]}")
-        return tuple(range(numbers[0]))
+    parts = [part.split("-") for part in text.split(",")]
+    if not all(word.strip().isdecimal() and len(word) <= _LONGEST_SEED for part in parts for word in part):
+        raise UserError(f"--seeds: expected how many ('3') or which ('0,1,7', '10-19'), got '{text}'")
+    ends = [[int(word) for word in part] for part in parts]
+    if any(len(part) > 2 or part[-1] < part[0] for part in ends):
+        raise UserError(f"--seeds: expected a range's first and last seed ('10-19'), got '{text}'")
+    how_many = len(ends) == 1 and len(ends[0]) == 1
+    spans = [range(ends[0][0])] if how_many else [range(part[0], part[-1] + 1) for part in ends]
+    if not 1 <= (count := sum(map(len, spans))) <= MOST_SEEDS:
+        raise UserError(f"--seeds: expected 1 to {MOST_SEEDS} seeds, got {count}")
+    numbers = [seed for span in spans for seed in span]
     if len(set(numbers)) < len(numbers):
         raise UserError(f"--seeds: '{text}' names a seed twice")
     return tuple(numbers)
@@ -184,8 +188,10 @@ def choose(
         ("--set", sets),
     ):
         words += [word for value in values or [] for word in (option, value)]
+    named = parse_seeds(seeds, max(loaded.looks or {loaded.seeds: 1.0}) if until_resolved else loaded.seeds)
     if until_resolved:
-        _check_looks(loaded, seeds, config)
+        _check_looks(loaded, named, config)
+        named = tuple(sorted(named))  # as reports have them: a look is of the first
     for option, given in (
         ("--tuned", tuned), ("--deciding", deciding), ("--preset", preset is not None), ("--seeds", seeds is not None),
     ):  # fmt: skip
@@ -200,7 +206,7 @@ def choose(
     request = Request(
         studies=() if config else tuple(load_studies(list(names))),
         preset=loaded,
-        seeds=parse_seeds(seeds, loaded.seeds),
+        seeds=named,
         overrides=overrides,
         config=config,
         control=control,
@@ -210,13 +216,16 @@ def choose(
     return Chosen(request, Store(store), shlex.join(words), until_resolved)
 
 
-def _check_looks(preset: Preset, seeds: str | None, config: RunConfig | None) -> None:
+def _check_looks(preset: Preset, seeds: Sequence[int], config: RunConfig | None) -> None:
     if config is not None:
         raise UserError("--until-resolved: a single run tests no finding; name studies")
-    if seeds is not None:
-        raise UserError("--until-resolved takes its seeds from the preset's looks: leave out --seeds")
     if not preset.looks:
         raise UserError(f"--until-resolved: preset {preset.preset} has no looks, nothing is ever decided of it")
+    if len(seeds) != (last := max(preset.looks)):
+        raise UserError(
+            f"--until-resolved: the last look of preset {preset.preset} is at {last} seeds, --seeds names "
+            f"{len(seeds)}: name {last}, or leave --seeds out"
+        )
 
 
 def refuse_file(store: Path) -> None:

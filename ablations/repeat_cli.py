@@ -76,7 +76,7 @@ def _planned(record: Record, out: Path, wanted: Sequence[CellRecord], store: Sto
     chosen = options.choose(
         given["studies"], given["preset"], store.root, seeds=given["seeds"], data=given["data"],
         evaluation=given["evaluation"], sets=given["sets"], device=given["device"], strict=given["strict"],
-        control=given["control"],
+        control=given["control"], until_resolved=given["until_resolved"],
     )  # fmt: skip
     request = chosen.request
     if given["until_resolved"]:

@@ -58,8 +58,8 @@ def next_cells(
 
 
 def with_seeds(request: Request, counts: Mapping[Place, int]) -> Request:
-    """The request with the first `counts[study, arm]` seeds of every arm."""
-    return replace(request, arm_seeds={place: tuple(range(count)) for place, count in counts.items()})
+    """The request with the first `counts[study, arm]` of its seeds for every arm."""
+    return replace(request, arm_seeds={place: request.seeds[:count] for place, count in counts.items()})
 
 
 def at_look(request: Request, count: int) -> dict[Place, int]:
@@ -130,7 +130,9 @@ def as_run(request: Request, store: Store) -> tuple[Plan, str]:
     counts = at_look(request, looks[0])
     for place in counts:
         keys = [(cell.seed, cell.key) for cell in whole.cells if (cell.study, cell.arm) == place and cell.key]
-        whole_looks = [look for look in looks if keys and all(key in ended for seed, key in keys if seed < look)]
+        whole_looks = [
+            look for look in looks if keys and all(key in ended for seed, key in keys if seed in request.seeds[:look])
+        ]
         counts[place] = max(whole_looks, default=looks[0])
     shown = plan(with_seeds(request, counts), store)
     left_out = [state for key, state in ended.items() if key not in {cell.key for cell in shown.cells}]

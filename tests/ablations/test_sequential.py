@@ -229,7 +229,7 @@ def test_the_command_line_trains_what_is_open_and_reports_it(
         "arms:\n  flat: {}\n  gap: {model.neck: gap}\n  slow: {optim.lr: 1.0e-5}\n"
         "contrasts:\n  - {finding: 7_neck, better: flat, than: gap}\n"
     )
-    words = ["mine.yaml", *TINY, "--until-resolved"]
+    words = ["mine.yaml", *TINY, "--until-resolved", "--seeds", "3-5,8"]
     assert cli("run", *words, "--out", "report") == 0
     assert "look at 1 seeds: open: 7" in cli.err
     assert "look at 2 seeds: open: none; resolved: 7 (reproduced)" in cli.err
@@ -238,20 +238,36 @@ def test_the_command_line_trains_what_is_open_and_reports_it(
     assert Path("again/tables/mine.csv").read_text() == table
     rows = pd.read_csv("report/tables/mine.csv")
     assert list(zip(rows["arm"], rows["seed"].astype(str), rows["state"], strict=True)) == [
-        ("flat", "0", "done"), ("flat", "1", "done"), ("gap", "0", "done"), ("gap", "1", "done"), ("slow", "0", "done"),
+        ("flat", "3", "done"), ("flat", "4", "done"), ("gap", "3", "done"), ("gap", "4", "done"), ("slow", "3", "done"),
     ]  # fmt: skip
     assert len(Store("runs").run_keys()) == 5 + 2  # and the control's
+    assert cli("repeat", "--out", "report", "--store", "second", "--runs", "1") == 0
+    assert "1 of 1 runs are equal to the bit" in cli.out
 
 
 @pytest.mark.parametrize(
     ("words", "told"),
     [
         (["norm", *TINY], "preset smoke has no looks"),
-        (["norm", "--seeds", "3"], "leave out --seeds"),
+        (["norm", "--seeds", "3"], "the last look of preset quick is at 10 seeds, --seeds names 3"),
+        (["norm", "--seeds", "10-20"], "name 10, or leave --seeds out"),
     ],
 )
 def test_what_cannot_be_resolved_is_refused(cli: CommandLine, words: list[str], told: str) -> None:
     assert told in cli.refuses("run", *words, "--until-resolved")
+
+
+def test_looks_take_the_seeds_that_are_named_lowest_first(tmp_path: Path, requested: Callable[..., Request]) -> None:
+    requested()
+    request = choose([str(tmp_path / "small.yaml")], "smoke", tmp_path, seeds="29,10-12", until_resolved=True).request
+    story = Story(request, Store(tmp_path / "runs"), [OPEN, OPEN, SETTLED])
+    story.tell()
+    assert [{label.rpartition(" ")[2] for label in labels} for labels in story.trained] == [
+        {"10"}, {"11"}, {"12", "29"},
+    ]  # fmt: skip
+    shown, _ = as_run(request, story.store)
+    assert {cell.seed for cell in shown.cells if cell.arm == "ln"} == {10, 11, 12, 29}
+    assert {cell.seed for cell in shown.cells if cell.arm == "none"} == {10}
 
 
 def test_no_time_leaves_the_first_look_missing(
