@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shlex
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,13 +14,15 @@ from rich.table import Table
 
 from ablations import terminal
 from ablations.options import AsJson, words_of
+from ablations.own_images import two_meanings
 from ablations.sweep import bars
 from ablations.views import print_json
 from core.config_sections import DataConfig, EvalConfig
 from core.data import cache
 from core.data.corpus import corpus
 from core.data.corpus_images import pool_images
-from core.data.folder_check import FolderReport, Sides, check_folder
+from core.data.folder import find
+from core.data.folder_check import FolderReport, Sides, Use, check_folder
 from core.data.prepare_public import fetch as fetch_set
 from core.data.public_sets import PublicSet, public_set, public_sets
 from core.errors import UserError, shown
@@ -122,7 +124,7 @@ def check(
 ) -> None:
     """Say what is in a folder and what it is good for: --data, --eval, and at which false positive rates."""
     with bars(terminal.stderr()) as progress:
-        report = check_folder(folder, progress=progress)
+        report = _as_planned(check_folder(folder, progress=progress))
     if as_json:
         print_json(
             {**asdict(report), "rates": {f"{fpr:g}": ok for fpr, ok in report.rates.items()}, "pairs": report.pairs}
@@ -131,6 +133,15 @@ def check(
         _print_report(report)
     if not (report.data.usable or report.evaluation.usable):
         raise UserError(f"'{folder}' can be used for neither --data nor --eval: {report.data.note}")
+
+
+def _as_planned(report: FolderReport) -> FolderReport:
+    """The report, without `--eval` where a plan would refuse the folder for it."""
+    found = find([str(report.folder)], cache.cache_dir(None), option="DIR")
+    why = two_meanings(found.images, [str(report.folder)])
+    if not (report.evaluation.usable and why):
+        return report
+    return replace(report, evaluation=Use(False, why), identities=0, rates=dict.fromkeys(report.rates, False))
 
 
 def _set_facts(known: PublicSet) -> dict[str, Any]:
@@ -189,7 +200,7 @@ def _print_report(report: FolderReport) -> None:
         line(label, ("yes: " if use.usable else "no: ") + use.note)
     if report.evaluation.usable:
         rates = ", ".join(f"{fpr:g} {'yes' if ok else 'no'}" for fpr, ok in report.rates.items())
-        line("FPR supported", f"{rates} ({report.identities:,} identities, {report.pairs:,} pairs)")
+        line("--eval at FPR", f"{rates} ({report.identities:,} identities, {report.pairs:,} pairs)")
     for reason, (count, examples) in report.skipped.items():
         line(f"skipped {count:,}", f"{reason}: " + ", ".join(examples) + (", ..." if count > len(examples) else ""))
     console.print(table)

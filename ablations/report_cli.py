@@ -31,7 +31,7 @@ from ablations.options import (
     Strict,
     UntilResolved,
 )
-from ablations.planner import Plan, plan
+from ablations.planner import plan
 from ablations.registry import load_study
 from ablations.sequential import as_run
 from ablations.views import print_json
@@ -91,7 +91,7 @@ def write(chosen: options.Chosen, out: Path, console: Console, *, html: bool) ->
     """Write the report that a request asks for, of what the store has."""
     from reports.pages import write_report
 
-    planned, note = as_run(chosen.request, chosen.store) if chosen.until_resolved else _as_asked(chosen)
+    planned = (as_run if chosen.until_resolved else plan)(chosen.request, chosen.store)
     config = planned.baseline
     corpus_notes = corpus_of(config).notes
     data_note = (
@@ -102,14 +102,9 @@ def write(chosen: options.Chosen, out: Path, console: Console, *, html: bool) ->
     page = write_report(
         chosen.request.studies, planned.cells, chosen.store, out,
         preset=preset.preset, command=written("run", chosen.command, config),
-        data_note=f"{data_note}; {note}" if note else data_note, looks=preset.looks, tuning=planned.tuning,
-        html=html,
+        data_note=data_note, notes=planned.notes, looks=preset.looks, tuning=planned.tuning, html=html,
     )  # fmt: skip
     console.print(f"report: {page}", soft_wrap=True)
-
-
-def _as_asked(chosen: options.Chosen) -> tuple[Plan, str]:
-    return plan(chosen.request, chosen.store), ""
 
 
 def _check(names: Iterable[str], store: Path, out: Path, as_json: bool) -> None:

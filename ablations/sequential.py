@@ -117,12 +117,12 @@ def describe(studies: Sequence[Study], verdicts: Iterable[Verdict], *, last: boo
     return "; ".join(shown)
 
 
-def as_run(request: Request, store: Store) -> tuple[Plan, str]:
-    """The plan of what `--until-resolved` has run so far, and a note on runs that it leaves out, if any.
+def as_run(request: Request, store: Store) -> Plan:
+    """The plan of what `--until-resolved` has run so far.
 
     Every arm has the largest look of which all runs are done or failed, else the first: later looks that were never
     asked for are not missing. Runs of a look that is not complete are left out, as a look is judged whole or not at
-    all, and the note counts them.
+    all, and a note of the plan counts them.
     """
     looks = sorted(request.preset.looks)
     whole = plan(with_seeds(request, at_look(request, looks[-1])), store)
@@ -137,8 +137,6 @@ def as_run(request: Request, store: Store) -> tuple[Plan, str]:
     shown = plan(with_seeds(request, counts), store)
     left_out = [state for key, state in ended.items() if key not in {cell.key for cell in shown.cells}]
     if not left_out:
-        return shown, ""
-    return (
-        shown,
-        f"{len(left_out)} runs of looks that are not complete are left out ({left_out.count('failed')} failed)",
-    )
+        return shown
+    note = f"{len(left_out)} runs of looks that are not complete are left out ({left_out.count('failed')} failed)"
+    return replace(shown, notes=(*shown.notes, note))

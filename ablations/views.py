@@ -133,6 +133,7 @@ def _value(value: Any) -> str:
 
 def plan_facts(chosen: Chosen, plan: Plan, jobs: int) -> dict[str, Any]:
     """Counts, estimated time and memory, the runs, and what cannot be run here."""
+    notes = corpus_of(plan.baseline).notes
     return {
         "command": chosen.command, "store": str(chosen.store.root), "counts": plan.counts(),
         "estimate": {
@@ -145,7 +146,7 @@ def plan_facts(chosen: Chosen, plan: Plan, jobs: int) -> dict[str, Any]:
             for run in plan.runs
         ],
         **absent_facts(plan),
-        "judged_on": corpus_of(plan.baseline).notes["test"],
+        "trained_on": f"{plan.baseline.data.images} of {notes['train']}", "judged_on": notes["test"],
     }  # fmt: skip
 
 
@@ -197,4 +198,5 @@ def print_plan(console: Console, facts: dict[str, Any], *, every_run: bool) -> N
         memory = f"{guess['memory_mb_per_process']} MB each"
         line += f"; about {clock(guess['seconds'])} on {guess['processes']} processes, {memory}"
     console.print(line, soft_wrap=True)
+    console.print(f"trained on {facts['trained_on']}", soft_wrap=True)
     console.print(f"judged on {facts['judged_on']}", soft_wrap=True)

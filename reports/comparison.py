@@ -156,10 +156,10 @@ def _by_contrast(summary: Summary) -> Mapping[tuple[str, ...], EstimateSummary]:
 
 def _pair(first: EstimateSummary, second: EstimateSummary) -> EstimatePair:
     """The two at the lowest FPR at which both were read; as they are where there is none."""
-    for one in (first, first.looser):
-        for other in (second, second.looser):
-            if one is not None and other is not None and one.metric == other.metric:
-                return _compared(one, other)
+    theirs = {other.metric: other for other in reversed(list(second.readings))}
+    for one in first.readings:
+        if one.metric in theirs:
+            return _compared(one, theirs[one.metric])
     return _compared(first, second)
 
 

@@ -14,6 +14,7 @@ from reports.control import CONTROL
 from reports.figures_style import INK, PALETTE, style
 from reports.folders import make_folders
 from reports.markdown import NONE, code, escape, interval, number
+from reports.metrics import metric_name
 from reports.page import Block, Figure, Page, Table, Text
 from reports.pages import Files, write_page
 from reports.summary import EstimateSummary
@@ -128,6 +129,8 @@ def _estimate_row(pair: EstimatePair, label: str) -> list[str]:
     reading: str = f"**{pair.reading}**" if pair.reading in ("differ", "opposite") else pair.reading
     reading += f": {escape(pair.why)}" if pair.why else ""
     estimates = [_text(one) for one in (pair.first, pair.second)]
+    if pair.second.metric != first.metric and pair.second.interval:  # the label says the first's
+        estimates[1] += f", on {escape(metric_name(pair.second.metric))}"
     return [name, escape(first.label), *estimates, difference, reading]
 
 

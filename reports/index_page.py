@@ -32,8 +32,13 @@ _READING = """## How to read this
 - All findings together are wrongly called reproduced or contradicted in at most 5 of 100 reports (Holm's procedure)."""
 
 
-def index_page(material: Material, run: Mapping[str, str], figures: Sequence[Figure] = ()) -> list[Block]:
-    """The whole page; `run` holds `preset`, `command`, `data_note` and `store_digest`; `figures` show the findings."""
+def index_page(
+    material: Material, run: Mapping[str, str], figures: Sequence[Figure] = (), notes: Sequence[str] = ()
+) -> list[Block]:
+    """The whole page; `run` holds `preset`, `command`, `data_note` and `store_digest`; `figures` show the findings.
+
+    `notes` are those of `reports.pages.write_report`.
+    """
     return [
         Text(f"# Ablation report: preset {code(run['preset'])}"),
         Text("Thirteen documented findings on margin losses and embedding models for document images, measured again."),
@@ -41,7 +46,7 @@ def index_page(material: Material, run: Mapping[str, str], figures: Sequence[Fig
         *figures,
         Text(control_line(material.control)),
         Text(_READING),
-        Text(_what_was_run(material, run)),
+        Text(_what_was_run(material, run, notes)),
         Text(_health(material)),
         *_runs(material.frame, material.rocs.attrs["unreadable"]),
         Text(_studies(material)),
@@ -84,10 +89,11 @@ def _finding_row(verdict: Verdict, again: Mapping[str, Verdict]) -> list[str]:
     return [*said, ours, theirs, study_links(verdict.studies)]
 
 
-def _what_was_run(material: Material, run: Mapping[str, str]) -> str:
+def _what_was_run(material: Material, run: Mapping[str, str], notes: Sequence[str]) -> str:
     frame, results = material.frame, material.results
     done = frame[frame["state"] == "done"]
     lines = [f"Command: {code(run['command'])}", f"Data: {escape(run['data_note']) or NONE}"]
+    lines += [f"Note: {escape(note)}" for note in notes]
     if done.empty:
         lines.append("No run is done yet.")
     else:
@@ -103,7 +109,7 @@ def _what_was_run(material: Material, run: Mapping[str, str]) -> str:
 
 def _test_line(done: pd.DataFrame) -> str:
     expected = ", ".join(f"{_range(done[column])} at FPR {name.split('@')[1]}" for name, column in PAIRS.items())
-    identities = f"{_range(done['identities'])} identities, none of them trained on"
+    identities = f"{_range(done['identities'])} identities, none of whose images was trained on"
     return f"Test set: {identities}; expected independent false positives (pairs of identities): {expected}"
 
 

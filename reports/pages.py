@@ -40,6 +40,7 @@ def write_report(
     preset: str,
     command: str,
     data_note: str,
+    notes: Sequence[str] = (),
     looks: Mapping[int, float] | None = None,
     tuning: Tuning | None = None,
     html: bool = True,
@@ -52,6 +53,7 @@ def write_report(
     Args:
         preset, command, data_note: the scale, the command that repeats the report and one line on the data,
             printed as they are.
+        notes: what a reader must know of these runs: of folders, of arms that are not what their name says.
         looks: numbers of seeds at which a verdict may be reached, each with its share of alpha.
         tuning: study -> arm -> the search that tuned cells have their values from, as `tune` wrote it.
         html: also write report.html, the whole report in one file.
@@ -68,7 +70,7 @@ def write_report(
     pages = [_study(study, material, Files(out, study.study, html), store) for study in studies]
     run = {"preset": preset, "command": command, "data_note": data_note, "store_digest": record.store_digest}
     shown = _findings(material, Files(out, "index", html))
-    index = Page("index", "Findings", tuple(index_page(material, run, shown)))
+    index = Page("index", "Findings", tuple(index_page(material, run, shown, notes)))
     _check_names([index, *pages])
     for page in pages:
         write_page(page, out)

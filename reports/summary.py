@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -48,7 +48,8 @@ class EstimateSummary(BaseModel):
             not agree on them.
         runs: keys of the runs that were read, in hex digits.
         missing, gate: why there is no estimate, or why it must not be judged.
-        looser: of a TPR that was read, the same at the next higher FPR, for comparison with reports that read that one.
+        looser: of a TPR that was read, the same at the next higher FPR, and so on to the highest, for comparison with
+            reports that read one of those.
     """
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
@@ -81,6 +82,14 @@ class EstimateSummary(BaseModel):
         if self.ratio and any(end is not None and end <= 0 for end in (self.low, self.estimate, self.high)):
             raise ValueError("a ratio that is not positive")
         return self
+
+    @property
+    def readings(self) -> Iterator[EstimateSummary]:
+        """The estimate as it was read, then at every looser FPR."""
+        one: EstimateSummary | None = self
+        while one is not None:
+            yield one
+            one = one.looser
 
     @property
     def interval(self) -> Interval | None:
@@ -140,13 +149,14 @@ def _verdict(verdict: Verdict, material: Material) -> VerdictSummary:
 
 
 def _estimate(one: Estimate, material: Material) -> EstimateSummary:
+    """The estimate, with its looser readings below one another."""
     read, again = _as_read(one, material), looser(one.metric)
     if one.interval is None or again is None:
         return read
     study = next(study for study in (*material.studies, control_study()) if study.study == one.study)
     changed = study.model_copy(update={"contrasts": (one.contrast.model_copy(update={"metric": again}),)})
     (other,) = study_estimates(changed, material.frame, material.replicates)
-    return read.model_copy(update={"looser": _as_read(other, material)})
+    return read.model_copy(update={"looser": _estimate(other, material)})
 
 
 def _as_read(one: Estimate, material: Material) -> EstimateSummary:

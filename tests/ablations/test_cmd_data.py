@@ -112,7 +112,7 @@ def test_check_prints_a_table_and_odd_names_do_no_harm(data: Run, tmp_path: Path
     assert "\x1b" not in data.out
     for fact in ("usable images  20", "PNG 20", "RGB 20", "40 / 40 / 40 pixels", "flat folder", "not an image"):
         assert fact in data.out
-    assert "FPR supported" in data.out
+    assert "--eval at FPR" in data.out
 
 
 def test_check_of_a_name_that_is_not_text(data: Run, tmp_path: Path) -> None:

@@ -132,6 +132,22 @@ def test_a_ladder_that_needs_more_images_says_how_many(tmp_path: Path) -> None:
         planned([str(study)], tmp_path / "runs")
 
 
+@pytest.mark.parametrize(("asked", "images"), [(26, 24), (27, None)])
+def test_an_arm_that_lacks_few_images_has_those_that_there_are(tmp_path: Path, asked: int, images: int | None) -> None:
+    make_images(tmp_path / "images", 40)  # 24 are left to train on
+    study = tmp_path / "ladder.yaml"
+    study.write_text(
+        "study: ladder\ntitle: t\nquestion: q\nbaseline: one\n"
+        f"arms:\n  one: {{}}\n  all: {{data.images: {asked}}}\n  lr: {{optim.lr: 0.1}}\n"
+    )
+    found = planned(
+        [str(study)], tmp_path / "runs", data=[str(tmp_path / "images")], sets=["optim.batch_size=8", "data.images=12"]
+    )
+    keys = {cell.key for cell in found.cells if cell.arm == "all"}
+    assert (keys == {None}) == (images is None)
+    assert (f"ladder/all: data.images lowered from {asked} to the 24 that there are" in found.notes) == bool(images)
+
+
 def test_keys_follow_the_data(tmp_path: Path) -> None:
     make_images(tmp_path / "a", 40)
     keys = [

@@ -187,7 +187,7 @@ def test_it_goes_on_where_it_stopped(requested: Callable[..., Request], tmp_path
 def test_a_report_shows_the_largest_whole_look_of_every_arm(requested: Callable[..., Request], tmp_path: Path) -> None:
     request, store = requested(), Store(tmp_path / "runs")
     Story(request, store, [OPEN, SETTLED]).tell()
-    shown, note = as_run(request, store)
+    shown = as_run(request, store)
     seeds = {
         place: [cell.seed for cell in shown.cells if (cell.study, cell.arm) == place] for place in at_look(request, 1)
     }
@@ -195,7 +195,7 @@ def test_a_report_shows_the_largest_whole_look_of_every_arm(requested: Callable[
         ("small", "ln"), ("small", "bn"), ("control", "baseline"), ("control", "again"),
     }  # fmt: skip
     assert {len(own) for own in seeds.values()} == {1, 2}
-    assert note == ""
+    assert shown.notes == ()
 
 
 def test_runs_of_a_look_that_is_not_whole_are_counted_not_shown(
@@ -206,15 +206,15 @@ def test_runs_of_a_look_that_is_not_whole_are_counted_not_shown(
     fourth = sequential.plan(with_seeds(request, at_look(request, 4)), store)
     late = next(run for run in fourth.runs if run.label == "small/none seed 3")
     store.fail(late.key, "diverged", "x")
-    shown, note = as_run(request, store)
+    shown = as_run(request, store)
     assert late.key not in {cell.key for cell in shown.cells}
-    assert note == "1 runs of looks that are not complete are left out (1 failed)"
+    assert shown.notes[-1] == "1 runs of looks that are not complete are left out (1 failed)"
 
 
 def test_a_report_of_nothing_shows_the_first_look_as_missing(requested: Callable[..., Request], tmp_path: Path) -> None:
-    shown, note = as_run(requested(), Store(tmp_path / "runs"))
+    shown = as_run(requested(), Store(tmp_path / "runs"))
     assert {cell.seed for cell in shown.cells} == {0}
-    assert note == ""
+    assert shown.notes == ()
 
 
 def test_the_command_line_trains_what_is_open_and_reports_it(
@@ -265,7 +265,7 @@ def test_looks_take_the_seeds_that_are_named_lowest_first(tmp_path: Path, reques
     assert [{label.rpartition(" ")[2] for label in labels} for labels in story.trained] == [
         {"10"}, {"11"}, {"12", "29"},
     ]  # fmt: skip
-    shown, _ = as_run(request, story.store)
+    shown = as_run(request, story.store)
     assert {cell.seed for cell in shown.cells if cell.arm == "ln"} == {10, 11, 12, 29}
     assert {cell.seed for cell in shown.cells if cell.arm == "none"} == {10}
 

@@ -14,7 +14,7 @@ from scipy import stats
 
 from core.errors import UserError
 from reports.comparison import Comparison, compare_reports, compare_summaries
-from reports.comparison_page import told, write_comparison
+from reports.comparison_page import estimate_table, told, write_comparison
 from reports.material import Material
 from reports.stats import mean_interval
 from reports.summary import NAME, EstimateSummary, Summary, VerdictSummary, read_summary, summary_of
@@ -246,8 +246,17 @@ def test_reports_at_different_rates_are_compared_at_the_one_that_both_have() -> 
         assert pair.first.metric == pair.second.metric == "tpr@1e-3"
         assert pair.difference is not None
         assert pair.difference.estimate == pytest.approx(difference)
-    (pair,) = compared(first, estimate(values, "b", **at[2])).estimates
+    least = estimate(values, "b", **at[2])
+    (pair,) = compared(first, least).estimates
     assert pair.why == "the two read different metrics"
+    page = estimate_table(compared(first, least))
+    assert "on TPR@1e-2" in page.rows[0][3]  # whose label says what the first is on
+    whole = first.model_copy(
+        update={"looser": estimate(values + 1, "a", **at[1], looser=estimate(values, "a", **at[2]))}
+    )
+    (pair,) = compared(whole, least).estimates
+    assert pair.first.metric == "tpr@1e-2"
+    assert pair.difference is not None
 
 
 def test_a_written_report_has_looser_readings(written: Path, pristine: World) -> None:
@@ -261,7 +270,7 @@ def test_a_written_report_has_looser_readings(written: Path, pristine: World) ->
         for arm in ("ln", "bn")
     ]  # fmt: skip
     assert other.estimate == pytest.approx(np.mean(tprs[0]) - np.mean(tprs[1]))
-    assert other.looser is None
+    assert [one.metric for one in contrast.readings] == ["tpr@1e-4", "tpr@1e-3", "tpr@1e-2"]
 
 
 def test_settings_are_what_decides_a_result(world: World) -> None:

@@ -1,0 +1,103 @@
+"""What the user's own folders are taken for: a layout that can mean two things is refused, what is left out is told."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from core.config import RunConfig
+from core.data import folder
+from core.data.cache import cache_dir
+from core.data.folder import ImageFile
+from core.errors import UserError
+
+
+def folder_notes(config: RunConfig) -> list[str]:
+    """What a plan tells of `--data` and `--eval`; nothing of procedural documents.
+
+    Raises:
+        UserError: folders that cannot be used, or an `--eval` whose layout can mean two things.
+    """
+    cache, strict, notes = cache_dir(config.runtime.cache_dir), config.data.strict, list[str]()
+    own_data, own_eval = config.data.source != ("procedural",), config.eval.source != ("held-out",)
+    if own_eval:
+        found = folder.scan(config.eval.source, cache, option="--eval", strict=strict)
+        if why := two_meanings(found.images, config.eval.source):
+            raise UserError(f"--eval: {why}")
+        if found.skipped:
+            notes.append(f"--eval: {found.skipped_note()}")
+    if own_data:
+        found = folder.scan(config.data.source, cache, strict=strict)
+        if several := len(_of_captures(found.images, config.data.source)):
+            notes.append(
+                f"--data: every image is a class of its own, and {several} sub-folders have several: where those are "
+                "captures of one document, they are trained apart, and held out as different documents"
+            )
+    if own_data and own_eval:
+        notes.append(
+            "--eval: what it judges on is left out of --data file by file; another capture of the same document in "
+            "--data is trained on"
+        )
+    return notes
+
+
+def two_meanings(images: Sequence[ImageFile], sources: Sequence[str]) -> str:
+    """Why identities cannot be told from where images lie, and what to do; empty where they can.
+
+    With an image at the top of a folder each image is an identity (`core.data.corpus`), else each folder of images is.
+
+    Args:
+        sources: the folders in which the images were found.
+    """
+    roots = [Path(os.path.abspath(source)) for source in sources]
+    for inner in roots:
+        if outer := next((root for root in roots if root in inner.parents), None):
+            return f"'{inner}' lies in '{outer}', which is given as well: name one of them"
+    top = next((image.path for image in images if _home(image) in roots), None)
+    folders = _of_captures(images, sources)
+    if top is not None:
+        beside = next(iter(folders), None)
+        if beside is None:
+            return ""
+        return (
+            f"'{top}' lies at the top, which makes each image an identity, and '{beside}' has several images, as the "
+            "captures of one identity: move the image away, or give flat documents and folders of captures apart"
+        )
+    homes: dict[str, list[Path]] = {}
+    for root in roots:
+        for name, inside in _identities(images, root).items():
+            homes.setdefault(name, []).extend(inside)
+    for name, inside in homes.items():
+        if len(inside) > 1:
+            return (
+                f"identity '{name}' has captures in '{inside[0]}' and in '{inside[1]}': put those of one identity into "
+                "one folder, give others another name, and name the folders in which the identities' folders lie"
+            )
+    return ""
+
+
+def _home(image: ImageFile) -> Path:
+    return Path(os.path.abspath(image.path)).parent
+
+
+def _of_captures(images: Sequence[ImageFile], sources: Sequence[str]) -> list[Path]:
+    """Folders below `sources` with several images."""
+    roots = {Path(os.path.abspath(source)) for source in sources}
+    counts: dict[Path, int] = defaultdict(int)
+    for image in images:
+        counts[_home(image)] += 1
+    return sorted(parent for parent, count in counts.items() if count > 1 and parent not in roots)
+
+
+def _identities(images: Sequence[ImageFile], root: Path) -> Mapping[str, list[Path]]:
+    """The folders with images below a root, by the first name under what all of them have in common."""
+    parents = sorted({home for home in map(_home, images) if root in home.parents})
+    if not parents:
+        return {}
+    common = Path(os.path.commonpath([one.parent for one in parents]))
+    found: dict[str, list[Path]] = {}
+    for parent in parents:
+        found.setdefault(parent.relative_to(common).parts[0], []).append(parent)
+    return found

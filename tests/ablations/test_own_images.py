@@ -1,0 +1,116 @@
+"""What the user's folders are taken for: two meanings are refused, and what is left out is told everywhere."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from ablations.own_images import folder_notes, two_meanings
+from core.config import RunConfig
+from core.data.cache import cache_dir
+from core.data.folder import find
+from core.errors import UserError
+from tests.ablations.conftest import TINY, CommandLine
+from tests.conftest import make_images
+
+IDS = [f"ids/p{number}" for number in range(8)]
+
+
+def laid_out(root: Path, *folders: str, count: int = 2) -> None:
+    """So many images in each folder, no two alike."""
+    for number, folder in enumerate(folders):
+        make_images(root / folder, count, seed=100 + number)
+
+
+def why(root: Path, *sources: str) -> str:
+    given = [str(root / source) for source in sources]
+    return two_meanings(find(given, cache_dir(None), option="--eval").images, given)
+
+
+@pytest.mark.parametrize(
+    ("folders", "sources"),
+    [
+        (IDS, ["ids"]),
+        (IDS, ["ids/../ids"]),
+        ([f"set/{one}" for one in IDS], ["set"]),  # as `data fetch` leaves a set: identities in a folder of their own
+        ([f"{one}/photos" for one in IDS], ["ids"]),
+        ([*IDS, "more/q0", "more/q1"], ["ids", "more"]),
+        (["flat"], ["flat"]),
+        (["flat", "other"], ["flat", "other"]),
+    ],
+)
+def test_layouts_that_mean_one_thing(tmp_path: Path, folders: list[str], sources: list[str]) -> None:
+    laid_out(tmp_path, *folders)
+    assert why(tmp_path, *sources) == ""
+
+
+@pytest.mark.parametrize(
+    ("folders", "sources", "told"),
+    [
+        ([*IDS, "ids"], ["ids"], r"ids/image 000.png' lies at the top, .* '.*ids/p0' has several images"),
+        (IDS, ["ids", "ids/p0"], r"ids/p0' lies in '.*ids', which is given as well"),
+        ([f"ids/p{n}/{kind}" for n in range(4) for kind in ("phone", "scanner")], ["ids"], r"identity 'p0' .*phone"),
+        ([*IDS, "more/p3", "more/q"], ["ids", "more"], r"identity 'p3' has captures in '.*ids/p3' and in '.*more/p3'"),
+    ],
+)
+def test_layouts_that_mean_two_things(tmp_path: Path, folders: list[str], sources: list[str], told: str) -> None:
+    laid_out(tmp_path, *folders)
+    text = why(tmp_path, *sources)
+    assert re.search(told, text), text
+
+
+def test_flat_documents_in_folders_of_one_each_mean_one_thing(tmp_path: Path) -> None:
+    laid_out(tmp_path, "flat")
+    laid_out(tmp_path, *(f"flat/{number}" for number in range(5)), count=1)
+    assert why(tmp_path, "flat") == ""
+
+
+def test_procedural_documents_need_no_note() -> None:
+    assert folder_notes(RunConfig()) == []
+
+
+def test_a_stray_image_is_refused_by_plan_and_by_check(cli: CommandLine, tmp_path: Path) -> None:
+    laid_out(tmp_path, *IDS)
+    assert cli("plan", "norm", *TINY, "--eval", "ids") == 0
+    assert cli("data", "check", "ids", "--json") == 0
+    assert json.loads(cli.out)["evaluation"]["usable"]
+    make_images(tmp_path / "ids", 1, seed=7)
+    assert "lies at the top" in cli.refuses("plan", "norm", *TINY, "--eval", "ids")
+    cli("data", "check", "ids", "--json")
+    facts = json.loads(cli.out)
+    assert not facts["evaluation"]["usable"]
+    assert "lies at the top" in facts["evaluation"]["note"]
+    assert facts["identities"] == 0
+    assert not any(facts["rates"].values())
+
+
+def test_what_is_skipped_is_told_in_the_plan_and_in_the_report(cli: CommandLine, tmp_path: Path) -> None:
+    laid_out(tmp_path, *IDS)
+    make_images(tmp_path / "train", 20)
+    (tmp_path / "ids/p0/notes.txt").write_text("x")
+    (tmp_path / "train/notes.txt").write_text("x")
+    words = ["resolution", *TINY, "--set", "data.images=20", "--data", "train", "--eval", "ids"]
+    assert cli("plan", *words) == 0
+    assert "note: --eval: 1 skipped (1 not an image)" in cli.out
+    assert "trained on 20 of 20 images of train; 1 skipped (1 not an image)" in cli.out
+    Path("runs").mkdir()
+    assert cli("report", *words, "--out", "report", "--no-html") == 0
+    page = Path("report/index.md").read_text()
+    assert "- Note: --eval: 1 skipped (1 not an image)" in page
+    assert "another capture of the same document" in page
+
+
+def test_folders_of_captures_to_train_on_are_told_of(tmp_path: Path) -> None:
+    laid_out(tmp_path, *IDS)
+    config = RunConfig().with_overrides({"data.source": (str(tmp_path / "ids"),)})
+    (note,) = folder_notes(config)
+    assert "8 sub-folders have several" in note
+
+
+def test_a_layout_that_means_two_things_is_refused(tmp_path: Path) -> None:
+    laid_out(tmp_path, *IDS, "ids")
+    with pytest.raises(UserError, match=r"--eval: '.*' lies at the top"):
+        folder_notes(RunConfig().with_overrides({"eval.source": (str(tmp_path / "ids"),)}))
