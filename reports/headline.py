@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import csv
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
 from core.errors import UserError
 from core.store import write_atomic
+from reports.cells import PAIRS
 from reports.claims import findings
 from reports.index_page import published
 from reports.markdown import NONE, escape, table
+from reports.metrics import metric_name
+from reports.summary import read_summary
 
 REFERENCE = Path(__file__).resolve().parent / "reference"
 # Folder under `reports/reference` -> the column's name.
@@ -36,7 +40,7 @@ def headline(root: Path = REFERENCE, link: str = "reports/reference") -> str:
     if not reports:
         raise UserError(f"{root}: there is no report in it")
     header = ["#", "documented claim", "published TPR@1e-4"]
-    header += [f"[{SHOWN[name]}]({link}/{name}/index.md)" for name in reports]
+    header += [f"[{SHOWN[name]}]({link}/{name}/index.md){_read_at(root / name)}" for name in reports]
     rows = []
     for finding in findings().values():
         verdicts = [_cell(found.get(finding.label)) for found in reports.values()]
@@ -53,14 +57,21 @@ def _verdicts(folder: Path) -> Mapping[str, Mapping[str, str]]:
         raise UserError(f"{path}: is no table of findings ({error})") from None
 
 
+def _read_at(folder: Path) -> str:
+    """Which TPR most of a report's verdicts rest on; a report of few documents is read at a looser FPR."""
+    estimates = [one for found in read_summary(folder).findings for one in found.estimates]
+    read = Counter(one.metric for one in estimates if one.decides and one.metric in PAIRS)
+    return f", {metric_name(read.most_common(1)[0][0])}" if read else ""
+
+
 def _cell(row: Mapping[str, str] | None) -> str:
     return NONE if row is None else f"**{escape(row['verdict'])}**"
 
 
 def written_into(text: str, shown: str) -> str:
-    """The text with the table between its marks; `UserError` where it does not have both, once."""
+    """The text with the table between its marks; `ValueError` where it does not have both, once."""
     if text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise UserError(f"the text needs one line '{BEGIN}' and one '{END}'")
+        raise ValueError(f"the text needs one line '{BEGIN}' and one '{END}'")
     before, rest = text.split(BEGIN)
     return f"{before}{BEGIN}\n{shown}\n{END}{rest.split(END)[1]}"
 
@@ -75,7 +86,11 @@ def main(words: list[str], root: Path = REFERENCE) -> int:
             text = path.read_text(encoding="utf-8")
         except OSError as error:
             raise UserError(f"{path}: {error.strerror}") from None
-        write_atomic(path, written_into(text, headline(root)).encode())
+        try:
+            made = written_into(text, headline(root))
+        except ValueError as error:
+            raise UserError(f"{path}: {error}") from None
+        write_atomic(path, made.encode())
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

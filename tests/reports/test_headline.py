@@ -24,6 +24,7 @@ def kept(written: Path, root: Path) -> Path:
 def test_a_row_has_each_finding_and_the_verdict_of_each_report(written: Path, tmp_path: Path) -> None:
     rows = headline(kept(written, tmp_path / "reference")).splitlines()
     assert rows[0].count("](reports/reference/") == 1
+    assert rows[0].endswith("/index.md), TPR@1e-4 |")
     shown = {row.split("|")[1].strip(): row.split("|")[-2].strip() for row in rows[2:]}
     assert list(shown) == [finding.label for finding in findings().values()]
     index = (written / "index.md").read_text()
@@ -61,7 +62,9 @@ def test_only_what_is_between_the_marks_is_written(
     path.write_text("# without marks\n")
     assert main([str(path)], root) == main([], root) == main([str(tmp_path / "none.md")], root) == 2
     assert path.read_text() == "# without marks\n"
-    assert all(line.startswith("error: ") for line in capsys.readouterr().err.splitlines())
+    said = capsys.readouterr().err.splitlines()
+    assert all(line.startswith("error: ") for line in said)
+    assert str(path) in said[0]
 
 
 def test_the_readme_says_what_the_kept_reports_say() -> None:
@@ -78,5 +81,5 @@ def test_the_kept_calibration_is_of_the_kept_report() -> None:
 def test_marks_are_needed_once() -> None:
     wrong: list[Any] = ["", BEGIN, f"{END}", f"{BEGIN}{END}{BEGIN}{END}"]
     for text in wrong:
-        with pytest.raises(UserError, match="needs one line"):
+        with pytest.raises(ValueError, match="needs one line"):
             written_into(text, "x")
