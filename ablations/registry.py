@@ -64,8 +64,9 @@ def load_study(name: str) -> LoadedStudy:
     for field, values in study.conditions.items():
         _check_conditions(path, root, field, values)
     for place, contrast in enumerate(study.contrasts):  # after hours of training would be late
-        if (metric := contrast.metric.removeprefix("cost.")) not in READABLE:
-            where, told = ("contrasts", place, "metric"), f"no metric '{metric}'{nearest(metric, READABLE)}"
+        if contrast.column not in READABLE:
+            told = f"no metric '{contrast.column}'{nearest(contrast.column, READABLE)}"
+            where = ("contrasts", place, "metric")
             raise declarations.mistake(path, root, where, told)
     if study.x_axis is not None and study.x_axis not in (axes := _axes()):
         told = f"no number of a result '{study.x_axis}'{nearest(study.x_axis, axes)}"

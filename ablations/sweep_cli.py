@@ -150,7 +150,10 @@ def _resting_on_the_head(chosen: Chosen) -> list[Study]:
     """Studies with a verdict that rests on steps of the class head, where the store has no such measurement yet."""
     if not chosen.request.preset.looks or head_turns(chosen.store):
         return []
-    return [study for study in chosen.request.studies if study.head_cost]
+    return [
+        study for study in chosen.request.studies
+        if any(one.decides and one.column == HEAD_STEP for one in study.contrasts)
+    ]  # fmt: skip
 
 
 def _tell_untimed(chosen: Chosen, console: Console) -> None:
@@ -158,7 +161,7 @@ def _tell_untimed(chosen: Chosen, console: Console) -> None:
     studies = _resting_on_the_head(chosen)
     labels = dict.fromkeys(
         study.finding(one.finding).label for study in studies for one in study.contrasts
-        if one.decides and one.metric.removeprefix("cost.") == HEAD_STEP
+        if one.decides and one.column == HEAD_STEP
     )  # fmt: skip
     if labels:
         root, device = str(chosen.store.root), chosen.request.overrides["runtime.device"]

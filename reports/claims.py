@@ -199,8 +199,7 @@ class Study(BaseModel):
     @property
     def contrasts_of_runs(self) -> dict[int, Contrast]:
         """By their places, the contrasts that decide and read runs; the class head is timed apart from those."""
-        timed_apart = f"cost.{HEAD_STEP}"
-        return {place: one for place, one in enumerate(self.contrasts) if one.decides and one.metric != timed_apart}
+        return {place: one for place, one in enumerate(self.contrasts) if one.decides and one.column != HEAD_STEP}
 
     @property
     def digest(self) -> str:

@@ -52,7 +52,7 @@ class Contrast(BaseModel):
             raise ValueError("`through` belongs to kind trend")
         if self.kind == "non_inferiority" and not self.margin:
             raise ValueError("kind non_inferiority needs a `margin`, the largest loss that is allowed")
-        if self.kind == "cost_ratio" and self.metric.removeprefix("cost.").removeprefix("shifted.") in METRICS:
+        if self.kind == "cost_ratio" and self.column.removeprefix("shifted.") in METRICS:
             raise ValueError(f"kind cost_ratio is of a cost, such as cost.seconds, and {self.metric} is none")
         if self.better == self.than:
             raise ValueError(f"'{self.better}' is compared with itself")
@@ -67,6 +67,11 @@ class Contrast(BaseModel):
         """Every arm that the contrast reads."""
         other = (self.elsewhere.better, self.elsewhere.than) if self.elsewhere else ()
         return tuple(dict.fromkeys((self.better, self.than, *self.through, *other)))
+
+    @property
+    def column(self) -> str:
+        """The number of a run that is to be read, before any fallback to a looser FPR."""
+        return self.metric.removeprefix("cost.")
 
     @property
     def is_ratio(self) -> bool:

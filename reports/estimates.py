@@ -91,7 +91,7 @@ def _tuned(one: Estimate, edges: Mapping[str, Sequence[str]]) -> Estimate:
 def _estimate(
     study: Study, contrast: Contrast, rows: pd.DataFrame, replicates: Replicates | None, looks: Sequence[int]
 ) -> Estimate:
-    metric = contrast.metric.removeprefix("cost.")
+    metric = contrast.column
     empty = Estimate(study.study, contrast, metric, None)
     if metric not in READABLE:
         return replace(empty, missing=f"No run records '{contrast.metric}'.")

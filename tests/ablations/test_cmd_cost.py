@@ -13,6 +13,12 @@ from core import head_cost, record
 from core.store import HEAD_COST, HEAD_COST_SCHEMA
 from tests.ablations.conftest import TINY, CommandLine
 
+_TIMED = (
+    "study: timed\ntitle: t\nquestion: q\nclaims: {faster: a sample is faster}\nbaseline: sample\n"
+    "arms:\n  sample: {}\n  full: {loss.sample_rate: 1.0}\ncontrasts:\n"
+    "  - {finding: faster, kind: cost_ratio, better: sample, than: full, metric: head_step, smallest_effect: 0.1}\n"
+)
+
 
 @pytest.fixture
 def measured_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,14 +113,18 @@ def test_run_times_the_head_once_where_a_verdict_rests_on_it(
 
     monkeypatch.setattr(head_cost, "measure", measure)
     monkeypatch.setattr(sweep_cli, "sweep", lambda *args, **options: 0)
-    quick = ["--preset", "quick", "--seeds", "1", "--no-report", "--jobs", "1"]
-    cli("run", "neck", *quick)
-    cli("run", "partial-fc", *quick, "--budget", "1s")
-    cli("run", "partial-fc", *TINY, "--no-report", "--jobs", "1")
+    quick = ["--preset", "quick", "--seeds", "1", "--no-report"]
+    Path("shown.yaml").write_text(_TIMED.replace("metric: head_step", "metric: seconds") + "head_cost: true\n")
+    untimed = [["neck", *quick], ["partial-fc", *quick, "--budget", "1s"], ["partial-fc", *TINY, "--no-report"]]
+    for words in (*untimed, ["shown.yaml", *quick]):
+        assert cli("run", *words, "--jobs", "1") == 1  # as nothing is trained
     assert asked == []
-    cli("run", "partial-fc", *quick)
-    cli("run", "partial-fc", *quick)
+    assert cli("run", "partial-fc", *quick, "--jobs", "1") == 1
+    assert cli("run", "partial-fc", *quick, "--jobs", "1") == 1
     assert asked == ["cpu"]
+    Path("timed.yaml").write_text(_TIMED)  # whose verdict rests on it, though it asks for no table of it
+    assert cli("run", "timed.yaml", *quick, "--jobs", "1", "--store", "other") == 1
+    assert asked == ["cpu", "cpu"]
 
 
 @pytest.mark.usefixtures("measured_at_once")

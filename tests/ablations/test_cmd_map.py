@@ -152,8 +152,10 @@ def test_mistakes_are_one_line(cli: CommandLine) -> None:
     Path("claims.yaml").write_text(CLAIMING)
     some = [*TINY, "--over", "optim.batch_size=8,16"]
     assert "no contrast that decides anything" in cli.refuses("map", "mine.yaml", *some)
-    Path("timed.yaml").write_text(CLAIMING.replace("smallest", "kind: cost_ratio, metric: cost.head_step, smallest"))
-    assert "decides anything and reads runs" in cli.refuses("map", "timed.yaml", *some)
+    for metric in ("cost.head_step", "head_step"):
+        timed = CLAIMING.replace("smallest", f"kind: cost_ratio, metric: {metric}, smallest")
+        Path(f"{metric}.yaml").write_text(timed)
+        assert "decides anything and reads runs" in cli.refuses("map", f"{metric}.yaml", *some)
     assert "declares no conditions of its own: name what to vary" in cli.refuses("map", "claims.yaml", *TINY)
     told = cli.refuses("map", "claims.yaml", *TINY, "--over", "optim.batch_size=8,-1")
     assert "with batch_size -1: " in told

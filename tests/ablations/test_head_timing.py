@@ -58,9 +58,9 @@ def test_not_within_a_budget(cli: CommandLine, events: list[str]) -> None:
 
 
 def test_what_is_left_untimed_is_said_only_where_something_rests_on_it(cli: CommandLine, events: list[str]) -> None:
-    del events
     cli("run", "norm", "--seeds", "1", "--budget", "1h", "--no-report")
     assert "class head" not in cli.err
+    assert events == ["layout", "trained"]
     Path("runs").mkdir(exist_ok=True)
     Path("runs", HEAD_COST).write_bytes(record.seal({"turns": {"0.3": [20.0]}}, HEAD_COST_SCHEMA))
     cli("run", "partial-fc", "--seeds", "1", "--budget", "1h", "--no-report")

@@ -210,6 +210,9 @@ def test_a_turn_of_the_heads_timing_stands_for_one_seed(world: Any) -> None:
     rows = frame[(frame["study"] == "norm") & (frame["arm"] == "ln")].set_index("seed")
     assert rows["head_step"].tolist()[:2] == [20.0, 21.0]  # the baseline's rate is 0.3
     assert math.isnan(rows.loc[2, "head_step"])
+    later = [replace(cell, seed=cell.seed + 10) for cell in world.cells]  # on other seeds the turns are as good
+    rows = build_frame(later, world.store).groupby("seed")["head_step"].max()
+    assert rows.loc[[10, 11]].tolist() == [20.0, 21.0]
     for damage in ("{", '{"turns": {"0.3": [0]}}', '{"turns": 3}', "{}"):
         (world.store.root / HEAD_COST).write_text(damage)
         assert build_frame(world.cells, world.store)["head_step"].isna().all()
