@@ -6,20 +6,19 @@ Figures are drawn on their own Agg canvas, never through pyplot: no display, no 
 from __future__ import annotations
 
 import math
-import re
 import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from reports.claims import Study
 from reports.figures_style import GRID, MUTED, WIDTH
+from reports.markdown import CONTROL
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 FARTHEST = 6.0  # multiples of what is worth having; beyond it the size of an effect is no question
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]+")  # not allowed in an SVG
 
 
 def new_figure(height: float, columns: int = 1) -> tuple[Figure, Any]:
@@ -82,7 +81,7 @@ def legend(axes: Axes, study: Study) -> None:
 
 def short(text: str, longest: int = 28) -> str:
     """`text` on one line, cut with an ellipsis where it is longer."""
-    line = _CONTROL.sub(" ", text)
+    line = CONTROL.sub(" ", text)
     # Matplotlib leaves labels that begin with an underscore out of legends.
     line = f" {line}" if line.startswith("_") else line
     return line if len(line) <= longest else line[: longest - 1] + "…"

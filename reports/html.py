@@ -15,6 +15,7 @@ from importlib import resources
 from markdown_it.token import Token
 
 from reports.inline import parser, plain, tokens
+from reports.markdown import CONTROL
 from reports.page import Block, Figure, Page, Table
 
 # Every word that a verdict can be, and the class of its badge; the style sheet gives each a sign and a colour.
@@ -43,7 +44,7 @@ def to_html(pages: Sequence[Page]) -> str:
 <meta http-equiv="Content-Security-Policy" content="{_POLICY}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<title>{escape(_title(pages))}</title>
+<title>{_words(_title(pages))}</title>
 <style>
 {style}</style>
 </head>
@@ -58,6 +59,11 @@ def to_html(pages: Sequence[Page]) -> str:
 """
 
 
+def _words(text: str) -> str:
+    """Text as itself, without what could not be seen or would turn the direction of what follows."""
+    return escape(CONTROL.sub(" ", text))
+
+
 def _title(pages: Sequence[Page]) -> str:
     """The index's first heading as plain text."""
     texts = (block.markdown for block in pages[0].blocks if not isinstance(block, Table | Figure))
@@ -66,7 +72,7 @@ def _title(pages: Sequence[Page]) -> str:
 
 
 def _navigation(pages: Sequence[Page]) -> str:
-    links = "\n".join(f'<li><a href="#{page.slug}">{escape(page.title)}</a></li>' for page in pages)
+    links = "\n".join(f'<li><a href="#{page.slug}">{_words(page.title)}</a></li>' for page in pages)
     return f'<nav aria-label="Pages of the report">\n<ul>\n{links}\n</ul>\n</nav>'
 
 
@@ -82,7 +88,7 @@ class _Section:
 
     def html(self) -> str:
         inside = "\n".join(self._block(block) for block in self.page.blocks)
-        return f'<section id="{self.page.slug}" aria-label="{escape(self.page.title)}">\n{inside}\n</section>'
+        return f'<section id="{self.page.slug}" aria-label="{_words(self.page.title)}">\n{inside}\n</section>'
 
     def _block(self, block: Block) -> str:
         if isinstance(block, Table):
@@ -135,7 +141,7 @@ class _Section:
         return kept
 
     def _table(self, table: Table) -> str:
-        label = escape(f"{self.page.title}: {table.title}")
+        label = _words(f"{self.page.title}: {table.title}")
         head = "".join(
             f'<th scope="col"{self._align(table, index)}>{self._inline(cell)}</th>'
             for index, cell in enumerate(table.header)
@@ -158,16 +164,16 @@ class _Section:
         return ' class="num"' if index in table.right else ""
 
     def _figure(self, figure: Figure) -> str:
-        label = escape(figure.alt or figure.caption)
+        label = _words(figure.alt or figure.caption)
         return (
             f'<figure>\n<div class="scroll" role="region" tabindex="0" aria-label="{label}">\n{figure.svg}\n</div>\n'
-            f"<figcaption>{escape(figure.caption)}</figcaption>\n</figure>"
+            f"<figcaption>{_words(figure.caption)}</figcaption>\n</figure>"
         )
 
 
 def _unbroken(text: Token) -> Token:
     """Powers of ten, which a browser would break after the hyphen, in one piece."""
-    shown = _POWER.sub(lambda found: f'<span class="power">{found[0]}</span>', escape(text.content))
+    shown = _POWER.sub(lambda found: f'<span class="power">{found[0]}</span>', _words(text.content))
     return Token("html_inline", "", 0, content=shown)
 
 

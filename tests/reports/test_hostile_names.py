@@ -103,6 +103,12 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(tmp_path_factory.mktemp("plain") / "w", [f"name {number}" for number in range(PLACES)])
 
 
+def test_nothing_turns_the_direction_of_what_follows(tmp_path: Path) -> None:
+    out = write(tmp_path / "w", [f"\u202egpj.{number}\u2066" for number in range(PLACES)])
+    for path in (*out.glob("*.md"), *out.glob("*.html")):
+        assert not re.search("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]", path.read_text()), path.name
+
+
 def elements(text: str) -> Counter[str]:
     """How often each element is there, but for those that break or set off a word."""
     return Counter(tag for tag, _ in Document(text).found if tag not in ("code", "span", "br"))
