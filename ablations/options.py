@@ -57,7 +57,7 @@ Device = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Refuse folders with files that would be skipped.")]
 Tuned = Annotated[bool, typer.Option("--tuned", help="Also with the values that `tune` chose for each arm.")]
 Jobs = Annotated[
-    int | None, typer.Option("--jobs", min=1, help="Worker processes.", show_default="one a core, on a GPU one")
+    int | None, typer.Option("--jobs", min=1, help="Worker processes.", show_default="one a core, or one a GPU")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Control = Annotated[

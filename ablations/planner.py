@@ -270,6 +270,8 @@ def measured_rates(store: Store) -> Rates:
         try:
             result = store.result(key)
             config = result["config"]
+            if int(result["environment"].get("ranks", 1)) > 1:  # of several GPUs together
+                continue
             kind = device_kind(str(result["environment"]["device"]))
             where = (kind, config["model"]["backbone"], config["data"]["image_size"])
             found.setdefault(where, []).append(float(result["cost"]["samples_per_second"]))

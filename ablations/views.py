@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ablations.executors.layout import gpu_count
 from ablations.options import Chosen
 from ablations.planner import Plan, Run
 from ablations.preset import load_preset, preset_names
@@ -151,9 +152,14 @@ def plan_facts(chosen: Chosen, plan: Plan, jobs: int) -> dict[str, Any]:
 
 
 def effort(pending: Sequence[Run], jobs: int) -> dict[str, Any]:
-    """Estimated seconds of runs that are to be trained by so many processes, or fewer where they are fewer."""
+    """Estimated seconds of runs that are to be trained by so many processes, or fewer where they are fewer.
+
+    Processes that share a GPU are taken to be no faster than one.
+    """
     processes = max(1, min(jobs, len(pending) or 1))
-    return {"seconds": round(sum(run.estimate.seconds for run in pending) / processes, 1), "processes": processes}
+    device = pending[0].config.runtime.device if pending else "cpu"
+    at_once = min(processes, gpu_count(device)) if device.startswith("cuda") else processes
+    return {"seconds": round(sum(run.estimate.seconds for run in pending) / at_once, 1), "processes": processes}
 
 
 def absent_facts(plan: Plan) -> dict[str, Any]:

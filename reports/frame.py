@@ -72,7 +72,8 @@ def _numbers(result: Mapping[str, Any]) -> dict[str, Any]:
     row |= {name: number_at(result, f"cost.{name}") for name in COSTS}
     row |= _training(result)
     environment = _section(result, "environment")
-    row["device"] = environment.get("device")
+    device = environment.get("device")
+    row["device"] = device.partition(":")[0] if isinstance(device, str) else device  # which of equal GPUs is no matter
     row["hardware"] = environment.get("hardware") or environment.get("cpu")
     row["identities"] = number_at(result, "test.identities")
     row |= {f"pairs@{fpr_name(fpr)}": expected_pairs(row["identities"], fpr) for fpr in FPRS}

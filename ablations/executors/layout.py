@@ -52,13 +52,29 @@ class Layout:
         """The layout for `runs` runs: `jobs` where asked for, else the machine's fastest, never more than runs.
 
         Threads belong to the machine, so that neither `jobs` nor the number of runs changes a result: one, unless more
-        were measured to be faster. On a GPU, where most is done elsewhere, one process has all cores.
+        were measured to be faster. A GPU, where most is done, has one process and its share of the cores.
         """
         cores = core_count()
         if device.startswith("cuda"):
-            return cls(max(1, min(jobs or 1, runs)), cores)
+            gpus = gpu_count(device)
+            return cls(max(1, min(jobs or gpus, runs)), max(1, cores // gpus))
         fastest = remembered() or cls(cores, 1)
         return cls(max(1, min(jobs or fastest.jobs, runs)), fastest.threads)
+
+
+def gpu_count(device: str) -> int:
+    """How many GPUs a device of the command line means: `cuda` all that there are, `cuda:N` the one; at least 1."""
+    if device != "cuda":
+        return 1
+    import torch  # takes seconds, and is needed where a GPU is asked for alone
+
+    return max(1, torch.cuda.device_count())
+
+
+def device_of(device: str, worker: int) -> str:
+    """The device of the worker of that number, from 0: of `cuda` the machine's GPUs in turn."""
+    gpus = gpu_count(device)
+    return f"{device}:{worker % gpus}" if gpus > 1 else device
 
 
 def worth_measuring(seconds: float, jobs: int | None, device: str) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
-from ablations.executors.layout import ALLOCATOR, Layout, environment_of
+from ablations.executors.layout import ALLOCATOR, Layout, device_of, environment_of
 from ablations.executors.turns import TICK, Executor
 from ablations.executors.worker import Event, Task, main
 from core.store import Store
@@ -60,7 +60,9 @@ class LocalExecutor(Executor):
             self._workers.append(self._spawn())
         elif not self._workers[index].process.is_alive():
             self._workers[index] = self._spawn()
-        runtime = task.config.runtime.model_copy(update={"threads": self._layout.threads})
+        runtime = task.config.runtime
+        device = device_of(runtime.device, index)
+        runtime = runtime.model_copy(update={"threads": self._layout.threads, "device": device})
         config = task.config.model_copy(update={"runtime": runtime})
         worker = self._workers[index]
         worker.task = replace(task, config=config, ticket=self._gate.ticket(task))

@@ -7,9 +7,10 @@ from typing import Any, cast
 
 import pytest
 
-from ablations.estimate import estimate
-from ablations.planner import measured_rates
+from ablations.estimate import Estimate, estimate
+from ablations.planner import Run, measured_rates
 from ablations.preset import load_preset
+from ablations.views import effort
 from core.config import RunConfig
 from core.store import Store
 
@@ -43,11 +44,26 @@ def test_a_gpu_is_not_taken_for_a_core(device: str) -> None:
 
 def test_rates_are_of_the_device_that_they_were_measured_on() -> None:
     def result(key: str) -> dict[str, Any]:
+        if key == "e":  # eight GPUs that trained it together
+            return result("d") | {"environment": {"device": "cuda", "ranks": 8}, "cost": {"samples_per_second": 2e5}}
         device, rate = {"a": ("cpu", 400), "b": ("cuda:0", 20_000), "c": ("cuda", 30_000), "d": ("cuda", 28_000)}[key]
         config = {"model": {"backbone": "lcnet_050"}, "data": {"image_size": 128}}
         return {"config": config, "environment": {"device": device}, "cost": {"samples_per_second": rate}}
 
-    store = SimpleNamespace(run_keys=lambda: list("abcd"), state=lambda _: "done", result=result)
+    store = SimpleNamespace(run_keys=lambda: list("abcde"), state=lambda _: "done", result=result)
     assert measured_rates(cast(Store, store)) == {
         ("cpu", "lcnet_050", 128): 400.0, ("cuda", "lcnet_050", 128): 28_000.0,
     }  # fmt: skip
+
+
+def test_processes_that_share_a_gpu_are_taken_to_be_no_faster(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    runs = {
+        device: [Run(str(n), RunConfig().with_overrides({"runtime.device": device}), "r", "new", Estimate(10.0, 1.0))
+                 for n in range(8)]
+        for device in ("cpu", "cuda", "cuda:0")
+    }  # fmt: skip
+    assert {device: effort(some, 4)["seconds"] for device, some in runs.items()} == {
+        "cpu": 20.0, "cuda": 40.0, "cuda:0": 80.0,
+    }  # fmt: skip
+    assert effort([], 4) == {"seconds": 0.0, "processes": 1}

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -129,6 +132,24 @@ def test_a_store_that_cannot_be_written_fails_runs_one_by_one(store: Store) -> N
     assert executor.run(TASKS, lambda *_: None, lambda index, task, event: told.append(event), gate=opened.gate) == 3
     assert {event.failure for event in told} == {"store_not_writable"}
     assert executor.run(TASKS, lambda *_: None, lambda *_: None, fail_fast=True, gate=Opened(store).gate) == 1
+
+
+def test_each_worker_has_a_gpu_of_its_own_where_there_are_several(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    executor, sent = LocalExecutor(store, Layout(3, 1)), list[Task]()
+    worker: Any = SimpleNamespace(pipe=SimpleNamespace(send=sent.append))
+    monkeypatch.setattr(executor, "_spawn", lambda: worker)
+    gate = Opened(store).gate
+    assert gate.admit(TASKS[0]) == "go"
+    monkeypatch.setattr(executor, "_gate", gate, raising=False)
+    monkeypatch.setattr(executor, "_on_start", lambda *_: None, raising=False)
+    task = replace(TASKS[0], config=TASKS[0].config.with_overrides({"runtime.device": "cuda"}))
+    for index in range(3):
+        executor._start(index, task)
+    assert [one.config.runtime.device for one in sent] == ["cuda:0", "cuda:1", "cuda:0"]
+    assert {one.key for one in sent} == {task.key}
 
 
 def test_nothing_is_written_for_a_run_that_was_taken_over(store: Store) -> None:

@@ -15,6 +15,7 @@ from ablations.executors.layout import (
     ALLOCATOR,
     Layout,
     candidates,
+    device_of,
     environment_of,
     measured,
     remembered,
@@ -36,6 +37,18 @@ def test_without_a_measurement_a_core_gets_a_process() -> None:
     assert Layout.choose(None, 3, "cpu") == Layout(3, 1)
     assert Layout.choose(None, 100, "cuda") == Layout(1, 8)
     assert Layout.choose(None, 0, "cpu").jobs == 1
+
+
+def test_each_gpu_has_a_process_and_its_share_of_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
+    assert Layout.choose(None, 100, "cuda") == Layout(4, 2)
+    assert Layout.choose(6, 100, "cuda") == Layout(6, 2)
+    assert Layout.choose(None, 3, "cuda") == Layout(3, 2)
+    assert Layout.choose(None, 100, "cuda:1") == Layout(1, 8)
+    assert [device_of("cuda", worker) for worker in range(5)] == ["cuda:0", "cuda:1", "cuda:2", "cuda:3", "cuda:0"]
+    assert {device_of(device, 3) for device in ("cuda:1", "cpu")} == {"cuda:1", "cpu"}
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    assert device_of("cuda", 1) == "cuda"
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
