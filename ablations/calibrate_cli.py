@@ -31,7 +31,7 @@ def calibrate(
     studies: Studies, preset: PresetName = None,
     seeds: Annotated[
         str | None,
-        typer.Option("--seeds", help="How many seeds, or which: '3' or '0,1,7'.", show_default="the last look's"),
+        typer.Option("--seeds", help=options.SEEDS_HELP, show_default="the last look's"),
     ] = None,
     data: Data = None, evaluation: Eval = None, sets: Sets = None,
     store: StorePath = Path(options.DEFAULT_STORE), strict: Strict = False,
@@ -65,8 +65,7 @@ def calibrate(
             "--preset": preset, "--seeds": seeds, "--data": data, "--eval": evaluation, "--set": sets,
             "--store": store != Path(options.DEFAULT_STORE), "--strict": strict,
         }  # fmt: skip
-        if named := [option for option, value in given.items() if value]:
-            raise UserError(f"{named[0]} is of a store's runs: leave it out, as --from says which report it is")
+        options.refuse(given, "--from is of a report as it was written, not of a store")
         source = _report_source(studies, of_report, out)
     console.print(f"simulating {reports} reports for each effect")
     found = simulate(source.noises, source.looks, reports)

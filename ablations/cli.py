@@ -107,12 +107,11 @@ def plan_(
     if classes is not None or gpus is not None:
         if studies:
             raise UserError("--classes and --gpus are of one run of a preset: leave the studies out")
-        for option, given in (
-            ("--seeds", seeds), ("--data", data), ("--eval", evaluation), ("--strict", strict),
-            ("--no-control", not control), ("--deciding", deciding), ("--tuned", tuned), ("--jobs", jobs),
-        ):  # fmt: skip
-            if given:
-                raise UserError(f"--classes and --gpus are of one run of a preset: leave out {option}")
+        given = {
+            "--seeds": seeds, "--data": data, "--eval": evaluation, "--strict": strict, "--no-control": not control,
+            "--deciding": deciding, "--tuned": tuned, "--jobs": jobs,
+        }  # fmt: skip
+        options.refuse(given, "--classes and --gpus are of one run of a preset")
         chosen = options.choose(["all"], preset, store, sets=sets, device=device)
         facts = scale_cli.scale_facts(chosen, classes, gpus or 1, link or scale_cli.LINK, price, terminal.stderr())
         views.print_json(facts) if as_json else scale_cli.print_scale(terminal.stdout(), facts)

@@ -45,7 +45,7 @@ def conditions(over: Sequence[str], sets: Sequence[str]) -> list[Condition]:
         if field in fields or field in fixed:
             raise UserError(f"--over {field}: given twice, or by --set as well")
         fields[field] = values
-    return _combined(fields) if fields else []
+    return _combined(fields, "--over") if fields else []
 
 
 def declared(study: Study, request: Request) -> list[Condition]:
@@ -61,17 +61,17 @@ def declared(study: Study, request: Request) -> list[Condition]:
     for name, values in fields.items():
         if _repeated(values):
             raise UserError(f"study {study.study}: its conditions of {name} are not all different here: {values}")
-    return _combined(fields)
+    return _combined(fields, f"study {study.study}")
 
 
 def _repeated(values: Sequence[Any]) -> bool:
     return any(value in values[:place] for place, value in enumerate(values))
 
 
-def _combined(fields: Mapping[str, Sequence[Any]]) -> list[Condition]:
+def _combined(fields: Mapping[str, Sequence[Any]], whose: str) -> list[Condition]:
     found = [Condition(tuple(zip(fields, values, strict=True))) for values in itertools.product(*fields.values())]
     if len(found) > MOST:
-        raise UserError(f"{len(found)} combinations of conditions, expected {MOST} at most")
+        raise UserError(f"{whose}: {len(found)} combinations of conditions, expected {MOST} at most: take fewer values")
     return found
 
 

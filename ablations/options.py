@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -39,10 +39,8 @@ PresetName = Annotated[
         show_default=DEFAULT_PRESET,
     ),
 ]
-Seeds = Annotated[
-    str | None,
-    typer.Option("--seeds", help="How many seeds, or which: '3', '0,1,7' or '10-19'.", show_default="the preset's"),
-]
+SEEDS_HELP = "How many seeds, or which: '3', '0,1,7' or '10-19'."
+Seeds = Annotated[str | None, typer.Option("--seeds", help=SEEDS_HELP, show_default="the preset's")]
 Data = Annotated[
     list[str] | None, typer.Option("--data", help="Folder of images, each its own class; may be repeated.")
 ]
@@ -97,6 +95,12 @@ class Chosen:
             options: the verb's own, as `words_of` takes them.
         """
         return written(verb, " ".join([self.again, *map(shlex.quote, words_of(*options))]))
+
+
+def refuse(given: Mapping[str, object], why: str) -> None:
+    """Raises `UserError` for the first option that was given a value and would be ignored; `why` says why."""
+    if named := [option for option, value in given.items() if value]:
+        raise UserError(f"{why}: leave out {named[0]}")
 
 
 def words_of(*options: tuple[str, object, object]) -> list[str]:

@@ -169,11 +169,11 @@ def baseline_of(request: Request) -> tuple[RunConfig, list[str]]:
     Raises:
         UserError: as `plan`.
     """
-    for name in request.preset.requires:
-        given = "model.pretrained" in request.overrides
-        if name == "imagenet_weights" and not given and (why_not := hub.why_not_imagenet("lcnet_050")):
-            raise UserError(f"preset {request.preset.preset}: {why_not} (with --set)")
     config = RunConfig().with_overrides({**request.preset.set, **request.overrides})
+    # A preset on the base of one that requires them may have weights of its own.
+    needed = "imagenet_weights" in request.preset.requires and config.model.pretrained == "imagenet"
+    if needed and (why_not := hub.why_not_imagenet(config.model.backbone)):
+        raise UserError(f"preset {request.preset.preset}: {why_not} (with --set)")
     notes = folder_notes(config)
     available = len(inputs.corpus_of(config).train)
     if config.data.images > available:

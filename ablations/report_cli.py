@@ -65,13 +65,12 @@ def report(
 ) -> None:  # fmt: skip
     """Write the report of what is done, with the same options as `run`; or --check one that was written."""
     if check:
-        for option, given in (
-            ("--preset", preset), ("--seeds", seeds), ("--data", data), ("--eval", evaluation), ("--set", sets),
-            ("--strict", strict), ("--no-control", not control), ("--deciding", deciding), ("--tuned", tuned),
-            ("--until-resolved", until_resolved), ("--no-html", not html),
-        ):  # fmt: skip
-            if given:
-                raise UserError(f"--check is of a report as it was written: leave out {option}")
+        given = {
+            "--preset": preset, "--seeds": seeds, "--data": data, "--eval": evaluation, "--set": sets,
+            "--device": device != "cpu", "--strict": strict, "--no-control": not control, "--deciding": deciding,
+            "--tuned": tuned, "--until-resolved": until_resolved, "--no-html": not html,
+        }  # fmt: skip
+        options.refuse(given, "--check is of a report as it was written")
         _check([name for name in studies or [] if name != "all"], store, out, as_json)
         return
     if as_json:

@@ -98,6 +98,12 @@ def export_(
     searches = sorted((store / "tuning").glob("*.json"))
     if studies and keys:
         raise UserError("--key: name studies or keys, not both")
+    if not studies:
+        given = {
+            "--preset": preset, "--seeds": seeds, "--data": data, "--eval": evaluation, "--set": sets,
+            "--strict": strict, "--no-control": not control, "--tuned": tuned,
+        }  # fmt: skip
+        options.refuse(given, "what a run is of chooses among studies' runs, and none is named")
     if studies:
         chosen = options.choose(
             studies, preset, store, seeds=seeds, data=data, evaluation=evaluation, sets=sets, strict=strict,

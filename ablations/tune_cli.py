@@ -91,9 +91,9 @@ def tune(
     for study in chosen.request.studies:
         path = tuning_store.search_path(chosen.store, study, tuning_store.search_digest(study, planned.baseline))
         make_way(chosen.store, path, tuning_store.SCHEMA, console)
-    _announce(console, planned, searches, trials, jobs)
     make_gate = RunGate if claims is None else partial(TrialGate, claims, _claimed(searches), retry_failed)
     try:
+        _announce(console, planned, searches, trials, jobs)
         sweep(
             planned, chosen.store, console, jobs=jobs, retry_failed=retry_failed, fail_fast=False, make_gate=make_gate
         )

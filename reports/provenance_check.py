@@ -207,7 +207,7 @@ def _present_data(done: Iterable[CellRecord], store: Store, resolve: Resolve) ->
         try:
             now = resolve(_config(result))
         except (UserError, ValueError) as error:
-            reason = str(error).splitlines()[0]
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
             unresolved[reason] = unresolved.get(reason, 0) + 1
             continue
         for name, read in run.inputs.items():

@@ -62,7 +62,7 @@ def test_of_a_written_report_without_its_runs(cli: CommandLine) -> None:
     assert "LayerNorm" not in cli.out
     assert "has no study 'margin'" in cli.refuses("calibrate", "margin", "--from", "written")
     told = cli.refuses("calibrate", "neck", "--from", "written", "--seeds", "3")
-    assert "--seeds is of a store's runs" in told
+    assert "not of a store: leave out --seeds" in told
     assert "name the folder of a report" in cli.refuses("calibrate", "neck", "--from", "elsewhere")
 
 

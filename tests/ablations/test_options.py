@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import click
 import pytest
 import torch
+import typer
 
 from ablations.budget import parse_duration
+from ablations.cli import app
 from ablations.options import DEFAULT_OUT, choose, parse_seeds, parse_sets
 from core.config import RunConfig
 from core.errors import UserError
@@ -91,3 +94,31 @@ def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) 
         choose(["norm"], "smoke", Path("runs"), device="cuda")
     with pytest.raises(UserError, match=r"runtime\.device: .* got 'foo'"):
         choose(["norm"], "smoke", Path("runs"), device="foo")
+
+
+_CHOOSES = {  # an option that says which runs are meant, with a value where it takes one
+    "--preset": "smoke", "--seeds": "3", "--data": "x", "--eval": "x", "--set": "optim.lr=1", "--device": "cuda",
+    "--strict": None, "--no-control": None, "--deciding": None, "--tuned": None, "--until-resolved": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "used"),
+    [
+        (["report", "--check"], {"--store", "--out", "--check", "--json", "--no-html"}),
+        (["store", "export", "x.tgz"], {"--store", "--key", "--failed", "--json"}),
+        (["calibrate", "all", "--from", "x"], {"--reports", "--coverage", "--out", "--from", "--json"}),
+        (["plan", "--gpus", "2"], {"--preset", "--set", "--device", "--store", "--json", "--classes", "--gpus",
+                                   "--link", "--price"}),
+    ],
+)  # fmt: skip
+def test_an_option_is_used_or_refused(cli: CommandLine, words: list[str], used: set[str]) -> None:
+    command = typer.main.get_command(app)
+    for name in words[: 1 + (words[0] == "store")]:
+        command = command.get_command(click.Context(command), name)  # type: ignore[attr-defined]
+    given = [param for param in command.params if isinstance(param, click.Option)]
+    names = {(param.secondary_opts or param.opts)[-1] for param in given} - {"--help"} - used
+    Path("runs").mkdir()
+    for name in sorted(names):
+        value = {**_CHOOSES, "--store": "x", "--jobs": "2"}[name]
+        assert f"leave out {name}" in cli.refuses(*words, name, *([value] if value else [])), name

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ablations.options import choose, parse_seeds, parse_sets
-from ablations.planner import Plan, plan
+from ablations.planner import Plan, baseline_of, plan
 from ablations.preset import load_preset
 from ablations.registry import baseline_values, load_studies, load_study, study_names
 from core.config import RunConfig
@@ -213,3 +213,25 @@ def test_sets_that_are_refused(pair: str) -> None:
 
 def test_the_default_configuration_is_the_quick_baseline() -> None:
     assert RunConfig().with_overrides(load_preset("quick").set) == RunConfig()
+
+
+def test_a_preset_on_the_base_of_one_that_needs_weights_may_have_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("core.model.hub.why_not_imagenet", lambda backbone: asked.append(backbone) or "none here")
+    mine = tmp_path / "mine.yaml"
+    text = "preset: mine\nbase: published\nset: {model.backbone: lcnet_100, data.pool: 2000, data.images: 48"
+    for own, refused in (
+        ("}\n", ["lcnet_100"]),
+        (", model.pretrained: procedural, distill.teacher: procedural}\n", []),
+    ):
+        mine.write_text(text + own)
+        request = choose(["neck"], str(mine), tmp_path / "runs").request
+        asked.clear()
+        if refused:
+            with pytest.raises(UserError, match="none here"):
+                baseline_of(request)
+        else:
+            assert baseline_of(request)[0].model.pretrained == "procedural"
+        assert asked == refused
