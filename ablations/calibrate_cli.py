@@ -16,6 +16,7 @@ from ablations.options import AsJson, Data, Eval, Out, PresetName, Sets, StorePa
 from ablations.planner import plan
 from ablations.registry import load_studies
 from ablations.views import print_json
+from ablations.words import refuse
 from ablations.written_command import written
 from core.errors import UserError
 from core.store import write_atomic
@@ -65,7 +66,7 @@ def calibrate(
             "--preset": preset, "--seeds": seeds, "--data": data, "--eval": evaluation, "--set": sets,
             "--store": store != Path(options.DEFAULT_STORE), "--strict": strict,
         }  # fmt: skip
-        options.refuse(given, "--from is of a report as it was written, not of a store")
+        refuse(given, "--from is of a report as it was written, not of a store")
         source = _report_source(studies, of_report, out)
     console.print(f"simulating {reports} reports for each effect")
     found = simulate(source.noises, source.looks, reports)

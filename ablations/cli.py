@@ -48,6 +48,7 @@ from ablations.options import (
 )
 from ablations.planner import Plan, plan
 from ablations.registry import load_study, study_names
+from ablations.words import refuse
 from core.errors import RunFailure, UserError, shown
 from core.store import Store
 
@@ -111,7 +112,7 @@ def plan_(
             "--seeds": seeds, "--data": data, "--eval": evaluation, "--strict": strict, "--no-control": not control,
             "--deciding": deciding, "--tuned": tuned, "--jobs": jobs,
         }  # fmt: skip
-        options.refuse(given, "--classes and --gpus are of one run of a preset")
+        refuse(given, "--classes and --gpus are of one run of a preset")
         chosen = options.choose(["all"], preset, store, sets=sets, device=device)
         facts = scale_cli.scale_facts(chosen, classes, gpus or 1, link or scale_cli.LINK, price, terminal.stderr())
         views.print_json(facts) if as_json else scale_cli.print_scale(terminal.stdout(), facts)

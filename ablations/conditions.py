@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ablations.options import parse_sets
-from ablations.planner import Plan, Request, Run, baseline_of, measured_rates, plan
+from ablations.estimate import measured_rates
+from ablations.planner import Plan, Request, Run, baseline_of, plan
 from ablations.registry import baseline_values
+from ablations.words import parse_sets
 from core.errors import UserError
 from core.store import Store
 from reports.claims import Study, resolved

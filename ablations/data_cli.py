@@ -13,10 +13,11 @@ import typer
 from rich.table import Table
 
 from ablations import terminal
-from ablations.options import AsJson, words_of
+from ablations.options import AsJson
 from ablations.own_images import two_meanings
 from ablations.sweep import bars
 from ablations.views import print_json
+from ablations.words import words_of
 from core.config_sections import DataConfig, EvalConfig
 from core.data import cache
 from core.data.corpus import corpus

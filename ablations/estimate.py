@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from core.config import RunConfig
+from core.errors import UserError
+from core.store import Store
 
 # Images per second in training at 64 px on one CPU core (lcnet_050 and lcnet_100 measured, with AVX2; with
 # AVX-512 some three times as fast). Rough on purpose: the store's own rates replace it after the first runs.
@@ -67,3 +69,22 @@ def _guessed_rate(kind: str, backbone: str, size: int) -> float:
     if kind == "cuda":
         return min(_GPU_RATE_128.get(backbone, _GPU_DEFAULT_RATE) * (128 / size) ** 2, _GPU_MOST)
     return _RATE_64.get(backbone, _DEFAULT_RATE) * (64 / size) ** 2
+
+
+def measured_rates(store: Store) -> Rates:
+    """Median samples per second by (kind of device, backbone, image size) of the store's done runs."""
+    found: dict[tuple[str, str, int], list[float]] = {}
+    for key in store.run_keys()[:200]:
+        if store.state(key) != "done":
+            continue
+        try:
+            result = store.result(key)
+            config = result["config"]
+            if int(result["environment"].get("ranks", 1)) > 1:  # of several GPUs together
+                continue
+            kind = device_kind(str(result["environment"]["device"]))
+            where = (kind, config["model"]["backbone"], config["data"]["image_size"])
+            found.setdefault(where, []).append(float(result["cost"]["samples_per_second"]))
+        except (UserError, KeyError, TypeError, ValueError):
+            continue
+    return {where: sorted(rates)[len(rates) // 2] for where, rates in found.items()}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
-from ablations.estimate import Estimate, Rates, device_kind, estimate
+from ablations.estimate import Estimate, Rates, estimate, measured_rates
 from ablations.own_images import folder_notes
 from ablations.preset import DEFAULT_PRESET, Preset, load_preset
 from ablations.registry import baseline_values
@@ -259,22 +259,3 @@ def _refuse_empty(study: Study, cells: Sequence[Cell]) -> None:
     if sum(cell.key is not None for cell in own.values()) < 2:
         reason = next(cell.reason for cell in own.values() if cell.key is None)
         raise UserError(f"study {study.study}: only its baseline can be run here; {reason}")
-
-
-def measured_rates(store: Store) -> Rates:
-    """Median samples per second by (kind of device, backbone, image size) of the store's done runs."""
-    found: dict[tuple[str, str, int], list[float]] = {}
-    for key in store.run_keys()[:200]:
-        if store.state(key) != "done":
-            continue
-        try:
-            result = store.result(key)
-            config = result["config"]
-            if int(result["environment"].get("ranks", 1)) > 1:  # of several GPUs together
-                continue
-            kind = device_kind(str(result["environment"]["device"]))
-            where = (kind, config["model"]["backbone"], config["data"]["image_size"])
-            found.setdefault(where, []).append(float(result["cost"]["samples_per_second"]))
-        except (UserError, KeyError, TypeError, ValueError):
-            continue
-    return {where: sorted(rates)[len(rates) // 2] for where, rates in found.items()}

@@ -35,6 +35,7 @@ from ablations.planner import plan
 from ablations.registry import load_study
 from ablations.sequential import as_run
 from ablations.views import print_json
+from ablations.words import refuse
 from ablations.written_command import written
 from core.errors import UserError
 from core.inputs import corpus_of
@@ -70,7 +71,7 @@ def report(
             "--device": device != "cpu", "--strict": strict, "--no-control": not control, "--deciding": deciding,
             "--tuned": tuned, "--until-resolved": until_resolved, "--no-html": not html,
         }  # fmt: skip
-        options.refuse(given, "--check is of a report as it was written")
+        refuse(given, "--check is of a report as it was written")
         _check([name for name in studies or [] if name != "all"], store, out, as_json)
         return
     if as_json:

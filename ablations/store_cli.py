@@ -19,6 +19,7 @@ from ablations.store_gc import IN_USE, Found, file_system_now, find_garbage, rem
 from ablations.store_import import import_store
 from ablations.sweep import bars
 from ablations.views import print_json
+from ablations.words import refuse
 from core.errors import UserError
 from core.store import Store
 
@@ -103,7 +104,7 @@ def export_(
             "--preset": preset, "--seeds": seeds, "--data": data, "--eval": evaluation, "--set": sets,
             "--strict": strict, "--no-control": not control, "--tuned": tuned,
         }  # fmt: skip
-        options.refuse(given, "what a run is of chooses among studies' runs, and none is named")
+        refuse(given, "what a run is of chooses among studies' runs, and none is named")
     if studies:
         chosen = options.choose(
             studies, preset, store, seeds=seeds, data=data, evaluation=evaluation, sets=sets, strict=strict,

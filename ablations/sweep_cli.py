@@ -39,6 +39,7 @@ from ablations.retry import would_repeat
 from ablations.sequential import sweep_looks
 from ablations.sweep import STOPPED, bars, sweep
 from ablations.tending import make_way
+from ablations.words import words_of
 from core.errors import UserError
 from core.integrity import examine
 from core.lease import Leases
@@ -165,7 +166,7 @@ def _tell_untimed(chosen: Chosen, console: Console) -> None:
     )  # fmt: skip
     if labels:
         root, device = str(chosen.store.root), chosen.request.overrides["runtime.device"]
-        words = options.words_of(("--store", root, options.DEFAULT_STORE), ("--device", device, "cpu"))
+        words = words_of(("--store", root, options.DEFAULT_STORE), ("--device", device, "cpu"))
         console.print(
             f"finding {', '.join(labels)} rests on steps of the class head, which a --budget leaves untimed: time them "
             f"with `{shlex.join(['python', '-m', 'ablations', 'cost', *words])}`, then run this again", soft_wrap=True,

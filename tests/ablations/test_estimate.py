@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import pytest
 
-from ablations.estimate import Estimate, estimate
-from ablations.planner import Run, measured_rates
+from ablations.estimate import Estimate, estimate, measured_rates
+from ablations.planner import Run
 from ablations.preset import load_preset
 from ablations.views import effort
 from core.config import RunConfig

@@ -19,7 +19,7 @@ from ablations.executors.gate import RunGate
 from ablations.executors.layout import Layout
 from ablations.executors.local import LocalExecutor
 from ablations.executors.worker import Event, Task
-from ablations.options import parse_sets
+from ablations.words import parse_sets
 from core import lease_file
 from core.config import RunConfig
 from core.inputs import run_key

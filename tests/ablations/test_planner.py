@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ablations.options import choose, parse_seeds, parse_sets
+from ablations.options import choose
 from ablations.planner import Plan, baseline_of, plan
 from ablations.preset import load_preset
 from ablations.registry import baseline_values, load_studies, load_study, study_names
@@ -172,43 +172,6 @@ def test_first_seeds_of_all_arms_come_first(tmp_path: Path) -> None:
     order = [run.seed for run in planned(["norm"], tmp_path, seeds="2").pending(False)]
     arms = len(load_study("norm").study.arms) + 1  # and the control's
     assert order == sorted(order) == [0] * arms + [1] * arms
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        (None, (0, 1)),
-        ("3", (0, 1, 2)),
-        ("4,9", (4, 9)),
-        ("10-12", (10, 11, 12)),
-        ("7,10-11", (7, 10, 11)),
-        ("3-3", (3,)),
-        ("12-10", None),
-        ("1-2-3", None),
-        ("-3", None),
-        ("3-", None),
-        ("0-1000", None),
-        ("0-999999999999", None),
-        ("1,0-2", None),
-        ("4,", None),
-        ("0", None),
-        ("-1", None),
-        ("x", None),
-        ("2,2", None),
-    ],
-)
-def test_seeds(text: str | None, expected: tuple[int, ...] | None) -> None:
-    if expected is None:
-        with pytest.raises(UserError, match="--seeds"):
-            parse_seeds(text, 2)
-    else:
-        assert parse_seeds(text, 2) == expected
-
-
-@pytest.mark.parametrize("pair", ["optim.lr", "=3", "data.source=x", "runtime.device=cuda", "seed=3"])
-def test_sets_that_are_refused(pair: str) -> None:
-    with pytest.raises(UserError, match="--set"):
-        parse_sets([pair])
 
 
 def test_the_default_configuration_is_the_quick_baseline() -> None:

@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from ablations.options import parse_sets
 from ablations.preset import load_preset
+from ablations.words import parse_sets
 from core.batches import Batches
 from core.config import RunConfig
 from core.data.corpus_images import Captures

@@ -14,6 +14,7 @@ from ablations import declarations, options
 from ablations.budget import parse_duration
 from ablations.preset import load_preset
 from ablations.registry import baseline_values, load_study
+from ablations.words import parse_seeds, parse_sets
 from core import json_text
 from core.config import RunConfig
 from core.data import archives, folder
@@ -97,11 +98,11 @@ def _config(data: bytes, room: Path) -> None:
 
 def _set(data: bytes, room: Path) -> None:
     words = data.decode("utf-8", "surrogateescape").split("\x00")  # as the operating system gives them
-    RunConfig().with_overrides(options.parse_sets(words)).identity()
+    RunConfig().with_overrides(parse_sets(words)).identity()
 
 
 def _seeds(data: bytes, room: Path) -> None:
-    for seed in options.parse_seeds(data.decode("utf-8", "surrogateescape"), 3)[:5]:
+    for seed in parse_seeds(data.decode("utf-8", "surrogateescape"), 3)[:5]:
         RunConfig().with_overrides({"seed": seed})
 
 
