@@ -174,8 +174,3 @@ def test_mistakes_are_one_line(cli: CommandLine, words: list[str], expected: str
 def test_a_store_that_cannot_be_written_is_refused(cli: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "blocked").write_text("a file")
     assert "--store" in cli.refuses("run", "norm", *TINY, "--store", tmp_path / "blocked")
-
-
-def test_report_of_what_is_done(everything: Path, cli: CommandLine) -> None:
-    assert cli("plan", "all", *TINY, "--store", everything / "runs", "--json") == 0
-    assert json.loads(cli.out)["counts"]["new"] == 0
