@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reports.canvas import differences, short, stacked
+from reports.canvas import differences, stacked, two_lines
 from reports.cells import COSTS
 from reports.estimates import Estimate
 from reports.figures_style import GRID, INK, MARK, MUTED, PAPER, style
@@ -67,8 +67,8 @@ def _panel(axes: Axes, scale: str, rows: list[Estimate]) -> None:
         _label(axes, row, one)
         if one.interval is None:
             note = axes.annotate(
-                short(one.missing or "not run", 78), (0.02, row), xycoords=("axes fraction", "data"),
-                color=MUTED, style="italic", va="center", fontsize=8.5,
+                two_lines(one.missing or "not run", 66), (0.02, row), xycoords=("axes fraction", "data"),
+                color=MUTED, style="italic", va="center", fontsize=8,
                 bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1.5},
             )  # fmt: skip
             note.set_in_layout(False)  # it may run on into the empty column of numbers
