@@ -115,8 +115,12 @@ def _contrasts(study: Study, material: Material, figures: Mapping[str, Figure]) 
 
 def _arms(study: Study, frame: pd.DataFrame) -> list[Block]:
     _, note = primary_metric(study, frame)
-    text = "## Arms\n\nMean ± standard deviation over seeds, on test identities. Differences are paired over seeds, "
-    text += "with a 95 % interval over seeds alone. " + (f"{escape(note)} " if note else "")
+    text = (
+        "## Arms\n\nMean ± standard deviation over an arm's own seeds, on test identities. Arms may have other seeds: "
+        "hold the differences to one another, not the means. They are paired over the seeds that both arms have, with "
+        "a 95 % interval over seeds alone, narrower than a contrast's. "
+    )
+    text += f"{escape(note)} " if note else ""
     return [Text(f"{text}{PUBLISHED_NOTE}"), arm_table(study, frame)]
 
 
