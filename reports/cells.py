@@ -17,6 +17,7 @@ LESS_IS_BETTER = ("seconds", "peak_memory_mb", "parameters", "size_mb", "flops_g
 LOSSES = ("loss_start", "loss_end", "loss_plateau")
 VALIDATION = "validation tpr@1e-3"
 UNTRAINED = "untrained tpr@1e-3"  # on validation identities too
+OVERFLOWED = "overflowed steps"  # share of the steps whose batch had more classes than PartialFC samples
 # TPR columns and where the frame says how many independent false positives their FPR is expected to give.
 PAIRS = {f"tpr@{fpr_name(fpr)}": f"pairs@{fpr_name(fpr)}" for fpr in FPRS}
 SHIFTED = {name: f"shifted.{name}" for name in METRICS}  # the same metrics on shifted captures
@@ -25,7 +26,7 @@ READABLE = (*METRICS, *SHIFTED.values(), *COSTS)  # that a contrast can be on
 PRECISION = ("precision", "precision_error", "precision_reference", "precision_took_effect")
 PLACE = ("study", "arm", "seed", "tuned")  # of a cell, in every frame
 COLUMNS = (
-    *PLACE, "key", "state", "reason", *METRICS, *SHIFTED.values(), VALIDATION, UNTRAINED, *COSTS, *LOSSES,
+    *PLACE, "key", "state", "reason", *METRICS, *SHIFTED.values(), VALIDATION, UNTRAINED, *COSTS, *LOSSES, OVERFLOWED,
     "device", "hardware", "identities", *PAIRS.values(), *TEACHER.values(), *PRECISION, "config",
 )  # fmt: skip
 LEFT_OUT = "left out"  # of runs that nobody asked for, as no verdict rests on their arms

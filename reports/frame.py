@@ -19,6 +19,7 @@ from reports.cells import (
     COLUMNS,
     COSTS,
     HEAD_STEP,
+    OVERFLOWED,
     PLACE,
     SHIFTED,
     TEACHER,
@@ -70,6 +71,7 @@ def _numbers(result: Mapping[str, Any]) -> dict[str, Any]:
     row[VALIDATION] = number_at(result, "validation.tpr@1e-3")
     row[UNTRAINED] = number_at(result, "untrained.tpr@1e-3")
     row |= {name: number_at(result, f"cost.{name}") for name in COSTS}
+    row[OVERFLOWED] = _overflowed(result)
     row |= _training(result)
     environment = _section(result, "environment")
     device = environment.get("device")
@@ -84,6 +86,12 @@ def _numbers(result: Mapping[str, Any]) -> dict[str, Any]:
     row["precision_reference"] = number_at(precision, "reference_error")
     row["precision_took_effect"] = precision.get("took_effect")
     return row
+
+
+def _overflowed(result: Mapping[str, Any]) -> float:
+    steps, batch = number_at(result, "cost.overflow_steps"), number_at(result, "config.optim.batch_size")
+    samples = number_at(result, "cost.samples")
+    return steps * batch / samples if samples > 0 else math.nan
 
 
 def _training(result: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from core.config import METRICS
 from core.support import ENOUGH_PAIRS
-from reports.cells import PAIRS, TEACHER, UNTRAINED, VALIDATION
+from reports.cells import OVERFLOWED, PAIRS, TEACHER, UNTRAINED, VALIDATION
 from reports.claims import Study
 from reports.contrasts import Contrast
 from reports.markdown import brief
@@ -19,6 +19,7 @@ from reports.metrics import CEILING, FLOOR, SHIFTED_PREFIX, at_ceiling, at_floor
 DISTINCT_ARITHMETIC = 10.0  # times the relative error of the other arm: TF32 and bf16 are off by hundreds of times
 NO_OP = "Nothing was compared"
 TRAINED_AUROC = 0.6
+MANY_STEPS = 0.1  # share of steps in which PartialFC's sample is no sample
 MOST_FAILED = 0.2  # share of an arm's runs that may fail before what is left is a selection
 
 
@@ -58,6 +59,11 @@ def remarks(contrast: Contrast, rows: pd.DataFrame) -> list[str]:
             told.append(
                 f"Training has left '{arm}' worse on validation identities than it was before its first step (TPR@1e-3 "
                 f"{after:.3f}, from {before:.3f}): how it would end is not seen."
+            )
+        if (share := float(own[OVERFLOWED].mean())) >= MANY_STEPS:
+            told.append(
+                f"In {share:.0%} of the steps of '{arm}' the batch had more classes than PartialFC samples: more of "
+                "its centres took part than the sample rate says, and none were drawn beside the batch's own."
             )
     return told
 

@@ -10,12 +10,13 @@ import pandas as pd
 
 from core.errors import UserError
 from core.store import file_digest
-from reports.cells import COLUMNS
+from reports.cells import COLUMNS, OVERFLOWED
 from reports.claims import Study
 from reports.provenance import Record
 from reports.summary import NAME as VERDICTS
 
 _TEXT = ("study", "arm", "key", "state", "reason", "device", "hardware", "precision")
+_LATER = (OVERFLOWED,)  # that reports of earlier versions do not have
 _MIXED = ("tuned", "precision_took_effect")  # true, false or nothing
 _REMEDY = "write the report again"
 
@@ -50,7 +51,7 @@ def _rows(out: Path, study: Study, record: Record) -> pd.DataFrame:
             rows[column] = pd.to_numeric(rows[column])
     except ValueError as error:  # pandas' own errors are
         raise UserError(f"{out / name} is not a table of runs ({error}): {_REMEDY}") from None
-    if absent := [column for column in COLUMNS if column not in rows and column != "config"]:
+    if absent := [column for column in COLUMNS if column not in (*rows, *_LATER, "config")]:
         raise UserError(f"{out / name} has no column '{absent[0]}', as it is of an earlier version: {_REMEDY}")
     rows["reason"] = rows["reason"].fillna("")
     return rows[~rows["tuned"].astype(bool)].reindex(columns=list(COLUMNS))

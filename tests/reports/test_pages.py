@@ -273,6 +273,12 @@ def test_steps_without_negatives_are_told(world: Any, tmp_path: Path) -> None:
     reseal(world.store, key, result)
     write_report(world.studies, world.cells, world.store, tmp_path / "out", **RUN)
     assert "so that none were drawn: `bn` (17)." in page.read_text()
+    assert "of the steps of 'bn' the batch" not in page.read_text()  # too few of them
+    steps = result["cost"]["samples"] / result["config"]["optim"]["batch_size"]
+    result["cost"]["overflow_steps"] = steps  # all of one of the two runs that are done
+    reseal(world.store, key, result)
+    write_report(world.studies, world.cells, world.store, tmp_path / "out", **RUN)
+    assert "In 50% of the steps of 'bn' the batch had more classes than PartialFC samples" in page.read_text()
 
 
 def test_a_report_that_tests_no_finding_has_no_empty_table(world: Any, tmp_path: Path) -> None:
