@@ -123,7 +123,7 @@ def _estimate(
         if paired and not (gate(study, contrast, metric, rows_then) or reader.gate(paired)):
             read_at[look] = reader.tests(paired)
     absent = [*_unpaired(read), *_unrecorded(read, values.index, metric)]
-    caveats = remarks(contrast, read)
+    caveats = remarks(contrast, metric, read)
     notes = (fallback, _levels(contrast, values), *absent, *caveats, *reader.notes())
     return replace(
         empty,

@@ -45,11 +45,11 @@ def gate(study: Study, contrast: Contrast, metric: str, rows: pd.DataFrame) -> s
     return next((reason for reason in checks if reason), "")
 
 
-def remarks(contrast: Contrast, rows: pd.DataFrame) -> list[str]:
-    """What a reader must know of a contrast that may be judged."""
+def remarks(contrast: Contrast, metric: str, rows: pd.DataFrame) -> list[str]:
+    """What a reader must know of a contrast that may be judged; `metric` as of `gate`."""
     done = rows[rows["state"] == "done"]
     favoured = {first for first, _ in contrast.pairs}
-    told = []
+    told = [one for one in (_hardly_better_teacher(contrast, metric, done),) if one]
     for arm in contrast.arms:
         own = done[done["arm"] == arm]
         before, after = float(own[UNTRAINED].mean()), float(own[VALIDATION].mean())
@@ -205,13 +205,28 @@ def _same_arithmetic(contrast: Contrast, done: pd.DataFrame) -> str:
 
 def _weak_teacher(contrast: Contrast, metric: str, done: pd.DataFrame) -> str:
     """A teacher that verifies no better than the undistilled student has little to give."""
-    if metric not in TEACHER:
-        return ""
-    distilled, plain = (done[done["arm"] == arm] for arm in (contrast.better, contrast.than))
-    teacher, student = distilled[TEACHER[metric]].dropna(), plain[metric].dropna()
-    if teacher.empty or student.empty or plain[TEACHER[metric]].notna().any() or teacher.mean() > student.mean():
+    teacher, student = _teacher_and_student(contrast, metric, done)
+    if not teacher <= student:
         return ""
     return (
         f"The teacher alone is no better than '{contrast.than}' on this test set "
-        f"({teacher.mean():.3f} against {student.mean():.3f}): there is little to learn from it."
+        f"({teacher:.3f} against {student:.3f}): there is little to learn from it."
     )
+
+
+def _hardly_better_teacher(contrast: Contrast, metric: str, done: pd.DataFrame) -> str:
+    teacher, student = _teacher_and_student(contrast, metric, done)
+    if not student < teacher < student + contrast.smallest_effect:
+        return ""
+    return (
+        f"The teacher alone is hardly better than '{contrast.than}' on this test set ({teacher:.3f} against "
+        f"{student:.3f}, less than is worth having): little could be learnt from it."
+    )
+
+
+def _teacher_and_student(contrast: Contrast, metric: str, done: pd.DataFrame) -> tuple[float, float]:
+    """Means of a distilled arm's teacher and of the undistilled arm; nan where the contrast is of no such pair."""
+    distilled, plain = (done[done["arm"] == arm] for arm in (contrast.better, contrast.than))
+    if metric not in TEACHER or plain[TEACHER[metric]].notna().any():
+        return math.nan, math.nan
+    return float(distilled[TEACHER[metric]].mean()), float(plain[metric].mean())

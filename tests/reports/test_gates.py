@@ -123,6 +123,8 @@ def test_a_teacher_no_better_than_the_undistilled_student_is_told(teacher: float
     claim = Contrast(finding="8_clip", better="a", than="b")
     (one,) = study_estimates(study_of(claim), distilled(teacher))
     assert ("The teacher alone is no better than 'b'" in one.gate) == weak
+    hardly = [told for told in one.caveats if "The teacher alone is hardly better than 'b'" in told]
+    assert bool(hardly) == (teacher == 0.46)
 
 
 def test_two_distilled_arms_are_not_held_against_their_teacher() -> None:
