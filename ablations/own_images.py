@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from core.config import RunConfig
@@ -20,22 +21,28 @@ def folder_notes(config: RunConfig) -> list[str]:
     Raises:
         UserError: folders that cannot be used, or an `--eval` whose layout can mean two things.
     """
-    cache, strict, notes = cache_dir(config.runtime.cache_dir), config.data.strict, list[str]()
-    own_data, own_eval = config.data.source != ("procedural",), config.eval.source != ("held-out",)
-    if own_eval:
-        found = folder.scan(config.eval.source, cache, option="--eval", strict=strict)
-        if why := two_meanings(found.images, config.eval.source):
+    data = () if config.data.source == ("procedural",) else tuple(config.data.source)
+    evaluation = () if config.eval.source == ("held-out",) else tuple(config.eval.source)
+    return list(_notes(data, evaluation, config.data.strict, cache_dir(config.runtime.cache_dir)))
+
+
+@lru_cache(maxsize=32)  # as corpora: a command plans more than once
+def _notes(data: Sequence[str], evaluation: Sequence[str], strict: bool, cache: Path) -> Sequence[str]:
+    notes = []
+    if evaluation:
+        found = folder.scan(evaluation, cache, option="--eval", strict=strict)
+        if why := two_meanings(found.images, evaluation):
             raise UserError(f"--eval: {why}")
         if found.skipped:
             notes.append(f"--eval: {found.skipped_note()}")
-    if own_data:
-        found = folder.scan(config.data.source, cache, strict=strict)
-        if several := len(_of_captures(found.images, config.data.source)):
+    if data:
+        found = folder.scan(data, cache, strict=strict)
+        if several := len(_of_captures(found.images, data)):
             notes.append(
                 f"--data: every image is a class of its own, and {several} sub-folders have several: where those are "
                 "captures of one document, they are trained apart, and held out as different documents"
             )
-    if own_data and own_eval:
+    if data and evaluation:
         notes.append(
             "--eval: what it judges on is left out of --data file by file; another capture of the same document in "
             "--data is trained on"

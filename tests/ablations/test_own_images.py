@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -77,9 +78,10 @@ def test_a_stray_image_is_refused_by_plan_and_by_check(cli: CommandLine, tmp_pat
     assert cli("plan", "norm", *TINY, "--eval", "ids") == 0
     assert cli("data", "check", "ids", "--json") == 0
     assert json.loads(cli.out)["evaluation"]["usable"]
-    make_images(tmp_path / "ids", 1, seed=7)
-    assert "lies at the top" in cli.refuses("plan", "norm", *TINY, "--eval", "ids")
-    cli("data", "check", "ids", "--json")
+    shutil.copytree(tmp_path / "ids", tmp_path / "more")
+    make_images(tmp_path / "more", 1, seed=7)
+    assert "lies at the top" in cli.refuses("plan", "norm", *TINY, "--eval", "more")
+    cli("data", "check", "more", "--json")
     facts = json.loads(cli.out)
     assert not facts["evaluation"]["usable"]
     assert "lies at the top" in facts["evaluation"]["note"]
