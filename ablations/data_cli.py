@@ -138,9 +138,10 @@ def check(
 
 def _as_planned(report: FolderReport) -> FolderReport:
     """The report, without `--eval` where a plan would refuse the folder for it."""
+    if not report.evaluation.usable:
+        return report
     found = find([str(report.folder)], cache.cache_dir(None), option="DIR")
-    why = two_meanings(found.images, [str(report.folder)])
-    if not (report.evaluation.usable and why):
+    if not (why := two_meanings(found.images, [str(report.folder)])):
         return report
     return replace(report, evaluation=Use(False, why), identities=0, rates=dict.fromkeys(report.rates, False))
 

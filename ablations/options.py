@@ -137,7 +137,7 @@ def choose(
         ("--set", sets),
     ):
         words += [word for value in values or [] for word in (option, value)]
-    named = parse_seeds(seeds, max(loaded.looks or {loaded.seeds: 1.0}) if until_resolved else loaded.seeds)
+    named = parse_seeds(seeds, max(loaded.looks) if until_resolved and loaded.looks else loaded.seeds)
     if until_resolved:
         _check_looks(loaded, named, config)
         named = tuple(sorted(named))  # as reports have them: a look is of the first

@@ -46,7 +46,6 @@ from core.lease import Leases
 from core.record import Newer
 from core.store import HEAD_COST, HEAD_COST_SCHEMA, Store, leases_folder
 from reports.cells import HEAD_STEP
-from reports.claims import Study
 from reports.head_turns import head_turns
 
 _STALL = "30m"
@@ -147,24 +146,20 @@ def _train(chosen: Chosen, train: Callable[[Plan], None], console: Console) -> P
     return planned
 
 
-def _resting_on_the_head(chosen: Chosen) -> list[Study]:
-    """Studies with a verdict that rests on steps of the class head, where the store has no such measurement yet."""
+def _resting_on_the_head(chosen: Chosen) -> list[str]:
+    """Labels of findings that rest on steps of the class head, where the store has no such measurement yet."""
     if not chosen.request.preset.looks or head_turns(chosen.store):
         return []
-    return [
-        study for study in chosen.request.studies
-        if any(one.decides and one.column == HEAD_STEP for one in study.contrasts)
-    ]  # fmt: skip
+    labels = dict.fromkeys(
+        study.finding(one.finding).label for study in chosen.request.studies for one in study.contrasts
+        if one.decides and one.column == HEAD_STEP
+    )  # fmt: skip
+    return list(labels)
 
 
 def _tell_untimed(chosen: Chosen, console: Console) -> None:
     """A line on what a budget leaves out, as a finding that is not run because of it gets no further seeds."""
-    studies = _resting_on_the_head(chosen)
-    labels = dict.fromkeys(
-        study.finding(one.finding).label for study in studies for one in study.contrasts
-        if one.decides and one.column == HEAD_STEP
-    )  # fmt: skip
-    if labels:
+    if labels := _resting_on_the_head(chosen):
         root, device = str(chosen.store.root), chosen.request.overrides["runtime.device"]
         words = words_of(("--store", root, options.DEFAULT_STORE), ("--device", device, "cpu"))
         console.print(

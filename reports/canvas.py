@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from reports.claims import Study
 from reports.figures_style import GRID, MUTED, WIDTH
-from reports.markdown import CONTROL
+from reports.markdown import visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -81,7 +81,7 @@ def legend(axes: Axes, study: Study) -> None:
 
 def short(text: str, longest: int = 28) -> str:
     """`text` on one line, cut with an ellipsis where it is longer."""
-    line = CONTROL.sub(" ", text)
+    line = visible(text)
     # Matplotlib leaves labels that begin with an underscore out of legends.
     line = f" {line}" if line.startswith("_") else line
     return line if len(line) <= longest else line[: longest - 1] + "…"

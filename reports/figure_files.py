@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING
 
 from reports.figures_style import DPI, GRID, INK, MARK, MUTED, PALETTE, PAPER, style
-from reports.markdown import CONTROL
+from reports.markdown import visible
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -56,7 +56,7 @@ def svg(figure: Figure, prefix: str, label: str) -> str:
         _embed(node, prefix, used)
     for name in ("width", "height", "version"):
         root.attrib.pop(name, None)
-    root.attrib |= {"role": "img", "aria-label": CONTROL.sub(" ", label)}
+    root.attrib |= {"role": "img", "aria-label": visible(label)}
     return ET.tostring(root, encoding="unicode")
 
 

@@ -49,7 +49,9 @@ def remarks(contrast: Contrast, metric: str, rows: pd.DataFrame) -> list[str]:
     """What a reader must know of a contrast that may be judged; `metric` as of `gate`."""
     done = rows[rows["state"] == "done"]
     favoured = {first for first, _ in contrast.pairs}
-    told = [one for one in (_hardly_better_teacher(contrast, metric, done),) if one]
+    told = []
+    if of_teacher := _hardly_better_teacher(contrast, metric, done):
+        told.append(of_teacher)
     for arm in contrast.arms:
         own = done[done["arm"] == arm]
         before, after = float(own[UNTRAINED].mean()), float(own[VALIDATION].mean())

@@ -68,10 +68,10 @@ def _cell(row: Mapping[str, str] | None) -> str:
     return NONE if row is None else f"**{escape(row['verdict'])}**"
 
 
-def written_into(text: str, shown: str) -> str:
-    """The text with the table between its marks; `ValueError` where it does not have both, once."""
+def written_into(text: str, shown: str, source: str = "the text") -> str:
+    """The text with the table between its marks; `UserError`, naming `source`, where it does not have both, once."""
     if text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise ValueError(f"the text needs one line '{BEGIN}' and one '{END}'")
+        raise UserError(f"{source} needs one line '{BEGIN}' and one '{END}'")
     before, rest = text.split(BEGIN)
     return f"{before}{BEGIN}\n{shown}\n{END}{rest.split(END)[1]}"
 
@@ -86,11 +86,7 @@ def main(words: list[str], root: Path = REFERENCE) -> int:
             text = path.read_text(encoding="utf-8")
         except OSError as error:
             raise UserError(f"{path}: {error.strerror}") from None
-        try:
-            made = written_into(text, headline(root))
-        except ValueError as error:
-            raise UserError(f"{path}: {error}") from None
-        write_atomic(path, made.encode())
+        write_atomic(path, written_into(text, headline(root), str(path)).encode())
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

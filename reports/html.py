@@ -15,7 +15,7 @@ from importlib import resources
 from markdown_it.token import Token
 
 from reports.inline import parser, plain, tokens
-from reports.markdown import CONTROL
+from reports.markdown import visible
 from reports.page import Block, Figure, Page, Table
 
 # Every word that a verdict can be, and the class of its badge; the style sheet gives each a sign and a colour.
@@ -60,8 +60,7 @@ def to_html(pages: Sequence[Page]) -> str:
 
 
 def _words(text: str) -> str:
-    """Text as itself, without what could not be seen or would turn the direction of what follows."""
-    return escape(CONTROL.sub(" ", text))
+    return escape(visible(text))
 
 
 def _title(pages: Sequence[Page]) -> str:

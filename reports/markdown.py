@@ -15,14 +15,19 @@ _SPECIAL = re.compile(r"([\\`*_\[\]~#$])")
 # Where a line begins with it: a numbered list, a list, a rule or the line under a heading.
 _LEADING = re.compile(r"(\d+)(?=[.)](?:\s|$))|(?=[-+](?:\s|$)|[-=][-= ]*$)")
 # Half a surrogate pair cannot be written; the others are shown as nothing, or turn the direction of what follows.
-CONTROL = re.compile(
+_CONTROL = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]+"
 )
 
 
+def visible(text: object) -> str:
+    """`text` with a space for what cannot be written or seen, or would turn the direction of what follows."""
+    return _CONTROL.sub(" ", str(text))
+
+
 def escape(text: object) -> str:
     """`text` on one line, as itself: no markdown, HTML or link in it is taken for one."""
-    line = CONTROL.sub(" ", str(text)).strip()
+    line = visible(text).strip()
     line = _SPECIAL.sub(r"\\\1", line)
     line = _LEADING.sub(r"\g<1>\\", line, count=1) if _LEADING.match(line) else line
     line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
@@ -31,7 +36,7 @@ def escape(text: object) -> str:
 
 def code(text: object) -> str:
     """`text` as a code span, whatever backticks it holds."""
-    line = CONTROL.sub(" ", str(text)).strip()
+    line = visible(text).strip()
     if not line:
         return NONE
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", line)), default=0))

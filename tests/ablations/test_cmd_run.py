@@ -79,13 +79,12 @@ def test_a_run_repeated_from_its_config_has_the_same_key_and_metrics(everything:
 def test_results_do_not_depend_on_how_many_processes_there_are_or_in_what_order(
     everything: Path, cli: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Runs of studies whose arms differ in all that is kept in a process, one after another in the opposite order."""
+    """Every run of every study, trained one after another in the opposite order, ends the same to the bit."""
     monkeypatch.setattr(Plan, "pending", lambda plan, retry_failed: pending(plan, retry_failed)[::-1])
-    studies = ["partial-fc", "precision", "clip", "backbone", "resolution"]
-    assert cli("run", *studies, *TINY, "--store", "again", "--jobs", "1", "--no-report") == 0
+    assert cli("run", "all", *TINY, "--store", "again", "--jobs", "1", "--no-report") == 0
     first, second = Store(everything / "runs"), Store("again")
-    assert 12 < len(second.run_keys()) < len(first.run_keys())
-    for key in second.run_keys():
+    assert first.run_keys() == second.run_keys()
+    for key in first.run_keys():
         one, other = first.result(key), second.result(key)
         for part in ("metrics", "validation", "untrained", "shifted", "test", "manipulation", "inputs"):
             assert json.dumps(one[part]) == json.dumps(other[part]), (key, part)

@@ -32,7 +32,7 @@ def test_it_shares_the_baselines_runs(tmp_path: Path) -> None:
     assert len(shared) == 3
 
 
-@pytest.mark.parametrize("seeds", ["3", "7,1001", "0,1000", "1000"])
+@pytest.mark.parametrize("seeds", ["3", "7,1001", "0,1000", "999", "1000"])
 def test_its_other_half_is_the_baseline_on_seeds_that_no_study_uses(tmp_path: Path, seeds: str) -> None:
     found = planned(tmp_path, seeds=seeds)
     configs = {run.key: run.config for run in found.runs}

@@ -79,13 +79,14 @@ def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) 
 _CHOOSES = {  # an option that says which runs are meant, with a value where it takes one
     "--preset": "smoke", "--seeds": "3", "--data": "x", "--eval": "x", "--set": "optim.lr=1", "--device": "cuda",
     "--strict": None, "--no-control": None, "--deciding": None, "--tuned": None, "--until-resolved": None,
+    "--no-html": None,
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("words", "used"),
     [
-        (["report", "--check"], {"--store", "--out", "--check", "--json", "--no-html"}),
+        (["report", "--check"], {"--store", "--out", "--check", "--json"}),
         (["store", "export", "x.tgz"], {"--store", "--key", "--failed", "--json"}),
         (["calibrate", "all", "--from", "x"], {"--reports", "--coverage", "--out", "--from", "--json"}),
         (["plan", "--gpus", "2"], {"--preset", "--set", "--device", "--store", "--json", "--classes", "--gpus",

@@ -81,5 +81,5 @@ def test_the_kept_calibration_is_of_the_kept_report() -> None:
 def test_marks_are_needed_once() -> None:
     wrong: list[Any] = ["", BEGIN, f"{END}", f"{BEGIN}{END}{BEGIN}{END}"]
     for text in wrong:
-        with pytest.raises(ValueError, match="needs one line"):
+        with pytest.raises(UserError, match="needs one line"):
             written_into(text, "x")
