@@ -22,7 +22,7 @@ from core.errors import UserError
 from core.result import code_digest, environment
 from core.store import Store
 from reports.provenance import CellRecord, Record, read_record, run_digests
-from reports.repeats import Comparison, Repeats, add_repeats, compare, once_an_arm
+from reports.repeats import Comparison, Repeats, add_repeats, best_comparison, once_an_arm, read_repeats
 
 
 def repeat(
@@ -39,7 +39,8 @@ def repeat(
     """Train some runs of the report under --out again: does the code that is here give the same numbers, to the bit?
 
     What came of it is kept beside the report, in repeats.json: `report --check` then knows that runs of other code
-    hold. On other hardware, or with other versions of the libraries, the last bits differ for no fault of the code.
+    hold. On other hardware, or with other versions of the libraries, the last bits differ for no fault of the code:
+    repeat there with code that the report is known to hold for, and later code is held to that.
     """
     record, console = read_record(out), terminal.stderr()
     wanted = once_an_arm(record, runs)
@@ -61,7 +62,7 @@ def repeat(
     if as_json:
         print_json(_facts(found, len(wanted)))
     else:
-        _tell(terminal.stdout(), found, len(wanted))
+        _tell(terminal.stdout(), found, len(wanted), record)
     if len(found.equal) < len(wanted):
         raise typer.Exit(EXIT_FAILED)
 
@@ -120,7 +121,7 @@ def _kept(record: Record, out: Path, wanted: Sequence[CellRecord], store: Store,
     new = Repeats(code=code_digest(), hardware=hardware, scores=made)
     if made:
         add_repeats(out, new)
-    return compare(record, new)
+    return best_comparison(record, new, read_repeats(out))
 
 
 def _by_this_code(store: Store, key: str) -> bool:
@@ -130,13 +131,27 @@ def _by_this_code(store: Store, key: str) -> bool:
 def _facts(found: Comparison, wanted: int) -> dict[str, Any]:
     equal, differing = ([cell.name for cell in cells] for cells in (found.equal, found.differing))
     arms = [{"study": study, "arm": arm, "tuned": tuned} for study, arm, tuned in found.unrepeated]
-    return {"wanted": wanted, "equal": equal, "differing": differing, "not_repeated": arms}
+    return {
+        "wanted": wanted, "held_to": found.base or "the report", "equal": equal, "differing": differing,
+        "not_repeated": arms,
+    }  # fmt: skip
 
 
-def _tell(console: Console, found: Comparison, wanted: int) -> None:
+def _tell(console: Console, found: Comparison, wanted: int, record: Record) -> None:
     for cell in found.differing:
         console.print(f"differs: {cell.name}", soft_wrap=True)
-    console.print(f"{len(found.equal)} of {wanted} runs are equal to the bit to the report's", soft_wrap=True)
+    whose = "the report's"
+    if found.base is not None:
+        whose = f"those of code {found.base} on this processor, which gave the report's numbers on its own"
+    console.print(f"{len(found.equal)} of {wanted} runs are equal to the bit to {whose}", soft_wrap=True)
+    if found.differing and not found.equal:
+        code = next((cell.code for cell in record.cells if cell.code), record.code)
+        console.print(
+            "If the report is of another processor (index.md names it), that says nothing of the code. What these runs "
+            f"gave is kept: `repeat` with the report's code ({code}) or other that it holds for, here, and again with "
+            "this code, and the two are held to one another.",
+            soft_wrap=True,
+        )
     if done := wanted - len(found.equal) - len(found.differing):
         console.print(f"{done} could not be repeated: see `status`, or take another --store", soft_wrap=True)
     if found.unrepeated and not found.differing:

@@ -17,7 +17,7 @@ from reports.cells import LEFT_OUT
 from reports.claims import Study
 from reports.provenance import NAME, CellRecord, Record, read_record, run_digests, stamps
 from reports.repeats import NAME as REPEATS
-from reports.repeats import compare, read_repeats
+from reports.repeats import best_comparison, read_repeats
 from reports.runs import read_run
 
 Resolve = Callable[[RunConfig], Mapping[str, str]]
@@ -155,13 +155,14 @@ def _code(done: Iterable[CellRecord]) -> Iterator[Problem]:
 
 def _repeated(record: Record, out: Path) -> tuple[bool, tuple[str, ...]]:
     """Whether runs of other code hold all the same, as runs that were repeated by this code show; notes on that."""
-    notes = []
-    for repeats in read_repeats(out):
+    notes, known = [], read_repeats(out)
+    for repeats in known:
         if repeats.code != code_digest():
             continue
-        found = compare(record, repeats)
+        found = best_comparison(record, repeats, known)
         equal, tried = len(found.equal), len(found.equal) + len(found.differing)
-        told = f"{equal} of {tried} runs that this code repeated are equal to the bit to the report's"
+        whose = "the report's" if found.base is None else f"those of code {found.base}, which gave the report's numbers"
+        told = f"{equal} of {tried} runs that this code repeated are equal to the bit to {whose}"
         if found.holds:
             return True, (f"runs were made by other code; {told}, one of every arm at least ({repeats.hardware})",)
         without = ", ".join(f"{study}/{arm}" for study, arm, _ in found.unrepeated)

@@ -1,12 +1,14 @@
 """`repeats.json`: runs of a written report that were trained again by later code, to tell whether its numbers hold.
 
 A change of code that changes no number is common, and training a report's runs anew takes hours. On the same machine
-equal numbers are equal bits, so one run of every arm, repeated, shows whether the new code gives what the old gave.
+equal numbers are equal bits, so one run of every arm, repeated, shows whether the new code gives what the old gave. A
+report outlives its machine, too: on any other, later code is held to what code that is known to give the report's
+numbers gives there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,11 +37,15 @@ class Repeats(BaseModel):
 
 @dataclass(frozen=True)
 class Comparison:
-    """Repeated runs that came out equal to the bit and those that did not, and arms of which none was repeated."""
+    """Repeated runs that came out equal to the bit and those that did not, and arms of which none was repeated.
+
+    `base` is the code, repeated on the same machine, that they were held to; None for the report's own runs.
+    """
 
     equal: tuple[CellRecord, ...]
     differing: tuple[CellRecord, ...]
     unrepeated: tuple[Place, ...]
+    base: str | None = None
 
     @property
     def holds(self) -> bool:
@@ -76,19 +82,55 @@ def add_repeats(out: Path, new: Repeats) -> None:
     write_atomic(Path(out) / NAME, record.seal(facts, _SCHEMA))
 
 
-def compare(report: Record, repeats: Repeats) -> Comparison:
-    """Hold repeated runs to those that the report was written from."""
+def compare(report: Record, repeats: Repeats, base: Repeats | None = None) -> Comparison:
+    """Hold repeated runs to those that the report was written from, or to `base`, of the same machine."""
     places: dict[Place, bool] = {}
     equal: dict[str, CellRecord] = {}
     differing: dict[str, CellRecord] = {}
     for cell in _done(report):
         place = (cell.study, cell.arm, cell.tuned)
         places.setdefault(place, False)
-        if (got := repeats.scores.get(str(cell.key))) is not None:
+        got, key = repeats.scores.get(str(cell.key)), str(cell.key)
+        due = cell.scores if base is None else base.scores.get(key)
+        if got is not None and due is not None:
             places[place] = True
-            (equal if got == cell.scores else differing).setdefault(str(cell.key), cell)
+            (equal if got == due else differing).setdefault(key, cell)
     missing = tuple(place for place, repeated in places.items() if not repeated)
-    return Comparison(tuple(equal.values()), tuple(differing.values()), missing)
+    return Comparison(tuple(equal.values()), tuple(differing.values()), missing, base.code if base else None)
+
+
+def best_comparison(report: Record, repeats: Repeats, known: Sequence[Repeats]) -> Comparison:
+    """How repeats of one code on one machine compare: with the report's own runs, else with code that stands for them.
+
+    Where neither holds, the one that is equal in more runs.
+
+    Args:
+        known: all repeats of the report, whose codes may stand for the report's own.
+    """
+    found = compare(report, repeats)
+    if not found.holds:
+        trusted = _trusted(report, known)
+        others = [
+            compare(report, repeats, base) for base in known
+            if base.hardware == repeats.hardware and base.code != repeats.code and base.code in trusted
+        ]  # fmt: skip
+        found = max([found, *others], key=lambda one: (one.holds, len(one.equal)))
+    return found
+
+
+def _trusted(report: Record, known: Sequence[Repeats]) -> set[str]:
+    """Codes that give the report's numbers: its own, and those that were equal, on some machine, to one of these."""
+    own = {cell.code for cell in _done(report)}
+    trusted = {str(code) for code in own} if len(own) == 1 else set()  # of several, none stands for all
+    trusted |= {one.code for one in known if compare(report, one).holds}
+    waiting = [one for one in known if one.code not in trusted]
+    while joined := {
+        one.code for one in waiting for base in known
+        if base.code in trusted and base.hardware == one.hardware and compare(report, one, base).holds
+    }:  # fmt: skip
+        trusted |= joined
+        waiting = [one for one in waiting if one.code not in trusted]
+    return trusted
 
 
 def once_an_arm(report: Record, most: int | None = None) -> list[CellRecord]:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from reports.provenance import NAME, read_record
-from reports.repeats import read_repeats
+from reports.repeats import add_repeats, read_repeats
 from tests.ablations.conftest import TWO_ARMS, CommandLine, reported
 
 OTHER_CODE = "0123456789ab"
@@ -71,6 +71,21 @@ def test_a_run_that_differs_is_named_and_the_report_stays_stale(here: CommandLin
     assert here("repeat", "--out", "report", "--json") == 1
     (name,) = json.loads(here.out)["differing"]
     assert name.startswith("mine/bn seed")
+
+
+def test_on_another_processor_code_is_held_to_the_reports_code_there(here: CommandLine, tmp_path: Path) -> None:
+    change(tmp_path, lambda cell: cell.update(scores="0" * 64))
+    assert here("repeat", "--out", "report") == 1
+    assert "0 of 2 runs are equal" in here.out
+    assert f"`repeat` with the report's code ({OTHER_CODE})" in here.out
+    (gave,) = read_repeats(tmp_path / "report")
+    add_repeats(tmp_path / "report", gave.model_copy(update={"code": OTHER_CODE}))
+    assert here("repeat", "--out", "report") == 0
+    assert f"2 of 2 runs are equal to the bit to those of code {OTHER_CODE} on this processor" in here.out
+    assert here("report", "--check", "--out", "report") == 0
+    assert f"to those of code {OTHER_CODE}, which gave the report's numbers" in here.out
+    assert here("repeat", "--out", "report", "--json") == 0
+    assert json.loads(here.out)["held_to"] == OTHER_CODE
 
 
 def test_fewer_runs_say_what_was_not_repeated(here: CommandLine) -> None:

@@ -9,7 +9,7 @@ import pytest
 from core.errors import UserError
 from reports import provenance_check
 from reports.provenance import CellRecord, Record
-from reports.repeats import NAME, Repeats, add_repeats, compare, once_an_arm, read_repeats
+from reports.repeats import NAME, Repeats, add_repeats, best_comparison, compare, once_an_arm, read_repeats
 from tests.reports.conftest import CODE, Written
 
 NEW = "0123456789ab"
@@ -116,3 +116,60 @@ def test_one_run_that_differs_and_nothing_holds(report: Written, monkeypatch: py
     found = report.check()
     assert len(found.problems) == 13
     assert found.notes == ("12 of 13 runs that this code repeated are equal to the bit to the report's (a machine)",)
+
+
+HERE, THERE = "another machine", "the report's machine"
+REPORT = report_of(*shared(0))
+
+
+def repeats_of(code: str, hardware: str, **scores: str) -> Repeats:
+    """Of all runs of `REPORT`; on `HERE` each has other bits than the report's. `scores` are others yet, by key."""
+    given = {str(one.key): f"{hardware if hardware == HERE else ''}{one.scores}" for one in REPORT.cells}
+    changed = {key.replace("_", "-"): bits for key, bits in scores.items()}
+    return Repeats(code=code, hardware=hardware, scores={**given, **changed})
+
+
+@pytest.mark.parametrize(
+    ("known", "holds"),
+    [
+        ([repeats_of(CODE, HERE)], True),  # the report's own code, repeated here
+        ([repeats_of("later", THERE), repeats_of("later", HERE)], True),  # code that was equal to the report there
+        ([repeats_of("latest", HERE), repeats_of("later", HERE), repeats_of(CODE, HERE)], True),
+        ([], False),
+        ([repeats_of("later", HERE)], False),  # equal to code of which nothing is known
+        ([repeats_of(CODE, "a third")], False),  # equal bits are of one machine
+        ([repeats_of("later", THERE, norm_bn_0="others"), repeats_of("later", HERE)], False),
+        ([repeats_of(CODE, HERE, norm_bn_0="others")], False),
+        ([Repeats(code=CODE, hardware=HERE, scores={"norm-bn-0": f"{HERE}scores of norm-bn-0"})], False),
+    ],
+)  # fmt: skip
+def test_on_another_machine_code_is_held_to_code_that_gave_the_reports_numbers(
+    known: list[Repeats], holds: bool
+) -> None:
+    new = repeats_of(NEW, HERE)
+    assert not compare(REPORT, new).holds
+    for several in ([new, *known], [*known, new]):
+        found = best_comparison(REPORT, new, several)
+        assert found.holds == holds
+        assert not holds or found.base in {one.code for one in known}
+
+
+def test_no_code_stands_for_a_report_of_several() -> None:
+    mixed = report_of(cell("norm", "ln", 0), cell("norm", "bn", 0, code="another"))
+    bits = {str(one.key): "other bits" for one in mixed.cells}
+    known = [Repeats(code=code, hardware=HERE, scores=bits) for code in (NEW, CODE)]
+    assert not best_comparison(mixed, known[0], known).holds
+
+
+def test_the_check_says_which_code_it_was_held_to(report: Written, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(provenance_check, "code_digest", lambda: NEW)
+    cells = [one for one in provenance_check.read_record(report.out).cells if one.state == "done"]
+    for code in (CODE, NEW):
+        bits = {str(one.key): f"{one.scores} here" for one in cells}
+        add_repeats(report.out, Repeats(code=code, hardware=HERE, scores=bits))
+    found = report.check()
+    assert found.problems == ()
+    assert found.notes == (
+        f"runs were made by other code; 13 of 13 runs that this code repeated are equal to the bit to those of code "
+        f"{CODE}, which gave the report's numbers, one of every arm at least (another machine)",
+    )
