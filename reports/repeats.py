@@ -121,15 +121,14 @@ def best_comparison(report: Record, repeats: Repeats, known: Sequence[Repeats]) 
 def _trusted(report: Record, known: Sequence[Repeats]) -> set[str]:
     """Codes that give the report's numbers: its own, and those that were equal, on some machine, to one of these."""
     own = {cell.code for cell in _done(report)}
-    trusted = {str(code) for code in own} if len(own) == 1 else set()  # of several, none stands for all
+    trusted = {code for code in own if code} if len(own) == 1 else set()  # of several, none stands for all
     trusted |= {one.code for one in known if compare(report, one).holds}
-    waiting = [one for one in known if one.code not in trusted]
     while joined := {
-        one.code for one in waiting for base in known
-        if base.code in trusted and base.hardware == one.hardware and compare(report, one, base).holds
+        one.code for one in known for base in known
+        if one.code not in trusted and base.code in trusted and base.hardware == one.hardware
+        and compare(report, one, base).holds
     }:  # fmt: skip
         trusted |= joined
-        waiting = [one for one in waiting if one.code not in trusted]
     return trusted
 
 
