@@ -10,7 +10,6 @@ from rich.table import Table
 
 from ablations import options, terminal
 from ablations.options import AsJson, Device, StorePath
-from ablations.sweep import bars
 from ablations.tending import make_way
 from ablations.views import print_json
 from core.errors import RunFailure
@@ -42,7 +41,7 @@ def cost(
     console = terminal.stderr()
     make_way(opened, store / HEAD_COST, HEAD_COST_SCHEMA, console)
     timed = head_turns(opened)
-    with bars(console) as progress:
+    with terminal.bars(console) as progress:
         rows = measure(
             store, classes=classes or CLASSES, batch=batch, embed_dim=embed_dim, device=device, threads=threads,
             progress=progress,

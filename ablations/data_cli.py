@@ -15,7 +15,6 @@ from rich.table import Table
 from ablations import terminal
 from ablations.options import AsJson
 from ablations.own_images import two_meanings
-from ablations.sweep import bars
 from ablations.views import print_json
 from ablations.words import words_of
 from core.config_sections import DataConfig, EvalConfig
@@ -44,7 +43,7 @@ def render(
     store = cache.cache_dir(None)
     source = corpus(DataConfig(pool=templates, images=templates), EvalConfig(), store)
     started = time.perf_counter()
-    with bars(terminal.stderr()) as progress:
+    with terminal.bars(terminal.stderr()) as progress:
         images = pool_images(source, size, store, progress)
     seconds = time.perf_counter() - started
     facts = {
@@ -102,7 +101,7 @@ def fetch(
             f"{name} has a licence ({chosen.licence}): if you accept it, type "
             f"`python -m ablations {again} --accept-licence`"
         )
-    with bars(terminal.stderr()) as progress:
+    with terminal.bars(terminal.stderr()) as progress:
         prepared = fetch_set(chosen, out, mirror=mirror, every=every, progress=progress)
     command = f"python -m ablations run all {chosen.use} {shlex.quote(str(prepared.folder))}"
     facts = {
@@ -124,7 +123,7 @@ def check(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of images.")], as_json: AsJson = False
 ) -> None:
     """Say what is in a folder and what it is good for: --data, --eval, and at which false positive rates."""
-    with bars(terminal.stderr()) as progress:
+    with terminal.bars(terminal.stderr()) as progress:
         report = _as_planned(check_folder(folder, progress=progress))
     if as_json:
         print_json(
@@ -198,6 +197,8 @@ def _print_report(report: FolderReport) -> None:
     captures = report.captures
     each = f" ({captures[0]:,} / {captures[1]:g} / {captures[2]:,} min / median / max each)" if captures else ""
     line("layout", report.layout + each)
+    if report.pages:
+        line("pages", f"{report.pages:,} TIFF files have several, of which the first alone is used")
     for label, use in (("--data", report.data), ("--eval", report.evaluation)):
         line(label, ("yes: " if use.usable else "no: ") + use.note)
     if report.evaluation.usable:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
+from ablations import terminal
 from core.config import RunConfig
 from core.data import folder
 from core.data.cache import cache_dir
 from core.data.folder import ImageFile
+from core.data.image_file import MASTER_SIDE
 from core.errors import UserError
 
 
@@ -23,26 +25,31 @@ def folder_notes(config: RunConfig) -> list[str]:
     """
     data = () if config.data.source == ("procedural",) else tuple(config.data.source)
     evaluation = () if config.eval.source == ("held-out",) else tuple(config.eval.source)
-    return list(_notes(data, evaluation, config.data.strict, cache_dir(config.runtime.cache_dir)))
+    notes = list(_notes(data, evaluation, config.data.strict, cache_dir(config.runtime.cache_dir)))
+    if (data or evaluation) and (size := config.data.image_size) > MASTER_SIDE:
+        notes.append(f"images are read at {MASTER_SIDE} pixels a side at most: data.image_size={size} shows no more")
+    return notes
 
 
 @lru_cache(maxsize=32)  # as corpora: a command plans more than once
 def _notes(data: Sequence[str], evaluation: Sequence[str], strict: bool, cache: Path) -> Sequence[str]:
     notes = []
-    if evaluation:
-        found = folder.scan(evaluation, cache, option="--eval", strict=strict)
-        if why := two_meanings(found.images, evaluation):
+    # Here a command reads the folders for the first time, which takes long where there are a million images.
+    with terminal.bars(terminal.stderr()) as progress:
+        look = partial(folder.scan, cache=cache, strict=strict, progress=progress)
+        judged = look(evaluation, option="--eval") if evaluation else None
+        trained = look(data) if data else None
+    if judged:
+        if why := two_meanings(judged.images, evaluation):
             raise UserError(f"--eval: {why}")
-        if found.skipped:
-            notes.append(f"--eval: {found.skipped_note()}")
-    if data:
-        found = folder.scan(data, cache, strict=strict)
-        if several := len(_of_captures(found.images, data)):
-            notes.append(
-                f"--data: every image is a class of its own, and {several} sub-folders have several: where those are "
-                "captures of one document, they are trained apart, and held out as different documents"
-            )
-    if data and evaluation:
+        if judged.skipped:
+            notes.append(f"--eval: {judged.skipped_note()}")
+    if trained and (several := len(_of_captures(trained.images, data))):
+        notes.append(
+            f"--data: every image is a class of its own, and {several} sub-folders have several: where those are "
+            "captures of one document, they are trained apart, and held out as different documents"
+        )
+    if judged and trained:
         notes.append(
             "--eval: what it judges on is left out of --data file by file; another capture of the same document in "
             "--data is trained on"

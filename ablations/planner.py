@@ -158,9 +158,10 @@ def planned_run(
 
 
 def _plan_one(config: RunConfig, store: Store, digests: bool) -> Plan:
+    notes = tuple(folder_notes(config))
     key, guess = inputs.run_key(config), estimate(config, measured_rates(store))
     run = planned_run(key, config, f"config seed {config.seed}", store, guess, digests=digests)
-    return Plan((Cell("config", "config", config.seed, key),), (run,), config, tuple(folder_notes(config)))
+    return Plan((Cell("config", "config", config.seed, key),), (run,), config, notes)
 
 
 def baseline_of(request: Request) -> tuple[RunConfig, list[str]]:

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from ablations import scaling, terminal
 from ablations.options import Chosen
-from ablations.sweep import bars, clock
+from ablations.sweep import clock
 from ablations.tending import make_way
 from core import record
 from core.config import RunConfig
@@ -108,7 +108,7 @@ def _measured(
 
     if any(name not in kept for name in names.values()):
         console.print(f"measuring steps on {now['hardware']}, once: a few minutes, while nothing else should run")
-    with bars(console) as progress:
+    with terminal.bars(console) as progress:
         heads = [HeadStep(**facts) for facts in found("head", lambda: head_steps(kind, config, progress))]
         embedders = [EmbedderStep(**facts) for facts in found("embedder", lambda: embedder_steps(config, progress))]
     return heads, embedders, now

@@ -17,7 +17,6 @@ from ablations.store_check import Checked, check_store
 from ablations.store_export import export_store
 from ablations.store_gc import IN_USE, Found, file_system_now, find_garbage, remove
 from ablations.store_import import import_store
-from ablations.sweep import bars
 from ablations.views import print_json
 from ablations.words import refuse
 from core.errors import UserError
@@ -38,7 +37,7 @@ def check(store: StorePath = Path(options.DEFAULT_STORE), as_json: AsJson = Fals
     Runs, searches and timings are held to their checksums; ends with code 1 on damage. Nothing is written: what is
     damaged is set aside and made again by the verb that made it, which is `run`, `tune` or `cost`.
     """
-    with bars(terminal.stderr()) as progress:
+    with terminal.bars(terminal.stderr()) as progress:
         found = check_store(Store(store), progress)
     print_json({"store": str(store), **asdict(found)}) if as_json else _print_check(store, found)
     if found.problems:
@@ -117,7 +116,7 @@ def export_(
         wanted, searches = sorted({opened.find(prefix) for prefix in keys}), []
     else:
         wanted = opened.run_keys()
-    with bars(terminal.stderr()) as progress:
+    with terminal.bars(terminal.stderr()) as progress:
         told = export_store(opened, file, wanted, searches, failed=failed, progress=progress)
     not_chosen = sum(opened.state(key) == "done" for key in set(opened.run_keys()) - set(wanted))
     if as_json:
@@ -147,7 +146,7 @@ def import_(
     """
     opened = Store(store)
     opened.check_writable()
-    with bars(terminal.stderr()) as progress:
+    with terminal.bars(terminal.stderr()) as progress:
         told = import_store(opened, file, progress)
     if as_json:
         print_json({"file": str(file), "store": str(store), **asdict(told)})

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
 from ablations.budget import Budget
@@ -25,7 +25,6 @@ from core.store import State, Store
 
 STOPPED = "stopped; what is done is kept, and an unfinished run goes on from its last checkpoint if it has one"
 HERE = Where()
-_LINE_EVERY = 30.0  # seconds between lines where no bar can be drawn
 
 
 class Display:
@@ -99,27 +98,6 @@ class Display:
             return ""
         seconds = (time.monotonic() - self._started) * (total - done) / done
         return f"{before}about {clock(seconds)} left"
-
-
-@contextmanager
-def bars(console: Console) -> Iterator[Callable[[str, int, int], None]]:
-    """A progress callback that draws one bar, or prints a line now and then where there is no terminal."""
-    shown = Progress(
-        TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-        console=console, disable=not console.is_terminal,
-    )  # fmt: skip
-    task = shown.add_task("starting", total=None)
-    last = time.monotonic()
-
-    def progress(what: str, done: int, total: int) -> None:
-        nonlocal last
-        shown.update(task, description=what, completed=done, total=total)
-        if not console.is_terminal and time.monotonic() - last > _LINE_EVERY:
-            last = time.monotonic()
-            console.print(f"{what}: {done}/{total}")
-
-    with shown:
-        yield progress
 
 
 def clock(seconds: float) -> str:

@@ -37,7 +37,7 @@ from ablations.options import (
 from ablations.planner import Plan, plan
 from ablations.retry import would_repeat
 from ablations.sequential import sweep_looks
-from ablations.sweep import STOPPED, bars, sweep
+from ablations.sweep import STOPPED, sweep
 from ablations.tending import make_way
 from ablations.words import words_of
 from core.errors import UserError
@@ -174,7 +174,7 @@ def _time_head(chosen: Chosen, console: Console) -> None:
         return
     from core import head_cost  # torch takes seconds to import, and other commands need none
 
-    with bars(console) as progress, Leases(leases_folder(chosen.store.root)).hold("head-cost"):
+    with terminal.bars(console) as progress, Leases(leases_folder(chosen.store.root)).hold("head-cost"):
         if head_turns(chosen.store):  # another process timed it meanwhile
             return
         try:

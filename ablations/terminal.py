@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.segment import Segment
 from rich.text import Text
 
 from core.errors import shown
 
 _PIPED = 132  # columns where nothing says how wide: what goes to a file or a pager need not be squeezed into 80
+_LINE_EVERY = 30.0  # seconds between lines where no bar can be drawn
 
 
 class PlainConsole(Console):
@@ -47,3 +51,30 @@ def stdout() -> Console:
 
 def stderr() -> Console:
     return PlainConsole(stderr=True)
+
+
+@contextmanager
+def bars(console: Console) -> Iterator[Callable[[str, int, int], None]]:
+    """A progress callback that draws one bar, or prints a line now and then where there is no terminal.
+
+    Nothing is shown before it is called: what has been done before needs no bar.
+    """
+    drawn = Progress(
+        TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+        console=console, disable=not console.is_terminal,
+    )  # fmt: skip
+    task = drawn.add_task("", total=None)
+    last = time.monotonic()
+
+    def progress(what: str, done: int, total: int) -> None:
+        nonlocal last
+        drawn.start()
+        drawn.update(task, description=what, completed=done, total=total)
+        if not console.is_terminal and time.monotonic() - last > _LINE_EVERY:
+            last = time.monotonic()
+            console.print(f"{what}: {done}/{total}")
+
+    try:
+        yield progress
+    finally:
+        drawn.stop()

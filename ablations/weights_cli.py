@@ -9,7 +9,6 @@ import typer
 import yaml
 
 from ablations import terminal
-from ablations.sweep import bars
 
 
 def pretrain(
@@ -32,7 +31,7 @@ def pretrain(
     from core.pretrain import pretrain as make
 
     recipe = Recipe(backbone=backbone, samples=samples, classes=classes, image_size=image_size, seed=seed)
-    with bars(terminal.stderr()) as progress:
+    with terminal.bars(terminal.stderr()) as progress:
         card = make(recipe, out, data=data or (), threads=threads, progress=progress)
     print(yaml.safe_dump(card, sort_keys=False), end="")
 
@@ -56,6 +55,6 @@ def teacher(
     from core.teacher_training import TeacherRecipe, train_teacher
 
     recipe = TeacherRecipe(samples=samples, templates=templates, patterns=patterns)
-    with bars(terminal.stderr()) as progress:
+    with terminal.bars(terminal.stderr()) as progress:
         card = train_teacher(recipe, out, real=real or (), threads=threads, progress=progress)
     print(yaml.safe_dump(card, sort_keys=False), end="")

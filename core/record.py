@@ -73,17 +73,18 @@ def seal(facts: Mapping[str, Any], schema: int) -> bytes:
     return json.dumps({**head, **content}, indent=1, allow_nan=False).encode()
 
 
-def read(path: Path, schema: int, remedy: str = "") -> dict[str, Any]:
+def read(path: Path, schema: int, remedy: str = "", most: int | None = None) -> dict[str, Any]:
     """A record, verified: of `schema`, or of an older one, which the caller has to know (None is "no schema").
 
-    Schemas before the first with a checksum come as they are; `"checksum" in` the record tells.
+    Schemas before the first with a checksum come as they are; `"checksum" in` the record tells. One of more than
+    `most` bytes, by default what any JSON may have, is refused.
 
     Raises:
         FileNotFoundError: it is not there.
         Damaged: it cannot be read, or is not what was written; the message ends with `remedy`.
         Newer: it has a schema above `schema`.
     """
-    facts = _object(path, remedy)
+    facts = _object(path, remedy, json_text.MAX_BYTES if most is None else most)
     found = facts.get("schema")
     if isinstance(found, bool) or not (found is None or isinstance(found, int)):
         raise Damaged(path, f"its schema is {str(found)[:40]!r}", remedy)
@@ -99,12 +100,12 @@ def read(path: Path, schema: int, remedy: str = "") -> dict[str, Any]:
     return facts
 
 
-def _object(path: Path, remedy: str) -> dict[str, Any]:
+def _object(path: Path, remedy: str, most: int) -> dict[str, Any]:
     try:
         with path.open("rb") as handle:
-            data = handle.read(json_text.MAX_BYTES + 1)
-        if len(data) > json_text.MAX_BYTES:
-            raise Damaged(path, f"more than {json_text.MAX_BYTES:,} bytes", remedy)
+            data = handle.read(most + 1)
+        if len(data) > most:
+            raise Damaged(path, f"more than {most:,} bytes", remedy)
         if not data.strip(b"\0"):
             raise Damaged(path, "it is empty" if not data else "it holds nothing but zeros", remedy)
         value = json_text.value_of(data)

@@ -93,7 +93,7 @@ def corpus(data: DataConfig, evaluation: EvalConfig, cache_folder: Path) -> Corp
     else:
         found = folder.scan(data.source, cache_folder, strict=data.strict)
         train, held, left_out = _of_folders(found, data.source, evaluation, held)
-        skipped, where = len(found.skipped), ", ".join(Path(source).name for source in data.source)
+        skipped, where = len(found.skipped), ", ".join(Path(source).absolute().name or source for source in data.source)
         note = f"{len(train)} images of {where}" + (f"; {left_out} left out, as --eval has them" if left_out else "")
         note += f"; {found.skipped_note()}" if skipped else ""
     validation, test = held

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,11 +16,12 @@ from PIL import Image
 
 from core import record
 from core.data.image_file import decode as decode
-from core.data.rendering import Progress
+from core.data.rendering import Progress, draw_rows, processes_for
 from core.errors import RunFailure, UserError
-from core.store import file_digest, write_atomic
+from core.store import file_digest, storage_failure, write_atomic
 
-_SCAN_VERSION = 3
+_SCAN_VERSION = 4
+_MAX_SCAN_BYTES = 2_000_000_000  # of what is remembered: some 140 an image, and no folder is scanned twice for its size
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,9 @@ def find(sources: Sequence[str], cache: Path, *, option: str = "--data", progres
             raise UserError(f"{option}: '{source}' is not a folder")
         inside, left_out = _list(folder)
         if not inside and not left_out:
-            raise UserError(f"{option}: '{source}' is empty")
+            hidden = bool(os.listdir(folder))
+            why = "has only names that start with a dot, which are passed over" if hidden else "is empty"
+            raise UserError(f"{option}: '{source}' {why}")
         files += inside
         skipped += left_out
     stamps = [_stamp(path) for path in files]
@@ -117,11 +121,13 @@ def find(sources: Sequence[str], cache: Path, *, option: str = "--data", progres
     remembered = cache / f"scan-{identity}.json"
     if (recalled := _recall(remembered)) is not None:
         return recalled
-    result = _check(files, skipped, progress)
     try:
+        result = _sorted_out(files, skipped, _checked(files, cache, progress))
         write_atomic(remembered, _dump(result))
     except RunFailure as failure:
         raise UserError(failure.message) from None
+    except OSError as error:
+        raise UserError(storage_failure(cache, error).message) from None
     return result
 
 
@@ -161,23 +167,62 @@ def scan(
     return result
 
 
-def _check(files: Sequence[Path], left_out: Sequence[tuple[str, str]], progress: Progress | None) -> Scan:
-    images: dict[str, ImageFile] = {}
-    skipped = list(left_out)
-    for number, path in enumerate(files, 1):
+# What is found of a file: digests of its bytes and of its pixels as they are used, or why it cannot be.
+_FOUND = np.dtype([("bytes", "S64"), ("pixels", "S64"), ("reason", "S96")])
+
+
+@dataclass(frozen=True)
+class _Check:
+    """Reads one of the files, whatever it is."""
+
+    files: tuple[str, ...]
+
+    def __call__(self, index: int) -> np.ndarray:
+        path = Path(self.files[index])
+        row = np.zeros((), _FOUND)
         try:
-            decode(path)
-            digest = file_digest(path)
-        except (ValueError, OSError) as error:
-            skipped.append((str(path), str(error) if isinstance(error, ValueError) else "not readable"))
+            pixels = np.asarray(decode(path))
+            row["bytes"] = file_digest(path).encode()
+            row["pixels"] = hashlib.sha256(b"%d " % pixels.shape[0] + pixels.tobytes()).hexdigest().encode()
+        except ValueError as error:
+            row["reason"] = str(error).encode()
+        except OSError:
+            row["reason"] = b"not readable"
+        return row
+
+
+def _checked(files: Sequence[Path], cache: Path, progress: Progress | None) -> np.ndarray:
+    """Every file read by one process a core: an array of `_FOUND`."""
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache, prefix=".scan.") as made:
+        path = Path(made) / "found.npy"
+        np.save(path, np.zeros(len(files), _FOUND))
+        check = _Check(tuple(map(str, files)))
+        if files:
+            draw_rows(path, check, len(files), "checking images", progress, processes_for(len(files)))
+        found: np.ndarray = np.load(path, allow_pickle=False)
+    return found
+
+
+def _sorted_out(files: Sequence[Path], left_out: Sequence[tuple[str, str]], found: np.ndarray) -> Scan:
+    """Every content once; of files with the same pixels in other bytes the one whose digest comes first."""
+    images: dict[str, tuple[ImageFile, bytes]] = {}
+    skipped = list(left_out)
+    for path, row in zip(files, found, strict=True):
+        if reason := row["reason"].decode():
+            skipped.append((str(path), reason))
+        elif (digest := row["bytes"].decode()) in images:
+            skipped.append((str(path), "duplicate"))
         else:
-            if digest in images:
-                skipped.append((str(path), "duplicate"))
-            else:
-                images[digest] = ImageFile(path, digest)
-        if progress and (number % 16 == 0 or number == len(files)):
-            progress("checking images", number, len(files))
-    return Scan(tuple(images[digest] for digest in sorted(images)), tuple(skipped))
+            images[digest] = ImageFile(path, digest), row["pixels"]
+    once: dict[bytes, ImageFile] = {}
+    for digest in sorted(images):
+        image, pixels = images[digest]
+        if pixels in once:
+            skipped.append((str(image.path), "same pixels as another"))
+        else:
+            once[pixels] = image
+    return Scan(tuple(once.values()), tuple(skipped))
 
 
 def _dump(result: Scan) -> bytes:
@@ -188,7 +233,7 @@ def _dump(result: Scan) -> bytes:
 def _recall(path: Path) -> Scan | None:
     """A scan that was remembered; none where its file is not as it was: digests in it decide the keys of runs."""
     try:
-        stored = record.read(path, _SCAN_VERSION)
+        stored = record.read(path, _SCAN_VERSION, most=_MAX_SCAN_BYTES)
         images = tuple(ImageFile(Path(name), digest) for name, digest in stored["images"])
         skipped = tuple((name, reason) for name, reason in stored["skipped"])
     except (UserError, OSError, ValueError, KeyError, TypeError):

@@ -47,6 +47,7 @@ class FolderReport:
         images: usable ones, each content once.
         skipped: reason -> (how many, the first of them).
         captures: for a folder of identities the least, median and most captures of one.
+        pages: TIFF files with several pages, of which the first alone is used.
         identities: that `--eval` would judge on, after those it takes for validation.
         rates: each false positive rate, and whether the pairs of those identities support it.
     """
@@ -60,6 +61,7 @@ class FolderReport:
     skipped: dict[str, tuple[int, tuple[str, ...]]]
     layout: str
     captures: tuple[int, float, int] | None
+    pages: int
     data: Use
     evaluation: Use
     identities: int
@@ -101,6 +103,7 @@ def check_folder(folder: Path, cache: Path | None = None, progress: Progress | N
         skipped=_skipped(found),
         layout=layout,
         captures=captures,
+        pages=sum(one.pages > 1 for one in headers),
         data=data,
         evaluation=evaluation,
         identities=identities,
@@ -132,8 +135,10 @@ def _layout(folder: Path, images: Sequence[ImageFile]) -> tuple[str, tuple[int, 
     counts = Counter(image.path.absolute().parent for image in images)
     if not counts:
         return "no image", None
-    if folder.absolute() in counts or max(counts.values()) == 1:
+    if folder.absolute() in counts:
         return "flat folder of documents: each image its own class", None
+    if max(counts.values()) == 1:
+        return f"{len(counts):,} folders of one image each: its own class, and no two captures of an identity", None
     sizes = sorted(counts.values())
     captures = (sizes[0], statistics.median(sizes), sizes[-1])
     return f"identities: {len(sizes):,} folders with {len(images):,} captures", captures

@@ -27,12 +27,16 @@ class Unusable(ValueError):
 
 @dataclass(frozen=True)
 class Header:
-    """What an image says of itself before a pixel is decoded; sides in pixels, as stored (not turned upright)."""
+    """What an image says of itself before a pixel is decoded; sides in pixels, as stored (not turned upright).
+
+    `pages` are of a TIFF file, of which the first alone is used.
+    """
 
     format: str
     mode: str
     width: int
     height: int
+    pages: int = 1
 
 
 @contextmanager
@@ -59,11 +63,22 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     except Image.DecompressionBombError:
         raise Unusable(_TOO_LARGE) from None
     except UnidentifiedImageError:
-        raise Unusable("not an image") from None
+        raise Unusable(_what_else(path)) from None
     except Exception as error:  # decoders raise whatever they like on damaged input
         # An error number comes from the operating system, not from a decoder.
         unreadable = isinstance(error, OSError) and error.errno is not None
         raise Unusable("not readable" if unreadable else "damaged image") from error
+
+
+def _what_else(path: Path) -> str:
+    """Of a file that is no image to Pillow: documents come as these two as well, and can be made into images."""
+    with path.open("rb") as handle:
+        start = handle.read(12)
+    if start.startswith(b"%PDF"):
+        return "PDF: save its pages as images"
+    if start[4:8] == b"ftyp" and start[8:11] in (b"hei", b"hev", b"mif", b"msf"):
+        return "HEIC: save it as JPEG or PNG"
+    return "not an image"
 
 
 def _require_bytes(path: Path) -> None:
@@ -91,7 +106,8 @@ def _formats() -> tuple[str, ...]:
 def header(path: Path) -> Header:
     """Format, mode and size of an image file; `Unusable` as for `decode`, less what only decoding shows."""
     with _opened(path) as image:
-        return Header(image.format or "?", image.mode, image.width, image.height)
+        pages = getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
+        return Header(image.format or "?", image.mode, image.width, image.height, pages)
 
 
 def open_upright(path: Path, draft: int | None = None) -> Image.Image:
@@ -123,13 +139,18 @@ def open_upright(path: Path, draft: int | None = None) -> Image.Image:
 
 
 def _eight_bits(values: np.ndarray) -> np.ndarray:
-    """Deep pixels (H, W) as uint8: integers are taken as 16 bits, floats as 0..1, 0..255 or 0..65535 by their range."""
+    """Deep pixels (H, W) as uint8: integers are taken as 16 bits, floats as 0..1, 0..255 or 0..65535 by their range.
+
+    Integers that leave the upper bits empty, as many 12-bit scanners write them, would come out black.
+    """
     if not np.isfinite(values).all():
         raise Unusable("pixel values that are not finite")
     top = float(values.max())
     if top > 65535:
         raise Unusable("pixel values over 16 bits")
     if np.issubdtype(values.dtype, np.integer):
+        if top < 4096:
+            raise Unusable("under 13 of 16 bits used: save it with 8")
         return (values.clip(0, 65535) // 256).astype(np.uint8)
     scale = 255.0 if top <= 1 else 1.0 if top <= 255 else 1 / 257
     scaled = values * scale

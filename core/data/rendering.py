@@ -23,7 +23,7 @@ import numpy as np
 from core.errors import RunFailure
 from core.process import end_with_parent
 
-Draw = Callable[[int], np.ndarray]  # index -> (S, S, 3) uint8; picklable
+Draw = Callable[[int], np.ndarray]  # index -> a row of the array, mostly (S, S, 3) uint8; picklable
 Progress = Callable[[str, int, int], None]  # what, done, total
 
 _WORTH_A_PROCESS = 400  # images: below, a process costs more than it draws
@@ -38,7 +38,7 @@ def processes_for(count: int) -> int:
 
 
 def draw_rows(path: Path, draw: Draw, count: int, what: str, progress: Progress | None, processes: int) -> None:
-    """Fill the array file at `path`, (count, S, S, 3) uint8, with `draw(0)` to `draw(count - 1)`.
+    """Fill the array file at `path`, e.g. (count, S, S, 3) uint8, with `draw(0)` to `draw(count - 1)`.
 
     Raises:
         RunFailure: `worker_died` when a drawing process does.

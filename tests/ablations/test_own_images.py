@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ablations.own_images import _notes as folder_notes_of_this_process
 from ablations.own_images import folder_notes, two_meanings
 from core.config import RunConfig
 from core.data.cache import cache_dir
@@ -110,6 +111,26 @@ def test_folders_of_captures_to_train_on_are_told_of(tmp_path: Path) -> None:
     config = RunConfig().with_overrides({"data.source": (str(tmp_path / "ids"),)})
     (note,) = folder_notes(config)
     assert "8 sub-folders have several" in note
+
+
+def test_more_pixels_than_are_read_are_told_of(tmp_path: Path) -> None:
+    make_images(tmp_path / "train", 20)
+    config = RunConfig().with_overrides({"data.source": (str(tmp_path / "train"),)})
+    assert folder_notes(config.with_overrides({"data.image_size": 256})) == []
+    (note,) = folder_notes(config.with_overrides({"data.image_size": 384}))
+    assert note == "images are read at 256 pixels a side at most: data.image_size=384 shows no more"
+    assert folder_notes(RunConfig().with_overrides({"data.image_size": 384})) == []
+
+
+def test_folders_that_are_read_for_the_first_time_say_how_far_it_is(
+    cli: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_images(tmp_path / "train", 40)
+    monkeypatch.setattr("ablations.terminal._LINE_EVERY", 0.0)
+    for told in (True, False):
+        assert cli("plan", "resolution", *TINY, "--set", "data.images=20", "--data", "train") == 0
+        assert ("checking images: 40/40" in cli.err) == told
+        folder_notes_of_this_process.cache_clear()
 
 
 def test_a_layout_that_means_two_things_is_refused(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ablations.executors.worker import Event, Task
-from ablations.sweep import Display, bars
-from ablations.terminal import PlainConsole
+from ablations.sweep import Display
+from ablations.terminal import PlainConsole, bars
 from core.config import RunConfig
 
 HOSTILE = ["[red]x[/]", "[/]", "[/nope]", "[link=http://evil.test]x[/link]", "\x1b[31mred", "\x1b]0;title\x07",
@@ -64,6 +64,13 @@ def test_a_progress_bar_reads_no_markup() -> None:
     with bars(PlainConsole(file=file, force_terminal=True, width=80)) as progress:
         progress("[/nope]", 1, 2)
     assert "[/nope]" in file.getvalue()
+
+
+def test_nothing_is_drawn_where_nothing_is_done() -> None:
+    file = io.StringIO()
+    with bars(PlainConsole(file=file, force_terminal=True, width=80)):
+        pass
+    assert file.getvalue() == ""
 
 
 def test_what_is_piped_is_not_squeezed_into_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:

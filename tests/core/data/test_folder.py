@@ -75,9 +75,57 @@ def test_what_cannot_be_used_is_skipped_with_its_reason(tmp_path: Path) -> None:
     assert len(found.images) == 3
     reasons = sorted(reason for _, reason in found.skipped)
     assert reasons == ["damaged image", "duplicate", "empty file", "not an image"]
+    assert not list(tmp_path.glob(".scan.*"))
     assert found.skipped_note().startswith("4 skipped (")
     with pytest.raises(UserError, match="--strict"):
         scan([str(folder)], tmp_path, strict=True)
+
+
+def test_several_processes_find_what_one_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = make_images(tmp_path / "a", 12)
+    (tmp_path / "a" / "copy.png").write_bytes(paths[0].read_bytes())
+    (tmp_path / "a" / "notes.txt").write_text("not an image")
+    (tmp_path / "a" / "odd\udcff.png").write_bytes(paths[1].read_bytes()[:60])
+    told: list[tuple[str, int, int]] = []
+    alone = scan([str(tmp_path / "a")], tmp_path / "one")
+    monkeypatch.setattr("core.data.folder.processes_for", lambda count: 3)
+    several = scan([str(tmp_path / "a")], tmp_path / "three", progress=lambda *done: told.append(done))
+    assert several == alone
+    assert (len(several.images), len(several.skipped)) == (12, 3)
+    assert told[-1] == ("checking images", 15, 15)
+
+
+def test_the_same_pixels_in_other_bytes_are_one_image(tmp_path: Path) -> None:
+    """Otherwise a document that is trained on could be judged on as well."""
+    paths = make_images(tmp_path / "a", 4)
+    for index, path in enumerate(paths[:2]):
+        with Image.open(path) as image:
+            image.save(tmp_path / "a" / f"again{index}.bmp")
+    turned = Image.open(paths[2]).transpose(Image.Transpose.ROTATE_90)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned.save(tmp_path / "a" / "turned.png", exif=exif)
+    found = scan([str(tmp_path / "a")], tmp_path)
+    assert len(found.images) == 4
+    assert found.skipped_note() == "3 skipped (3 same pixels as another)"
+    (tmp_path / "b").mkdir()
+    for index, path in enumerate(sorted((tmp_path / "a").iterdir(), reverse=True)):
+        (tmp_path / "b" / str(index)).write_bytes(path.read_bytes())
+    assert scan([str(tmp_path / "b")], tmp_path).fingerprint == found.fingerprint
+
+
+def test_pixels_of_another_shape_are_another_image(tmp_path: Path) -> None:
+    for name, size in (("a", (64, 16)), ("b", (32, 32)), ("c", (16, 64))):
+        Image.new("RGB", size, "teal").save(tmp_path / f"{name}.png")
+    assert len(scan([str(tmp_path)], tmp_path / "cache").images) == 3
+
+
+def test_a_scan_of_more_than_other_records_hold_is_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_images(tmp_path / "a", 8)
+    monkeypatch.setattr("core.json_text.MAX_BYTES", 500)
+    scan([str(tmp_path / "a")], tmp_path)
+    monkeypatch.setattr("core.data.folder.draw_rows", lambda *_: pytest.fail("scanned again"))
+    assert len(scan([str(tmp_path / "a")], tmp_path).images) == 8
 
 
 def test_bomb_is_skipped(tmp_path: Path) -> None:
@@ -141,6 +189,32 @@ def test_deep_tiffs_keep_their_range(tmp_path: Path) -> None:
         Image.fromarray(values).save(tmp_path / name)
         decoded = np.asarray(decode(tmp_path / name))[..., 0].astype(float)
         assert np.abs(decoded - ramp * 255).max() <= 1.5, name
+
+
+def test_deep_pixels_that_would_come_out_black_are_refused(tmp_path: Path) -> None:
+    ramp = np.linspace(0, 1, 64 * 64).reshape(64, 64)
+    for name, top, kind in (("12.tif", 4095, np.uint16), ("8.tif", 255, np.int32)):
+        Image.fromarray((ramp * top).astype(kind)).save(tmp_path / name)
+        with pytest.raises(ValueError, match="under 13 of 16 bits used"):
+            decode(tmp_path / name)
+    Image.fromarray((ramp * 4096).astype(np.uint16)).save(tmp_path / "dark.tif")
+    assert np.asarray(decode(tmp_path / "dark.tif")).max() == 16
+
+
+@pytest.mark.parametrize(
+    ("start", "reason"),
+    [
+        (b"%PDF-1.7\n", "PDF: save its pages as images"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0", "HEIC: save it as JPEG or PNG"),
+        (b"\0\0\0\x18ftypmif1\0\0\0\0", "HEIC: save it as JPEG or PNG"),
+        (b"\0\0\0\x18ftypisom\0\0\0\0", "not an image"),  # a film
+        (b"%", "not an image"),
+    ],
+)
+def test_documents_that_are_no_images_say_what_to_do(tmp_path: Path, start: bytes, reason: str) -> None:
+    (tmp_path / "a.jpg").write_bytes(start)
+    with pytest.raises(ValueError, match=f"^{reason}$"):
+        decode(tmp_path / "a.jpg")
 
 
 @pytest.mark.parametrize(
@@ -263,7 +337,7 @@ def test_no_file_stays_open_and_progress_is_told(tmp_path: Path) -> None:
     before = len(os.listdir("/proc/self/fd"))
     scan([str(tmp_path / "a")], tmp_path, progress=progress)
     assert told[-1][:3] == ("checking images", 41, 41)
-    assert max(open_files for *_, open_files in told) <= before
+    assert max(open_files for *_, open_files in told) <= before + 1  # what is found goes into a file
 
 
 def test_pixels_as_text_are_bounded(tmp_path: Path) -> None:
@@ -297,6 +371,12 @@ def test_what_comes_after_an_image_is_not_read_for_ever(tmp_path: Path) -> None:
         handle.truncate(10**12)  # takes no space where files may have holes
     found = scan([str(tmp_path / "a")], tmp_path)
     assert found.skipped == ((str(first), "over 500 MB"),)
+
+
+def test_a_folder_of_hidden_files_is_not_called_empty(tmp_path: Path) -> None:
+    make_images(tmp_path / "a", 1)[0].rename(tmp_path / "a" / ".hidden.png")
+    with pytest.raises(UserError, match="has only names that start with a dot, which are passed over"):
+        scan([str(tmp_path / "a")], tmp_path)
 
 
 @pytest.mark.parametrize("name", ["x" * 4000, "a/" * 2000, "no\nfolder"])

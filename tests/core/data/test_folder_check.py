@@ -46,6 +46,24 @@ def test_identities_with_captures(tmp_path: Path) -> None:
     assert (report.identities, report.pairs) == (6, 15)
 
 
+def test_folders_of_one_image_are_no_flat_folder(tmp_path: Path) -> None:
+    for index in range(20):
+        make_images(tmp_path / "a" / f"id {index}", 1, seed=index)
+    report = check_folder(tmp_path / "a", tmp_path)
+    assert report.layout == "20 folders of one image each: its own class, and no two captures of an identity"
+    assert report.data.usable
+    assert "0 identities with two or more captures" in report.evaluation.note
+
+
+def test_pages_of_a_tiff_are_counted(tmp_path: Path) -> None:
+    make_images(tmp_path / "a", 20)
+    pages = [Image.open(path) for path in make_images(tmp_path / "b", 3, seed=9)]
+    pages[0].save(tmp_path / "a" / "scan.tif", save_all=True, append_images=pages[1:3])
+    Image.new("L", (60, 40)).save(tmp_path / "a" / "one.tif")
+    report = check_folder(tmp_path / "a", tmp_path)
+    assert (report.images, report.formats["TIFF"], report.pages) == (22, 2, 1)
+
+
 def test_too_few_for_either(tmp_path: Path) -> None:
     make_images(tmp_path / "a", 3)
     report = check_folder(tmp_path / "a", tmp_path)
