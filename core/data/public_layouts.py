@@ -47,15 +47,19 @@ def _smartdoc15(raw: Path, archive: str) -> Iterator[Frame]:
 
 
 def _midv500(raw: Path, archive: str) -> Iterator[Frame]:
-    """`NN_name/ground_truth/XX/XXNN_MM.json` beside `NN_name/images/XX/XXNN_MM.tif`; XX is the kind of clip."""
+    """`NN_name/ground_truth/XX/XXNN_MM.json` beside `NN_name/images/XX/XXNN_MM.tif`; XX is the kind of clip.
+
+    An identity is `name`, as MIDV-2020 has it, which shows documents of the same kinds again.
+    """
+    kind = archive.partition("_")[2] or archive
     for annotation in sorted(raw.rglob("ground_truth/*/*.json")):
         home = annotation.parents[2]
         image = home / "images" / annotation.parent.name / f"{annotation.stem}.tif"
         content = _json(annotation)
         yield Frame(
             image=image,
-            identity=archive,
-            group=_family(archive.partition("_")[2]),
+            identity=kind,
+            group=_family(kind),
             clip=f"{archive} {annotation.parent.name}",
             capture=annotation.stem,
             corners=content.get("quad") if isinstance(content, dict) else None,

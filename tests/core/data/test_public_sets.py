@@ -156,7 +156,7 @@ def test_midv500(tmp_path: Path) -> None:
             archive.writestr(f"{name}/ground_truth/{name}.json", json.dumps({"field01": {"quad": QUAD}}))
     prepared = fetch(local("midv500", [f"{name}.zip" for name in names]), tmp_path, every=1)
     assert (prepared.images, prepared.identities, dict(prepared.skipped)) == (6, 2, {"no usable corners": 10})
-    assert is_the_page(prepared.folder / "01_alb_id" / "CA01_01.jpg")
+    assert is_the_page(prepared.folder / "alb_id" / "CA01_01.jpg")
     rows = list(csv.DictReader((tmp_path / "midv500" / "manifest.csv").open()))
     assert {row["group"] for row in rows} == {"id", "drvlic"}
 
