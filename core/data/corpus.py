@@ -18,7 +18,7 @@ from core.data import folder
 from core.data.folder import ImageFile, Scan
 from core.data.sources import Documents, FolderDocuments, ProceduralDocuments
 from core.errors import UserError
-from core.support import support_note
+from core.support import support_note, supported_fpr
 
 TEST_SHARE = 0.25
 VALIDATION_SHARE = 0.15
@@ -176,7 +176,8 @@ def _own_evaluation(
         documents = found.images
         if len(documents) < 4:
             raise UserError(f"--eval: {len(documents)} readable images, at least 4 are needed")
-        cut = max(2, min(evaluation.validation_identities, len(documents) // 4))
+        wanted, count = evaluation.validation_identities, len(documents)
+        cut = _for_validation(min(wanted, count // 10), min(wanted, count // 4), count, evaluation.identities)
         return FolderDocuments(documents[:cut]), FolderDocuments(documents[cut : cut + evaluation.identities])
     names = sorted(groups, key=lambda name: hashlib.sha256(os.fsencode(Path(name).name)).digest())
     several = [name for name in names if len(groups[name]) > 1]
@@ -185,8 +186,22 @@ def _own_evaluation(
             f"--eval: {len(several)} identities with two or more captures, at least 4 are needed "
             "(one folder for each identity, its captures inside)"
         )
-    cut = max(2, len(several) // 4)
+    cut = _for_validation(len(several) // 10, len(several) // 4, len(names))
     held_out = set(several[:cut])
     parts = (several[:cut], [name for name in names if name not in held_out])
     made = [tuple((file, i) for i, name in enumerate(part) for file in groups[name]) for part in parts]
     return RealCaptures(made[0]), RealCaptures(made[1])
+
+
+def _for_validation(least: int, most: int, identities: int, judged: int | None = None) -> int:
+    """How many identities of `--eval` are for validation: `most`, or fewer where the others then support a lower rate.
+
+    Args:
+        judged: as many of the others are judged on, None for all.
+    """
+
+    def rate(cut: int) -> float:
+        others = identities - cut
+        return supported_fpr(others if judged is None else min(others, judged)) or 1.0
+
+    return min(range(max(2, most), max(2, least) - 1, -1), key=rate)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from core.config_sections import DataConfig, EvalConfig
-from core.data.corpus import Corpus, RealCaptures, corpus, trainable
+from core.data.corpus import Corpus, RealCaptures, _for_validation, corpus, trainable
 from core.data.corpus_images import captures, pool_images
 from core.data.folder import decode, scan, squash
 from core.data.sources import FolderDocuments
@@ -138,6 +138,35 @@ def test_weights_are_made_of_what_runs_would_train_on(image_folder: Path, tmp_pa
     assert {file.digest for file in trainable(scan([str(image_folder)], tmp_path)).images} == digests(found.train)
     make_images(tmp_path / "few", 5)
     assert len(trainable(scan([str(tmp_path / "few")], tmp_path)).images) == 5
+
+
+@pytest.mark.parametrize(
+    ("several", "identities", "judged", "cut"),
+    [
+        (4, 4, None, 2),
+        (40, 40, None, 10),  # a quarter: no share of them supports any rate
+        (90, 90, None, 12),  # 78 support 1e-2
+        (104, 104, None, 26),  # as many are left by a quarter
+        (86, 86, None, 8),  # the fewest that validation keeps
+        (85, 85, None, 21),
+        (20, 90, None, 5),  # identities of one capture are judged on anyway
+        (1000, 1000, 1000, 224),  # 776 support 1e-4
+        (1000, 1000, 500, 250),  # no more than 500 are judged on, whatever is left
+    ],
+)
+def test_validation_takes_no_more_than_leaves_the_lowest_rate(
+    several: int, identities: int, judged: int | None, cut: int
+) -> None:
+    assert _for_validation(several // 10, several // 4, identities, judged) == cut
+
+
+def test_what_validation_leaves_is_judged_on(tmp_path: Path) -> None:
+    for identity in range(90):
+        make_images(tmp_path / "eval" / str(identity), 2, size=(16, 16), seed=identity)
+    found = corpus(DataConfig(), EvalConfig(source=(str(tmp_path / "eval"),)), tmp_path)
+    assert found.notes["test"].startswith("78 identities, 156 captures of the user's own (supports FPR 1e-2")
+    flat = corpus(DataConfig(), EvalConfig(source=tuple(str(tmp_path / "eval" / str(n)) for n in range(45))), tmp_path)
+    assert flat.notes["test"].startswith("78 held-out images")
 
 
 def test_flat_eval_folder_is_simulated(image_folder: Path, tmp_path: Path) -> None:
