@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ablations.tuning import Trial, distributions
 from core import json_text
-from core.errors import UserError
+from core.errors import UserError, first_line
 from core.lease import BEAT, LEASE
 from core.process import Process
 
@@ -227,7 +227,7 @@ def _storage_errors(what: str) -> Iterator[None]:
     except UpdateFinishedTrialError:
         raise
     except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = first_line(error)
         raise UserError(f"--storage: {what} cannot be read or written ({reason})") from None
 
 

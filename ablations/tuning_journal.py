@@ -15,7 +15,7 @@ from rich.console import Console
 
 from ablations import tuning_store
 from ablations.tuning import Trial
-from core.errors import UserError
+from core.errors import UserError, first_line
 from core.integrity import put_aside
 from core.store import Store
 
@@ -106,7 +106,7 @@ def _differing(path: Path, searches: Mapping[str, Search]) -> str:
                 if ours is None or not _same(told, ours):
                     return f"trial {number} of {study.study_name} is not as it was told"
     except Exception as error:  # what Optuna makes of operations that nobody wrote
-        return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        return first_line(error)[:200]
     return ""
 
 

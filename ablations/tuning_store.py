@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ablations.tuning import OBJECTIVE, SPACE, Trial, digest, distributions, values_of
 from core import inputs, record
 from core.config import RunConfig
-from core.errors import RunFailure, UserError
+from core.errors import RunFailure, UserError, first_line
 from core.record import Damaged
 from core.store import Store, storage_failure, write_atomic
 from reports.claims import Study
@@ -54,7 +54,7 @@ def open_storage(where: str) -> BaseStorage:
         Path(where).parent.mkdir(parents=True, exist_ok=True)
         return JournalStorage(JournalFileBackend(where))
     except Exception as error:  # each database has its own
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = first_line(error)
         if where.startswith("postgresql") and "import" in reason:
             reason = "its driver is not installed: pip install 'docablate[postgresql]'"
         raise UserError(f"--storage {where}: cannot be opened ({reason}): give a path or a database URL") from None
@@ -130,7 +130,7 @@ def tell_values(storage: BaseStorage, name: str, own: Mapping[str, float], trial
                 )
             )  # fmt: skip
     except Exception as error:  # each database has its own
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = first_line(error)
         raise UserError(f"--storage: '{name}' cannot be written ({reason})") from None
 
 

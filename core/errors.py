@@ -48,3 +48,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     names = list(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     return f" (did you mean '{close[0]}'?)" if close else f" (known: {', '.join(names)})"
+
+
+def first_line(error: BaseException) -> str:
+    """What an error of somebody else's code says first; its type where it says nothing."""
+    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -22,7 +22,7 @@ import torch
 from core import record
 from core.data.rendering import Progress
 from core.device import wait
-from core.errors import UserError
+from core.errors import UserError, first_line
 from core.loss.fast_partial_fc import FastPartialFC
 from core.loss.partial_fc import PartialFC
 from core.measuring_process import MeasuringProcess
@@ -146,7 +146,7 @@ def _measured(cell: Cell, process: MeasuringProcess) -> dict[str, Any]:
 
 
 def _told(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+    return first_line(error)[:200]
 
 
 def measure_cell(cell: Cell) -> dict[str, float | None]:

@@ -66,7 +66,7 @@ def load_materials(config: RunConfig, progress: Progress | None = None) -> Mater
 
 
 def gathered(pool: np.ndarray, drawn: np.ndarray) -> torch.Tensor:
-    """The drawn (N,) images of a pool (P, S, S, 3), as (N, 3, S, S) uint8: held once, as of a million there are 63 GB."""
+    """The drawn (N,) images of a pool (P, S, S, 3), as (N, 3, S, S) uint8: held once, as a million take 50 GB."""
     images = torch.empty((len(drawn), 3, *pool.shape[1:3]), dtype=torch.uint8)
     for start in range(0, len(drawn), _GATHERED):
         part = drawn[start : start + _GATHERED]

@@ -82,7 +82,7 @@ def _git_commit() -> str | None:
 
 
 @lru_cache(maxsize=1)
-def _cpu_name() -> str:
+def cpu_name() -> str:
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -96,7 +96,7 @@ def environment(device: str, threads: int, ranks: int = 1) -> dict[str, Any]:
     """Versions, hardware and code of this process; `ranks` are the processes that train a run together."""
     import torch
 
-    hardware = torch.cuda.get_device_name(device) if device.startswith("cuda") else _cpu_name()
+    hardware = torch.cuda.get_device_name(device) if device.startswith("cuda") else cpu_name()
     return {
         "python": platform.python_version(),
         "torch": str(torch.__version__),  # a subclass of str that YAML cannot write

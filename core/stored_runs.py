@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from core import record
-from core.errors import UserError
+from core.errors import UserError, first_line
 from core.record import Damaged, file_digest
 
 RESULT_SCHEMA = 2  # of result.json and failure.json; 1 had no checksums
@@ -164,7 +164,7 @@ def _arrays(path: Path, names: Collection[str] | None = None) -> dict[str, np.nd
         with np.load(path, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files if names is None or name in names}
     except Exception as error:  # a damaged archive fails in many ways, and without a digest any of them may come
-        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        reason = first_line(error)[:200]
         raise Damaged(path, reason, _AGAIN) from None
 
 

@@ -15,7 +15,7 @@ from core.data import cache
 from core.data.corpus_images import Captures
 from core.data.expansion import take
 from core.data.rendering import Progress
-from core.errors import RunFailure, UserError
+from core.errors import RunFailure, UserError, first_line
 from core.evaluation import judge
 from core.inputs import teacher_fingerprint, teacher_path
 from core.model.weight_files import read_state, require_numbers
@@ -109,7 +109,7 @@ def load_encoder(name: str) -> Encoder:
     except (UserError, RunFailure):
         raise
     except Exception as error:  # damaged files fail in many ways, none of which may pass silently
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        first = first_line(error)
         raise RunFailure("bad_weights", f"distill.teacher={name}: open_clip cannot load it: {first}") from error
     return _encoder(model.eval(), preprocess)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from core.errors import UserError
+from core.errors import UserError, first_line
 
 MAX_BYTES = 256 * 1024  # the longest declaration of the package has 4 KiB; the parser reads some 200 KiB a second
 MAX_DEPTH = 24
@@ -125,7 +125,7 @@ def parse(source: str, text: str) -> tuple[Any, yaml.Node | None]:
         line = text.count("\n", 0, error.position) + 1
         raise NotYaml(f"{source}:{line}", error.reason) from None
     except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        first = first_line(error)
         raise NotYaml(source, first) from None
 
 

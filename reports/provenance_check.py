@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from core.config import RunConfig
-from core.errors import UserError
+from core.errors import UserError, first_line
 from core.inputs import fingerprints
 from core.result import code_digest
 from core.store import Store, file_digest
@@ -208,7 +208,7 @@ def _present_data(done: Iterable[CellRecord], store: Store, resolve: Resolve) ->
         try:
             now = resolve(_config(result))
         except (UserError, ValueError) as error:
-            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            reason = first_line(error)
             unresolved[reason] = unresolved.get(reason, 0) + 1
             continue
         for name, read in run.inputs.items():

@@ -19,7 +19,7 @@ from core import record, torchrun
 from core.data import cache
 from core.errors import UserError
 from core.lease import Leases
-from core.result import _cpu_name  # to be public with the next change of core, which makes reports stale
+from core.result import cpu_name
 from core.store import write_atomic
 
 # glibc gives freed blocks back to the system and faults them in again, page by page, at every step; keeping them
@@ -190,7 +190,7 @@ def _train(threads: int, barrier: Barrier, results: Any) -> None:
 
 def _path() -> Path:
     # Without `environment`, which imports PyTorch: seconds, for a command that may have nothing to train.
-    machine = f"{_cpu_name()} {core_count()} {_torch_version()}"
+    machine = f"{cpu_name()} {core_count()} {_torch_version()}"
     return cache.cache_dir(None) / f"layout-{hashlib.sha256(machine.encode()).hexdigest()[:16]}.json"
 
 

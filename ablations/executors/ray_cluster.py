@@ -18,7 +18,7 @@ from ablations.executors.ray_link import Needs, connect, environment_there, run_
 from ablations.executors.ray_shipping import Shipping
 from ablations.executors.turns import NOBODY, TICK, Executor, OnEvent, OnStart
 from ablations.executors.worker import Event, Task, classify
-from core.errors import RunFailure, UserError
+from core.errors import RunFailure, UserError, first_line
 from core.result import code_versions
 from core.store import Store
 
@@ -146,7 +146,7 @@ class RayExecutor(Executor):
             self._end(flight, Event("failed", task.key, failure="out_of_memory", message=message))
             return
         except RayError as error:
-            self._lost(flight, (str(error).splitlines() or [type(error).__name__])[0][:200])
+            self._lost(flight, first_line(error)[:200])
             return
         flight.silent = 0.0
         if isinstance(event, str):

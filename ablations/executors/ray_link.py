@@ -10,7 +10,7 @@ from typing import Any
 from ablations.executors import ray_node
 from ablations.executors.layout import ALLOCATOR
 from ablations.executors.worker import Task
-from core.errors import UserError
+from core.errors import UserError, first_line
 
 _PASSED_ON = ("DOCABLATE_FONTS", "HF_HUB_OFFLINE")
 
@@ -42,7 +42,7 @@ def connect(address: str | None) -> Any:
     try:
         ray.init(address=where, log_to_driver=False, configure_logging=False, **own)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise UserError(
             f"--executor ray: the cluster at {where} cannot be reached ({reason}): it must run, with the same Ray "
             "and, where it asks for one, the token of RAY_AUTH_TOKEN or ~/.ray/auth_token"

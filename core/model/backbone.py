@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from core.config_sections import ModelConfig
-from core.errors import RunFailure, nearest
+from core.errors import RunFailure, first_line, nearest
 from core.model.depthwise import use_small_depthwise
 from core.model.weight_files import read_state, require_numbers
 from core.model.weights import resolve
@@ -51,7 +51,7 @@ def build_backbone(config: ModelConfig, seed: int) -> Backbone:
                 config.backbone, pretrained=config.pretrained == "imagenet", features_only=True, out_indices=(-1,)
             )
     except (RuntimeError, AttributeError) as error:
-        message = str(error).splitlines()[0] if str(error) else type(error).__name__
+        message = first_line(error)
         raise RunFailure("bad_config", f"model.backbone: {config.backbone} has no feature maps: {message}") from error
     if source.path is not None:
         load_features(features, source.path)

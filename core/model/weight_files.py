@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from core.errors import RunFailure
+from core.errors import RunFailure, first_line
 
 _LONGEST_HEADER = 8_000_000  # bytes of a .safetensors header; the largest models need one
 
@@ -28,7 +28,7 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
         state = torch.load(path, map_location="cpu", weights_only=True)
         return _tensors(state["state_dict"] if isinstance(state, Mapping) and "state_dict" in state else state)
     except Exception as error:  # damaged files fail in many ways, none of which may pass silently
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        first = first_line(error)
         if "weights only" in first.lower():  # PyTorch's own advice goes on to say how to run what is in the file
             first = "it holds more than tensors, which may be code and is not run: save its state_dict"
         raise RunFailure("bad_weights", f"{path} cannot be read as weights: {first}") from error
