@@ -20,6 +20,7 @@ from ablations.options import (
     Eval,
     Jobs,
     PresetName,
+    RetryFailed,
     Seeds,
     Sets,
     StorePath,
@@ -47,9 +48,7 @@ def map_(
     ] = None,
     preset: PresetName = None, seeds: Seeds = None, data: Data = None, evaluation: Eval = None, sets: Sets = None,
     store: StorePath = Path(options.DEFAULT_STORE), device: Device = "cpu", strict: Strict = False, jobs: Jobs = None,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Train failed runs again, but those bound to fail in the same way.")
-    ] = False,
+    retry_failed: RetryFailed = False,
     out: Annotated[Path, typer.Option("--out", help="Folder of the maps.")] = Path(DEFAULT_OUT),
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take, and train nothing.")] = False,
     as_json: AsJson = False,

@@ -56,6 +56,9 @@ Tuned = Annotated[bool, typer.Option("--tuned", help="Also with the values that 
 Jobs = Annotated[
     int | None, typer.Option("--jobs", min=1, help="Worker processes.", show_default="one a core, or one a GPU")
 ]
+RetryFailed = Annotated[
+    bool, typer.Option("--retry-failed", help="Train failed runs again, but those bound to fail in the same way.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Control = Annotated[
     bool, typer.Option("--control/--no-control", help="The baseline against itself on other seeds, as a check.")

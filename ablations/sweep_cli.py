@@ -27,6 +27,7 @@ from ablations.options import (
     Jobs,
     Out,
     PresetName,
+    RetryFailed,
     Seeds,
     Sets,
     StorePath,
@@ -77,9 +78,7 @@ def run(
     gpus_per_run: Annotated[
         float, typer.Option("--gpus-per-run", min=0.01, help="With --executor ray and --device cuda: share of a GPU.")
     ] = 1.0,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Train failed runs again, but those bound to fail in the same way.")
-    ] = False,
+    retry_failed: RetryFailed = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Start no further run after a failure.")] = False,
     stall_timeout: Annotated[
         str,

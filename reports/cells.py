@@ -20,7 +20,8 @@ UNTRAINED = "untrained tpr@1e-3"  # on validation identities too
 OVERFLOWED = "overflowed steps"  # share of the steps whose batch had more classes than PartialFC samples
 # TPR columns and where the frame says how many independent false positives their FPR is expected to give.
 PAIRS = {f"tpr@{fpr_name(fpr)}": f"pairs@{fpr_name(fpr)}" for fpr in FPRS}
-SHIFTED = {name: f"shifted.{name}" for name in METRICS}  # the same metrics on shifted captures
+SHIFTED_PREFIX = "shifted."
+SHIFTED = {name: SHIFTED_PREFIX + name for name in METRICS}  # the same metrics on shifted captures
 TEACHER = {name: f"teacher.{name}" for name in METRICS}  # of the teacher's own features, on the test captures
 READABLE = (*METRICS, *SHIFTED.values(), *COSTS)  # that a contrast can be on
 PRECISION = ("precision", "precision_error", "precision_reference", "precision_took_effect")

@@ -11,6 +11,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from core.config import METRICS
+from reports.cells import SHIFTED_PREFIX
 
 ContrastKind = Literal["superiority", "non_inferiority", "interaction", "trend", "cost_ratio"]
 
@@ -52,7 +53,7 @@ class Contrast(BaseModel):
             raise ValueError("`through` belongs to kind trend")
         if self.kind == "non_inferiority" and not self.margin:
             raise ValueError("kind non_inferiority needs a `margin`, the largest loss that is allowed")
-        if self.kind == "cost_ratio" and self.column.removeprefix("shifted.") in METRICS:
+        if self.kind == "cost_ratio" and self.column.removeprefix(SHIFTED_PREFIX) in METRICS:
             raise ValueError(f"kind cost_ratio is of a cost, such as cost.seconds, and {self.metric} is none")
         if self.better == self.than:
             raise ValueError(f"'{self.better}' is compared with itself")

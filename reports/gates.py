@@ -10,11 +10,11 @@ import pandas as pd
 
 from core.config import METRICS
 from core.support import ENOUGH_PAIRS
-from reports.cells import OVERFLOWED, PAIRS, TEACHER, UNTRAINED, VALIDATION
+from reports.cells import OVERFLOWED, PAIRS, SHIFTED_PREFIX, TEACHER, UNTRAINED, VALIDATION
 from reports.claims import Study
 from reports.contrasts import Contrast
 from reports.markdown import brief
-from reports.metrics import CEILING, FLOOR, SHIFTED_PREFIX, at_ceiling, at_floor, metric_name
+from reports.metrics import CEILING, FLOOR, at_ceiling, at_floor, metric_name
 
 DISTINCT_ARITHMETIC = 10.0  # times the relative error of the other arm: TF32 and bf16 are off by hundreds of times
 NO_OP = "Nothing was compared"

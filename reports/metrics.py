@@ -7,14 +7,13 @@ from collections.abc import Sequence
 import pandas as pd
 
 from core.support import ENOUGH_PAIRS
-from reports.cells import HEAD_STEP, PAIRS
+from reports.cells import HEAD_STEP, PAIRS, SHIFTED_PREFIX
 from reports.claims import Study
 
 METRIC_NAMES = {
     "tpr@1e-4": "TPR@1e-4", "tpr@1e-3": "TPR@1e-3", "tpr@1e-2": "TPR@1e-2", "auroc": "AUROC", "top1": "top-1",
     HEAD_STEP: "time of a step of the head",
 }  # fmt: skip
-SHIFTED_PREFIX = "shifted."
 FLOOR, CEILING = 0.03, 0.98  # where the TPRs of both arms of a pair lie beyond, nothing can differ
 
 
@@ -58,9 +57,8 @@ def readable_metric(metric: str, rows: pd.DataFrame, pairs: Sequence[tuple[str, 
     """
     supported, note = supported_metric(metric, rows)
     prefix, plain = _split(supported)
-    if plain not in PAIRS:
+    if not (ladder := _from(plain)):
         return supported, note
-    ladder = list(PAIRS)[list(PAIRS).index(plain) :]
     means = {name: rows.groupby("arm")[prefix + name].mean() for name in ladder}
     low = {name: at_floor(means[name], pairs) for name in ladder}
     used = next((name for name in ladder if not low[name]), ladder[0])
@@ -74,9 +72,8 @@ def readable_metric(metric: str, rows: pd.DataFrame, pairs: Sequence[tuple[str, 
 def supported_metric(metric: str, rows: pd.DataFrame) -> tuple[str, str]:
     """`metric`, or the same at the next FPR that has enough identity pairs behind it in all `rows`, and why."""
     prefix, plain = _split(metric)
-    if plain not in PAIRS:
+    if not (ladder := _from(plain)):
         return metric, ""
-    ladder = list(PAIRS)[list(PAIRS).index(plain) :]
     counts = {name: rows[PAIRS[name]].min() for name in ladder}
     # Unknown counts (nan) are no reason to leave the declared metric.
     used = next((name for name in ladder if not counts[name] < ENOUGH_PAIRS), ladder[-1])
@@ -94,10 +91,13 @@ def supported_metric(metric: str, rows: pd.DataFrame) -> tuple[str, str]:
 def looser(metric: str) -> str | None:
     """The same TPR at the next higher FPR; None for the highest, and for what is no TPR."""
     prefix, plain = _split(metric)
-    ladder = list(PAIRS)
-    if plain not in ladder[:-1]:
-        return None
-    return prefix + ladder[ladder.index(plain) + 1]
+    return next((prefix + name for name in _from(plain)[1:]), None)
+
+
+def _from(plain: str) -> list[str]:
+    """A TPR and those at higher FPRs, in their order; of what is no TPR none."""
+    names = list(PAIRS)
+    return names[names.index(plain) :] if plain in names else []
 
 
 def _split(metric: str) -> tuple[str, str]:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import UserError
+from reports.cells import SHIFTED_PREFIX
 
 REPLICATES = 400  # the standard error of a standard error from them is 3.5 %
 _ROWS = 256  # negatives summed at once before the threshold is looked for among them
@@ -143,7 +144,7 @@ class Replicates:
         return self._known[key, metric]
 
     def _compute(self, key: str, metric: str) -> tuple[NDArray[np.float64] | None, int | None]:
-        plain = metric.removeprefix("shifted.")
+        plain = metric.removeprefix(SHIFTED_PREFIX)
         if not plain.startswith("tpr@"):
             return None, None
         try:
