@@ -100,7 +100,7 @@ def _collect(
             continue
         running -= 1
         if code := children[number].wait():
-            raise RunFailure("worker_died", f"a process that draws images ended with code {code}: run again")
+            raise RunFailure("worker_died", f"a process that draws or reads images ended with code {code}: run again")
 
 
 def _fill(path: Path, draw: Draw, start: int, stop: int, report: Callable[[int], None]) -> None:
