@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
 from typing import Any
 
+from ablations.arm_config import arm_config, lowered, one_arm_by_two_names
 from ablations.estimate import Estimate, Rates, estimate, measured_rates
 from ablations.own_images import folder_notes
-from ablations.preset import DEFAULT_PRESET, Preset, load_preset
-from ablations.registry import baseline_values
+from ablations.preset import Preset
 from ablations.tuned import with_tuned
 from core import inputs
 from core.config import RunConfig
@@ -20,12 +19,9 @@ from core.integrity import Condition, examine
 from core.model import hub
 from core.store import Store
 from reports.cells import Cell
-from reports.claims import Arm, Study
+from reports.claims import Study
 from reports.control import AGAIN, CONTROL, control_offset, control_study
 
-# Of the images that an arm asks for. The record's 16,256 are not all to be had: of its two sets 16,226 are, and
-# 14,926 where 1,300 of them are held out.
-NEARLY = 0.9
 Place = tuple[str, str]  # (study, arm)
 
 
@@ -127,7 +123,7 @@ def plan(
     for study in request.studies:
         configs: dict[str, RunConfig] = {}
         for name, arm in study.arms.items():
-            config, told = _arm_config(study, name, arm, baseline)
+            config, told = arm_config(study, name, arm, baseline)
             if config is not None:
                 configs[name] = config
                 notes += [f"{study.study}/{name}: {told}"] if told else []
@@ -138,7 +134,7 @@ def plan(
                 else:
                     add(study.study, name, seed, config.with_overrides({"seed": seed}), wanted)
         _refuse_empty(study, cells)
-        notes += _one_arm_by_two_names(study, configs)
+        notes += one_arm_by_two_names(study, configs)
     if request.control and request.studies:
         # After the studies, so that the baseline's runs keep the names of the studies that want them.
         for name in control_study().arms:
@@ -184,75 +180,10 @@ def baseline_of(request: Request) -> tuple[RunConfig, list[str]]:
                 f"data.images is {config.data.images}, but there are {available} images to train on: give at most that "
                 f"many with --set data.images, or {more}"
             )
-        notes.append(_lowered(config, available))
+        notes.append(lowered(config, available))
         config = config.with_overrides({"data.images": available})
     inputs.fingerprints(config)  # weights that cannot be had are said before anything runs
     return config, notes
-
-
-def _arm_config(study: Study, name: str, arm: Arm, baseline: RunConfig) -> tuple[RunConfig | None, str]:
-    """The arm's configuration and what is to be told of it, or None and the reason why it cannot be run here."""
-    values = baseline_values(baseline)
-    overrides = arm.overrides(values)
-    try:
-        config = baseline.with_overrides(overrides)
-    except UserError as error:
-        raise UserError(f"study {study.study}, arm {name}: {error}") from None
-    if reason := _missing_requirement(arm, config):
-        return None, reason
-    told, available = "", len(inputs.corpus_of(config).train)
-    if config.data.images > available:
-        if available < NEARLY * config.data.images:
-            return None, f"needs {config.data.images} images to train on, there are {available}"
-        told = _lowered(config, available)
-        config = config.with_overrides({"data.images": available})
-    if config.data.classes < 2:
-        return (
-            None,
-            f"{config.data.images} image x{config.data.expansion} makes under two classes: more images are needed",
-        )
-    if int(config.loss.sample_rate * config.data.classes) < 1:
-        reason = f"a share of {config.loss.sample_rate:g} of {config.data.classes} classes is less than one"
-        return None, f"{reason}: more images are needed"
-    try:
-        inputs.fingerprints(config)
-    except UserError as error:
-        if name == study.baseline:
-            raise
-        return None, str(error)
-    return config, told
-
-
-def _lowered(config: RunConfig, available: int) -> str:
-    return f"data.images lowered from {config.data.images} to the {available} that there are"
-
-
-def _one_arm_by_two_names(study: Study, configs: Mapping[str, RunConfig]) -> Iterator[str]:
-    """Notes on arms that are one here and two at the default preset.
-
-    The preset, or an override, gives the baseline what another arm sets: an arm that leaves the field to the baseline
-    is not what its name says.
-    """
-    alike = [pair for pair in combinations(configs, 2) if configs[pair[0]] == configs[pair[1]]]
-    if not alike:  # as a rule; the preset is a file to read
-        return
-    usual = RunConfig().with_overrides(load_preset(DEFAULT_PRESET).set)
-    values = baseline_values(usual)
-    for first, second in alike:
-        there = [usual.with_overrides(study.arms[name].overrides(values)) for name in (first, second)]
-        if there[0] != there[1]:
-            yield (
-                f"{study.study}: '{first}' and '{second}' are one arm here, as the preset or --set gives the baseline "
-                "what one of them sets: an arm's name may not say what it is"
-            )
-
-
-def _missing_requirement(arm: Arm, config: RunConfig) -> str | None:
-    checks = {
-        "imagenet_weights": lambda: hub.why_not_imagenet(config.model.backbone),
-        "openai_clip": hub.why_not_openai_clip,
-    }
-    return next((reason for name in arm.requires if (reason := checks[name]())), None)
 
 
 def _refuse_empty(study: Study, cells: Sequence[Cell]) -> None:
