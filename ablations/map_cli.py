@@ -13,7 +13,6 @@ from ablations import options, terminal
 from ablations.conditions import Condition, conditions, declared, plans_of, together
 from ablations.executors.layout import Layout, measure_if_worth
 from ablations.options import (
-    EXIT_INTERRUPTED,
     AsJson,
     Data,
     Device,
@@ -26,9 +25,10 @@ from ablations.options import (
     StorePath,
     Strict,
     Studies,
+    told_when_stopped,
 )
 from ablations.planner import Plan, Request
-from ablations.sweep import STOPPED, clock, sweep
+from ablations.sweep import clock, sweep
 from ablations.sweep_cli import require_done
 from ablations.views import absent_facts, effort, print_absent, print_json
 from ablations.written_command import written
@@ -83,12 +83,9 @@ def map_(
     again = chosen.going_on(
         verb, ("--jobs", jobs, None), ("--retry-failed", retry_failed, False), ("--out", out, Path(DEFAULT_OUT))
     )
-    try:
+    with told_when_stopped(console, again):
         measure_if_worth(whole.seconds(), jobs, device, console.print)
         sweep(whole, chosen.store, console, jobs=jobs, retry_failed=retry_failed, fail_fast=False)
-    except KeyboardInterrupt:
-        console.print(f"\n{STOPPED}. To go on: {again}", soft_wrap=True)
-        raise typer.Exit(EXIT_INTERRUPTED) from None
     from reports.facts import map_facts  # the pages of a report, which other commands need not import
     from reports.maps import write_map
 

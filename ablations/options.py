@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
 from ablations import declarations
 from ablations.planner import Request
@@ -97,6 +99,17 @@ class Chosen:
             options: the verb's own, as `words_of` takes them.
         """
         return written(verb, " ".join([self.again, *map(shlex.quote, words_of(*options))]))
+
+
+@contextmanager
+def told_when_stopped(console: Console, to_go_on: str) -> Iterator[None]:
+    """On Ctrl-C, or a termination signal that `sweep` takes for it, says what is kept and how to go on, and ends."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        kept = "what is done is kept, and an unfinished run goes on from its last checkpoint if it has one"
+        console.print(f"\nstopped; {kept}. To go on: {to_go_on}", soft_wrap=True)
+        raise typer.Exit(EXIT_INTERRUPTED) from None
 
 
 def choose(

@@ -12,10 +12,10 @@ from rich.console import Console
 
 from ablations import options, sweep_cli, terminal
 from ablations.executors.layout import measure_if_worth
-from ablations.options import EXIT_FAILED, EXIT_INTERRUPTED, AsJson, Jobs, Out
+from ablations.options import EXIT_FAILED, AsJson, Jobs, Out, told_when_stopped
 from ablations.planner import Plan, plan
 from ablations.sequential import at_look, with_seeds
-from ablations.sweep import STOPPED, sweep
+from ablations.sweep import sweep
 from ablations.views import print_json
 from ablations.written_command import read_words
 from core.errors import UserError
@@ -52,12 +52,9 @@ def repeat(
     _refuse_originals(wanted, place)
     pending = planned.pending(retry_failed=True)
     console.print(f"{len(wanted)} runs to repeat, {len(wanted) - len(pending)} of them done", soft_wrap=True)
-    try:
+    with told_when_stopped(console, "repeat the command"):
         measure_if_worth(planned.seconds(), jobs, planned.baseline.runtime.device, console.print)
         sweep(planned, place, console, jobs=jobs, retry_failed=True, fail_fast=False)
-    except KeyboardInterrupt:
-        console.print(f"\n{STOPPED}: run it again to go on", soft_wrap=True)
-        raise typer.Exit(EXIT_INTERRUPTED) from None
     found = _kept(record, out, wanted, place, planned)
     if as_json:
         print_json(_facts(found, len(wanted)))

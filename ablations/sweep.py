@@ -23,7 +23,6 @@ from ablations.retry import worth_trying
 from ablations.tending import tend
 from core.store import State, Store
 
-STOPPED = "stopped; what is done is kept, and an unfinished run goes on from its last checkpoint if it has one"
 HERE = Where()
 
 

@@ -17,7 +17,6 @@ from ablations.executors.choice import Where
 from ablations.executors.layout import Layout, measure_if_worth
 from ablations.options import (
     EXIT_FAILED,
-    EXIT_INTERRUPTED,
     Chosen,
     Control,
     Data,
@@ -34,11 +33,12 @@ from ablations.options import (
     Strict,
     Studies,
     UntilResolved,
+    told_when_stopped,
 )
 from ablations.planner import Plan, plan
 from ablations.retry import would_repeat
 from ablations.sequential import sweep_looks
-from ablations.sweep import STOPPED, sweep
+from ablations.sweep import sweep
 from ablations.tending import make_way
 from ablations.words import words_of
 from core.errors import UserError
@@ -119,12 +119,8 @@ def run(
         ("--stall-timeout", stall_timeout, _STALL), ("--out", out, Path(options.DEFAULT_OUT)),
         ("--no-report", not report, False), ("--no-html", not html, False),
     )  # fmt: skip
-    try:
+    with told_when_stopped(console, again if budget is None else f"{again}, with a new --budget or without one"):
         planned = _train(chosen, train, console)
-    except KeyboardInterrupt:
-        rest = "" if budget is None else ", with a new --budget or without one"
-        console.print(f"\n{STOPPED}. To go on: {again}{rest}", soft_wrap=True)
-        raise typer.Exit(EXIT_INTERRUPTED) from None
     if report and chosen.request.studies:
         report_cli.write(chosen, out, console, html=html)
     if budget is not None:

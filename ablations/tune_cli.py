@@ -17,9 +17,22 @@ from ablations import options, terminal, tuning, tuning_journal, tuning_store
 from ablations.estimate import estimate
 from ablations.executors.gate import RunGate
 from ablations.executors.layout import Layout, measure_if_worth
-from ablations.options import AsJson, Chosen, Data, Device, Eval, Jobs, PresetName, Sets, StorePath, Strict, Studies
+from ablations.options import (
+    AsJson,
+    Chosen,
+    Data,
+    Device,
+    Eval,
+    Jobs,
+    PresetName,
+    Sets,
+    StorePath,
+    Strict,
+    Studies,
+    told_when_stopped,
+)
 from ablations.planner import Plan, Run, plan, planned_run
-from ablations.sweep import STOPPED, clock, sweep
+from ablations.sweep import clock, sweep
 from ablations.tending import make_way
 from ablations.tuning_claims import Claims, Place
 from ablations.tuning_gate import TrialGate, settle
@@ -92,18 +105,15 @@ def tune(
         path = tuning_store.search_path(chosen.store, study, tuning_store.search_digest(study, planned.baseline))
         make_way(chosen.store, path, tuning_store.SCHEMA, console)
     make_gate = RunGate if claims is None else partial(TrialGate, claims, _claimed(searches), retry_failed)
-    try:
+    again = chosen.going_on(
+        "tune", ("--trials", trials, _TRIALS), ("--storage", storage, None), ("--jobs", jobs, None),
+        ("--retry-failed", retry_failed, False),
+    )  # fmt: skip
+    with told_when_stopped(console, again):
         _announce(console, planned, searches, trials, jobs)
         sweep(
             planned, chosen.store, console, jobs=jobs, retry_failed=retry_failed, fail_fast=False, make_gate=make_gate
         )
-    except KeyboardInterrupt:
-        again = chosen.going_on(
-            "tune", ("--trials", trials, _TRIALS), ("--storage", storage, None), ("--jobs", jobs, None),
-            ("--retry-failed", retry_failed, False),
-        )  # fmt: skip
-        console.print(f"\n{STOPPED}. To go on: {again}", soft_wrap=True)
-        raise
     if claims is not None:
         settled = iter(settle(claims, [place for one in searches for place in one.places], chosen.store))
         searches = [replace(one, trials=tuple(islice(settled, len(one.trials)))) for one in searches]
