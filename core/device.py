@@ -29,6 +29,12 @@ def wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
+def release(device: torch.device) -> None:
+    """Give a GPU's memory that no tensor holds back to it; PyTorch would keep it for later tensors of this process."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
 @cache
 def constant(values: tuple[tuple[float, ...], ...], device: torch.device) -> torch.Tensor:
     """Nested tuples as a float32 tensor that is made once; not to be written to."""

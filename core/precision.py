@@ -32,6 +32,23 @@ def matmul_precision(mode: str) -> Iterator[None]:
         torch.set_float32_matmul_precision(before)
 
 
+@contextmanager
+def full_float32(device: torch.device) -> Iterator[None]:
+    """Float32 as it is, products and convolutions both, whatever was set before; put back after.
+
+    Convolutions have a switch of their own, which lets cuDNN round to TF32 unless it is told not to. cuDNN's other
+    flags, determinism among them, stay as they are: `torch.backends.cudnn.flags` would set them all.
+    """
+    cudnn = torch.backends.cudnn
+    before = cudnn.allow_tf32
+    cudnn.allow_tf32 = False
+    try:
+        with matmul_precision("highest"), torch.autocast(device.type, enabled=False):
+            yield
+    finally:
+        cudnn.allow_tf32 = before
+
+
 def autocast(mode: str, device: torch.device) -> AbstractContextManager[Any]:
     """The autocast region of `mode`, disabled for the float32 modes."""
     return torch.autocast(device.type, dtype=_AUTOCAST.get(mode, torch.bfloat16), enabled=mode in _AUTOCAST)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -14,22 +15,28 @@ from core.config import RunConfig
 from core.data import cache
 from core.data.corpus_images import Captures
 from core.data.expansion import take
-from core.data.rendering import Progress
+from core.data.rendering import Progress, processes_for
+from core.device import CPU, release, send
 from core.errors import RunFailure, UserError, first_line
 from core.evaluation import judge
-from core.inputs import teacher_fingerprint, teacher_path
+from core.inputs import teacher_path
 from core.model.weight_files import read_state, require_numbers
+from core.precision import full_float32
 from core.seeds import torch_stream
+from core.teacher_cache import NAME, description_of
 from core.teacher_files import check_config
 
 RANDOM_DIM = 256
 _BATCH = 64
+_BATCH_THERE = 256  # on another device: enough to fill a GPU with ViT-B/32, in some two GB
 
-Encoder = Callable[[torch.Tensor], torch.Tensor]  # uint8 (B, 3, S, S) -> unit rows (B, D)
+Encoder = Callable[[torch.Tensor], torch.Tensor]  # uint8 (B, 3, S, S) -> unit rows (B, D), both on the encoder's device
 
 
 def class_features(config: RunConfig, pool: np.ndarray, progress: Progress | None = None) -> torch.Tensor:
-    """Unit-norm teacher features of every class's clean image, (P * expansion, D) float32.
+    """Unit-norm teacher features of every class's clean image, (P * expansion, D) float32, on the CPU.
+
+    They are encoded on the run's device, which has no memory of it afterwards.
 
     Args:
         pool: all clean training images (P, S, S, 3) uint8; classes are numbered as in `core.data.expansion`.
@@ -53,7 +60,7 @@ def teacher_metrics(config: RunConfig, captures: Captures, progress: Progress | 
         return None
     images = torch.from_numpy(captures.images).permute(0, 3, 1, 2)
     features = _features(config, captures.images, 1, len(images), lambda ids: images[ids], progress)
-    return judge(features, captures, progress).metrics
+    return judge(features, captures, progress, torch.device(config.runtime.device)).metrics
 
 
 def _features(
@@ -64,26 +71,65 @@ def _features(
     batch: Callable[[torch.Tensor], torch.Tensor],
     progress: Progress | None,
 ) -> torch.Tensor:
-    """Unit rows (count, D) of the images that `batch` gives for ids, cached by teacher, pixels and expansion."""
+    """Unit rows (count, D) of the images that `batch` gives for ids, from the cache where they are there."""
+    device = torch.device(config.runtime.device)
 
     def build() -> np.ndarray:
-        encode = load_encoder(config.distill.teacher)
-        rows = []
-        for start in range(0, count, _BATCH):
-            ids = torch.arange(start, min(start + _BATCH, count))
-            rows.append(encode(batch(ids)).numpy())
+        try:
+            return _encoded(load_encoder(config.distill.teacher, device), batch, count, device, progress)
+        finally:
+            release(device)
+
+    folder, description = cache.cache_dir(config.runtime.cache_dir), description_of(config, pixels, expansion)
+    return torch.from_numpy(cache.cached_array(folder, NAME, description, build, progress))
+
+
+def _encoded(
+    encode: Encoder,
+    batch: Callable[[torch.Tensor], torch.Tensor],
+    count: int,
+    device: torch.device,
+    progress: Progress | None = None,
+) -> np.ndarray:
+    """Unit rows (count, D) float32 of the images that `batch` gives for ids, by an encoder on `device`.
+
+    On the CPU several batches at once, so that all cores have work. That changes no bit: a batch is computed by as many
+    of PyTorch's threads as it would be alone.
+    """
+    size = _BATCH if device.type == "cpu" else _BATCH_THERE
+    found = np.empty((0, 0), np.float32)
+
+    def rows(start: int) -> tuple[int, np.ndarray]:
+        images = batch(torch.arange(start, min(start + size, count)))
+        return start, encode(send(images, device)).cpu().numpy()
+
+    with full_float32(device), _at_once(count, device) as each:
+        for start, of_batch in each(rows, range(0, count, size)):
+            if not start:
+                found = np.empty((count, of_batch.shape[1]), np.float32)
+            stop = start + len(of_batch)
+            found[start:stop] = of_batch
             if progress:
-                progress("teacher features", int(ids[-1]) + 1, count)
-        return np.concatenate(rows).astype(np.float32)
-
-    digest = hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()
-    description = f"teacher {teacher_fingerprint(config)} {digest} {expansion}"
-    folder = cache.cache_dir(config.runtime.cache_dir)
-    return torch.from_numpy(cache.cached_array(folder, "teacher", description, build, progress))
+                progress("teacher features", stop, count)
+    return found
 
 
-def load_encoder(name: str) -> Encoder:
-    """The image encoder of a teacher: `procedural`, `openai`, or a path.
+@contextmanager
+def _at_once(count: int, device: torch.device) -> Iterator[Any]:
+    """A `map` that keeps all cores of a CPU busy with so many images; what it has not begun is dropped at the end."""
+    threads = processes_for(count) // torch.get_num_threads() if device.type == "cpu" else 1
+    if threads < 2:
+        yield map
+        return
+    pool = ThreadPoolExecutor(threads)
+    try:
+        yield pool.map
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def load_encoder(name: str, device: torch.device = CPU) -> Encoder:
+    """The image encoder of a teacher: `procedural`, `openai`, or a path; it computes on `device`.
 
     Raises:
         RunFailure: `bad_weights` for a file that open_clip cannot load.
@@ -111,16 +157,16 @@ def load_encoder(name: str) -> Encoder:
     except Exception as error:  # damaged files fail in many ways, none of which may pass silently
         first = first_line(error)
         raise RunFailure("bad_weights", f"distill.teacher={name}: open_clip cannot load it: {first}") from error
-    return _encoder(model.eval(), preprocess)
+    return _encoder(model.eval().to(device), preprocess, device)
 
 
-def _encoder(model: Any, preprocess: Any) -> Encoder:
+def _encoder(model: Any, preprocess: Any, device: torch.device) -> Encoder:
     """Resize and normalise as the model's preprocessing says, on whole batches instead of PIL images."""
     size = model.visual.image_size
     side = size[0] if isinstance(size, tuple) else size
     normalise = next(step for step in preprocess.transforms if hasattr(step, "mean"))
-    mean = torch.tensor(normalise.mean).view(1, 3, 1, 1)
-    std = torch.tensor(normalise.std).view(1, 3, 1, 1)
+    mean = send(torch.tensor(normalise.mean).view(1, 3, 1, 1), device)
+    std = send(torch.tensor(normalise.std).view(1, 3, 1, 1), device)
 
     @torch.no_grad()
     def encode(images: torch.Tensor) -> torch.Tensor:

@@ -88,6 +88,12 @@ def cached_images(
     return _entry(folder, name, description, write, progress)
 
 
+def path_of(folder: Path, name: str, description: str) -> Path:
+    """The file of an array, be it there or not; the arguments are those that it is made with."""
+    digest = hashlib.sha256(description.encode()).hexdigest()[:16]
+    return folder / f"{name.replace(' ', '-')}-{digest}.npy"
+
+
 @contextmanager
 def watched() -> Iterator[list[Path]]:
     """Which files of the cache are used meanwhile, by this process and thread or any of its others."""
@@ -107,8 +113,7 @@ def checksum_of(path: Path) -> Path:
 def _entry(
     folder: Path, name: str, description: str, write: Callable[[Path], None], progress: Progress | None
 ) -> np.ndarray:
-    digest = hashlib.sha256(description.encode()).hexdigest()[:16]
-    path = folder / f"{name.replace(' ', '-')}-{digest}.npy"
+    path = path_of(folder, name, description)
     for files in _watching:
         files.append(path)
 

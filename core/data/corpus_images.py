@@ -74,9 +74,23 @@ class _Own:
 def pool_images(source: Corpus, size: int, cache_folder: Path, progress: Progress | None = None) -> np.ndarray:
     """The clean training images, (P, size, size, 3) uint8, from the cache where they are there."""
     count = len(source.train)
-    description = f"pool {source.train.fingerprint} {count} {size}"
     draw = _Clean(source.train, size)
-    return cache.cached_images(cache_folder, "pool", description, (count, size, size, 3), draw, progress)
+    return cache.cached_images(cache_folder, "pool", _description(source, size), (count, size, size, 3), draw, progress)
+
+
+def pool_in_cache(source: Corpus, size: int, cache_folder: Path) -> np.ndarray | None:
+    """As `pool_images`, where they are there, and not read through; None where they would have to be drawn."""
+    path = cache.path_of(cache_folder, "pool", _description(source, size))
+    try:
+        found: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return found
+
+
+def _description(source: Corpus, size: int) -> str:
+    """Everything that decides the pool's pixels."""
+    return f"pool {source.train.fingerprint} {len(source.train)} {size}"
 
 
 def captures(

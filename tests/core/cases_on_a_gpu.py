@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
+from core import teacher
 from core.config import RunConfig
 from core.data.augment import POLICIES, Augment
 from core.data.expansion import FACTORS, take
@@ -205,6 +207,34 @@ def test_a_trainer_goes_on_from_the_other_devices_state(gpu: PretendedGPU) -> No
     ours.load(copy.deepcopy(first.state()))
     theirs.load(copy.deepcopy(first.state()))
     close(ours, theirs, 2)
+
+
+def test_a_teacher_encodes_there_what_it_does_on_the_cpu(gpu: PretendedGPU, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch at a time is sent there, all of the model with it, and rows come back."""
+    images = torch.randint(0, 256, (300, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(3))
+    expected = teacher._encoded(teacher.load_encoder("procedural"), lambda ids: images[ids], 300, torch.device("cpu"))
+
+    usual = nn.Module.to
+
+    def moved(model: nn.Module, *to: Any, **named: Any) -> nn.Module:
+        if to != (device(),):
+            return usual(model, *to, **named)
+        move(model)
+        return model
+
+    monkeypatch.setattr(nn.Module, "to", moved)
+    sent: list[int] = []
+    encode = teacher.load_encoder("procedural", device())
+
+    def there(batch: torch.Tensor) -> torch.Tensor:
+        assert isinstance(batch, Pretended)
+        sent.append(len(batch))
+        return encode(batch)
+
+    found = teacher._encoded(there, lambda ids: images[ids], 300, device())
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert sent == [256, 44]
+    assert len(gpu.waits) == 2  # for the rows
 
 
 def test_judging_gives_the_cpus_rates(gpu: PretendedGPU) -> None:

@@ -8,11 +8,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from core.config import RunConfig
 from core.evaluation import evaluate
+from core.precision import matmul_precision
+from core.teacher import class_features
 from core.trainer import train
 from tests.core.cases_on_a_gpu import ARMS, PLAIN, SMALL, close, on_cpu, step
 
@@ -87,6 +90,25 @@ def test_a_trainer_on_a_real_gpu_goes_on_as_without_a_stop() -> None:
     found, expected = step(second, 4), step(whole, 4)
     for name, one in expected.items():
         assert (found[name] - one).norm() <= 1e-3 * one.norm() + 1e-6, name
+
+
+@REAL
+def test_a_teacher_on_a_real_gpu_gives_the_cpus_features_and_leaves_no_memory(tmp_path: Path) -> None:
+    """At float32's error, a tenth of TF32's, which is on here as a run may have left it."""
+    rng = np.random.default_rng(0)
+    cpu = RunConfig().with_overrides(
+        {**SMALL, "distill.kind": "cosine", "data.expansion": 8, "runtime.cache_dir": str(tmp_path)}
+    )
+    there = cpu.with_overrides({"runtime.device": "cuda"})
+    pools = rng.integers(0, 256, (2, 40, 32, 32, 3), np.uint8)
+    torch.cuda.empty_cache()
+    with matmul_precision("medium"):
+        class_features(there, pools[0])  # libraries take their workspace, and keep it
+        before = torch.cuda.memory_allocated(), torch.cuda.memory_reserved()
+        found = class_features(there, pools[1])
+        assert (torch.cuda.memory_allocated(), torch.cuda.memory_reserved()) == before
+    assert found.device.type == "cpu"
+    assert (found - class_features(cpu, pools[1])).norm(dim=1).max() < 1e-4
 
 
 @REAL

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from core.precision import autocast, matmul_precision, probe
+from core.precision import autocast, full_float32, matmul_precision, probe
 
 CPU = torch.device("cpu")
 
@@ -51,6 +51,18 @@ def test_precision_is_put_back_after_an_error() -> None:
     with pytest.raises(RuntimeError), matmul_precision("medium"):
         raise RuntimeError
     assert torch.get_float32_matmul_precision() == before
+
+
+def test_full_float32_leaves_other_flags_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    cudnn = torch.backends.cudnn
+    monkeypatch.setattr(cudnn, "deterministic", True)
+    monkeypatch.setattr(cudnn, "benchmark", True)
+    with full_float32(CPU):
+        assert (cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark, cudnn.enabled) == (False, True, True, True)
+    assert cudnn.allow_tf32
+    with pytest.raises(RuntimeError), full_float32(CPU):
+        raise RuntimeError
+    assert cudnn.allow_tf32
 
 
 def test_float32_modes_do_not_autocast() -> None:
