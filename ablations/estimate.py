@@ -17,6 +17,9 @@ _DEFAULT_RATE = 100.0
 # steps of small images than so.
 _GPU_RATE_128 = {"lcnet_050": 20_000.0, "lcnet_100": 10_000.0, "efficientnet_b0": 3_000.0}
 _GPU_DEFAULT_RATE, _GPU_MOST = 3_000.0, 25_000.0
+# Views per second that a teacher encodes: the embedded one, and any other, which is taken for a ViT-B/32. Measured on
+# one CPU core without AVX-512, at 128 px; of a GPU not measured, but what a ViT-B/32 takes of its float32 arithmetic.
+_TEACHER_RATE = {"cpu": (300.0, 6.0), "cuda": (20_000.0, 3_000.0)}
 _SETUP_SECONDS = {"cpu": 3.0, "cuda": 15.0}
 _EVAL_SPEEDUP = 3.0  # a forward pass alone against a training step
 _BASE_MB = 650.0  # interpreter, torch, timm
@@ -63,6 +66,12 @@ def estimate(config: RunConfig, rates: Rates) -> Estimate:
     pixels = (config.data.images + captured * config.eval.captures) * size * size * 3 / 1e6
     memory = _BASE_MB + centres + pixels + views * config.optim.batch_size * _ACTIVATION_MB_64 * scale
     return Estimate(round(seconds, 1), round(memory))
+
+
+def encoding_seconds(config: RunConfig, views: int) -> float:
+    """How long the run's teacher takes for so many views: on one CPU core, or on a GPU."""
+    embedded, other = _TEACHER_RATE[device_kind(config.runtime.device)]
+    return views / (embedded if config.distill.teacher == "procedural" else other)
 
 
 def _guessed_rate(kind: str, backbone: str, size: int) -> float:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ablations import estimate, views
 from core import step_cost
 from core.step_cost import EmbedderStep, HeadStep
 from tests.ablations.conftest import TINY, TWO_ARMS, CommandLine
@@ -30,6 +31,31 @@ def test_plan_json(cli: CommandLine) -> None:
     assert facts["counts"]["new"] == len(facts["runs"]) == len({run["key"] for run in facts["runs"]})
     assert facts["estimate"]["seconds"] > 0
     assert facts["estimate"]["memory_mb_per_process"] > 100
+
+
+def test_plan_tells_what_a_teacher_encodes_before_the_runs(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def notes(*words: str) -> list[str]:
+        asked = [*TINY, "--set", "distill.kind=kld", *words]
+        assert cli("plan", "norm", *asked, "--json") == 0
+        found = json.loads(cli.out)["notes"]
+        assert cli("plan", "norm", *asked) == 0
+        assert [f"note: {one}" in cli.out for one in found] == [True] * len(found)
+        return [one for one in found if "teacher" in one]
+
+    monkeypatch.setattr(views, "core_count", lambda: 2)
+    assert notes() == []  # seconds
+    monkeypatch.setitem(estimate._TEACHER_RATE, "cpu", (1.0, 0.5))
+    told = "teacher features of 576 views are encoded first, once: about {} on {}, beside the time of the runs"
+    assert notes() == [told.format("4:48", "2 CPU cores")]
+    assert notes("--set", "distill.teacher=random") == []
+    assert notes("--set", "distill.weight=0") == []
+    monkeypatch.setitem(estimate._TEACHER_RATE, "cuda", (2.0, 1.0))
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert notes("--device", "cuda") == [told.format("4:48", "the GPU")]
+    assert cli("run", "norm", *TINY, "--set", "distill.kind=kld", "--deciding", "--no-control", "--no-report") == 0
+    assert "note: " + told.format("4:48", "2 CPU cores") in cli.err
+    assert notes() == []  # its runs need no more of them
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from ablations.estimate import Estimate, estimate, measured_rates
+from ablations.estimate import Estimate, encoding_seconds, estimate, measured_rates
 from ablations.planner import Run
 from ablations.preset import load_preset
 from ablations.views import effort
@@ -40,6 +40,16 @@ def test_a_gpu_is_not_taken_for_a_core(device: str) -> None:
     rates = {("cpu", "lcnet_050", 128): 100.0}
     assert estimate(there, rates) == estimate(there, {})
     assert estimate(there, {("cuda", "lcnet_050", 128): 40_000.0}).seconds < estimate(there, {}).seconds
+
+
+def test_a_teacher_takes_hours_on_a_core_and_minutes_on_a_gpu() -> None:
+    def hours(**changes: str) -> float:
+        of = {f"{name.replace('__', '.')}": value for name, value in changes.items()}
+        return encoding_seconds(RunConfig().with_overrides(of), 16256 * 24) / 3600
+
+    assert 10 < hours(distill__teacher="openai") < 24
+    assert hours() < 0.5
+    assert hours(distill__teacher="openai", runtime__device="cuda:1") < 0.1
 
 
 def test_rates_are_of_the_device_that_they_were_measured_on() -> None:
