@@ -23,6 +23,12 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["HF_HOME"] = str(tmp_path_factory.mktemp("hub"))
 
 
+def gradient(mode: str, size: tuple[int, int] = (64, 48)) -> Image.Image:
+    """From black to white in reading order, one channel's step after the other's."""
+    base = np.linspace(0, 255, size[0] * size[1] * 3, dtype=np.uint8).reshape(size[1], size[0], 3)
+    return Image.fromarray(base).convert(mode)
+
+
 def make_images(folder: Path, count: int, seed: int = 0, size: tuple[int, int] = (60, 40)) -> list[Path]:
     """`count` different images: random blocks of colour, so that each is its own document."""
     rng = np.random.default_rng(seed)
