@@ -58,13 +58,12 @@ def find_garbage(store: Store, *, other_code: bool = False, failed: bool = False
     return Found(tuple(garbage), in_use)
 
 
-def remove(store: Store, found: Found) -> int:
-    """Remove what was found; returns the bytes freed. A folder is renamed first, so that no half of it is ever read.
+def remove(store: Store, found: Found) -> None:
+    """Remove what was found. A folder is renamed first, so that no half of it is ever read.
 
     Raises:
         RunFailure: `store_not_writable`.
     """
-    freed = 0
     for one in found.garbage:
         try:
             if one.path.is_dir() and not one.path.is_symlink():
@@ -75,11 +74,9 @@ def remove(store: Store, found: Found) -> int:
                 one.path.unlink(missing_ok=True)
         except OSError as error:
             raise storage_failure(one.path, error) from error
-        freed += one.size
     folder = store.root / DAMAGED_FOLDER
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
-    return freed
 
 
 def file_system_now(store: Store) -> float:

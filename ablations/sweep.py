@@ -113,8 +113,8 @@ def sweep(
     plan: Plan, store: Store, console: Console, *, jobs: int | None, retry_failed: bool, fail_fast: bool,
     budget: Budget | None = None, stall: float = STALL, make_gate: Callable[..., RunGate] = RunGate,
     where: Where = HERE,
-) -> int:  # fmt: skip
-    """Train what the plan still needs and the budget allows; returns the number of failed runs.
+) -> None:  # fmt: skip
+    """Train what the plan still needs and the budget allows.
 
     What another process has in work is waited for, and taken over if that process dies.
 
@@ -136,7 +136,7 @@ def sweep(
         display.say(left)
     affordable = [run for run in runs if budget.allows(run.key)]
     if not affordable:
-        return 0
+        return
     layout = Layout.choose(jobs, len(runs), plan.baseline.runtime.device)
     executor, told = executor_for(where, store, layout, stall, runs)
     display.say(told)
@@ -156,11 +156,10 @@ def sweep(
         try:
             # Arrays that many runs share are made first, once, instead of by every worker at the same time.
             executor.run(_preparations(affordable), display.start, display.event)
-            failures = executor.run(tasks, start, event, fail_fast, gate)
+            executor.run(tasks, start, event, fail_fast, gate)
             executor.close()
         finally:
             gate.close()
-    return failures
 
 
 def _preparations(runs: Sequence[Run]) -> list[Task]:

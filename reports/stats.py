@@ -41,14 +41,6 @@ class Interval:
     def se(self) -> float:
         return math.hypot(self.seed_se, self.identity_se)
 
-    @property
-    def df(self) -> float:
-        """The degrees of freedom of the sum of both parts (Satterthwaite 1946), to compare intervals by."""
-        spread = self.seed_se**4 / self.seed_df if self.seed_df else math.nan
-        if self.identity_se and not math.isinf(self.identity_df):
-            spread += self.identity_se**4 / self.identity_df
-        return self.se**4 / spread if spread else math.inf
-
     def p_above(self, null: float = 0.0) -> float:
         """One-sided p-value of the hypothesis that the effect is at most `null`: small where it lies above."""
         return one_sided_p(self.estimate - null, *self._parts())

@@ -59,7 +59,7 @@ def study_page(
     return [
         *blocks,
         *extra,
-        *tuning_blocks(study, material.tuning.get(study.study, {})),
+        *tuning_blocks(material.tuning.get(study.study, {})),
         *_differences(study, frame),
         *_manipulation(study, frame),
         *_confounds(study),

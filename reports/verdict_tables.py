@@ -139,7 +139,7 @@ def control_line(control: Estimate | None) -> str:
     return f"A/A control, {word}: {told}. Its seeds are not paired, so it is noisier than the contrasts are."
 
 
-def tuning_blocks(study: Study, found: Mapping[str, Mapping[str, Any]]) -> list[Block]:
+def tuning_blocks(found: Mapping[str, Mapping[str, Any]]) -> list[Block]:
     """The values that were found for every arm, and whether the search would have gone on."""
     if not found:
         return []

@@ -64,7 +64,7 @@ def test_equals_scipys_paired_test(n: int, confidence: float) -> None:
     assert (ours.low, ours.high) == pytest.approx((peer.low, peer.high), rel=1e-12)
     assert ours.estimate == pytest.approx(float(np.mean(a) - np.mean(b)))
     assert ours.n == n
-    assert ours.df == pytest.approx(n - 1)
+    assert ours.seed_df == n - 1
 
 
 def test_mean_interval_equals_scipys_one_sample_test() -> None:
@@ -72,15 +72,6 @@ def test_mean_interval_equals_scipys_one_sample_test() -> None:
     peer = stats.ttest_1samp(values, 0.0).confidence_interval(0.95)
     ours = mean_interval(values)
     assert (ours.low, ours.high) == pytest.approx((peer.low, peer.high), rel=1e-12)
-
-
-def test_satterthwaite_matches_welch_where_the_two_agree() -> None:
-    """With both variances taken from samples the formula is Welch's, which scipy has."""
-    rng = np.random.default_rng(1)
-    x, y = rng.normal(0, 1, 5), rng.normal(0, 3, 9)
-    peer = stats.ttest_ind(x, y, equal_var=False)
-    ours = paired_interval(x, np.zeros(5), identity_se=float(y.std(ddof=1) / 3), identity_df=8)
-    assert ours.df == pytest.approx(float(peer.df), rel=1e-12)
 
 
 def test_one_seed_gives_an_estimate_and_no_interval() -> None:
