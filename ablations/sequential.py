@@ -34,7 +34,7 @@ def decide(studies: Sequence[Study], cells: Sequence[Cell], store: Store, looks:
     return judge(studies, build_frame(plain, store), looks=looks, replicates=Replicates(store.scores))
 
 
-def next_cells(
+def next_counts(
     studies: Sequence[Study], verdicts: Iterable[Verdict], looks: Looks, reached: Mapping[Place, int]
 ) -> dict[Place, int]:
     """How many seeds every arm has at the next look; equal to `reached` when no run is left to ask for.
@@ -88,7 +88,7 @@ def sweep_looks(
         verdicts = decide(request.studies, planned.cells, store, looks)
         last = look >= max(looks)
         say(f"look at {look} seeds: {describe(request.studies, verdicts, last=last)}")
-        following = next_cells(request.studies, verdicts, looks, counts)
+        following = next_counts(request.studies, verdicts, looks, counts)
         if following == counts:
             left = any(one.open or (last and one.verdict == "inconclusive") for one in verdicts)
             say("the looks are used up" if left else "nothing is open")

@@ -191,7 +191,7 @@ def _claimed(searches: Sequence[Search]) -> dict[str, Place]:
 def _not_done_elsewhere(planned: Plan, searches: Sequence[Search], claims: Claims) -> Plan:
     """The plan without the runs that the storage knows as done, of whichever arm that shares them."""
     places = [place for search in searches for place in search.places]
-    done = {place.trial.key for place in places if claims.look(place) == "done"}
+    done = {place.trial.key for place in places if claims.state(place) == "done"}
     return replace(planned, runs=tuple(run for run in planned.runs if run.state == "done" or run.key not in done))
 
 

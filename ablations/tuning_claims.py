@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
 
-Look = Literal["free", "taken", "done", "failed"]
+State = Literal["free", "taken", "done", "failed"]
 _FRESH = 1.0  # seconds for which what was read of a study is taken for what is there
 _DIED = "worker_died: the process that trained it gave no sign of life any more"
 
@@ -72,7 +72,7 @@ class Claims:
         self._lock, self._ended = threading.Lock(), threading.Event()
         threading.Thread(target=self._live, args=(beat,), daemon=True, name="claims").start()
 
-    def look(self, place: Place) -> Look:
+    def state(self, place: Place) -> State:
         """Whether a trial is free, in work elsewhere (here, too), done or failed."""
         told = self._of(place, _FRESH)
         if any(one.state.name == "COMPLETE" for one in told):

@@ -34,7 +34,7 @@ class TrialGate(RunGate):
 
     def admit(self, task: Task) -> Answer:
         place = self._places[task.key]
-        found = self._claims.look(place)
+        found = self._claims.state(place)
         if found == "done" or (found == "failed" and not self._retry):
             return self._ended_elsewhere(task, "done" if found == "done" else "failed")
         if found == "taken":

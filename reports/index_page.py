@@ -16,7 +16,7 @@ from reports.metrics import metric_name, supported_metric
 from reports.page import Block, Figure, Table, Text
 from reports.study_page import PUBLISHED_NOTE
 from reports.verdict_tables import control_line, part_texts, study_links, tuned_cell
-from reports.verdicts import OUTCOMES, Verdict, deciding
+from reports.verdicts import VERDICTS, Verdict, deciding
 
 _FLOOR, _CEILING = 0.2, 0.95  # validation TPR@1e-3 outside leaves differences no room
 _READING = """## How to read this
@@ -63,7 +63,7 @@ def _findings(material: Material) -> list[Block]:
     tuned = ["with tuned values"] if again else []
     header = ["#", "claim", "verdict", *tuned, "in one sentence", "ours [95 % interval]", "published TPR@1e-4", "study"]
     counts = Counter(verdict.verdict for verdict in tested)
-    told = ", ".join(f"{counts[outcome]} {outcome}" for outcome in OUTCOMES if counts[outcome])
+    told = ", ".join(f"{counts[word]} {word}" for word in VERDICTS if counts[word])
     rows = [_finding_row(verdict, again) for verdict in tested]
     return [
         Text(f"## Findings\n\n{told}. {PUBLISHED_NOTE}"),

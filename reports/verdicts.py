@@ -9,15 +9,15 @@ from typing import Literal, get_args
 import pandas as pd
 
 from reports.claims import Finding, Study, findings
-from reports.decision import ALPHA, Decision, Difference, decide_over_looks
+from reports.decision import ALPHA, Decision, Difference, Outcome, decide_over_looks
 from reports.estimates import Estimate, study_estimates
 from reports.gates import NO_OP
 from reports.power import Levels
 from reports.replicates import Replicates
 from reports.sentences import sentence
 
-Outcome = Literal["reproduced", "contradicted", "not reproduced", "inconclusive", "not run"]
-OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+VerdictWord = Literal[Outcome, "not run"]
+VERDICTS: tuple[VerdictWord, ...] = get_args(VerdictWord)
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Verdict:
     """
 
     finding: Finding
-    verdict: Outcome
+    verdict: VerdictWord
     reason: str
     estimates: tuple[Estimate, ...] = field(default=())
     look: int | None = None

@@ -14,7 +14,7 @@ from ablations import options, sequential
 from ablations.options import choose
 from ablations.planner import Plan, Request
 from ablations.preset import load_preset
-from ablations.sequential import as_run, at_look, describe, next_cells, sweep_looks, with_seeds
+from ablations.sequential import as_run, at_look, describe, next_counts, sweep_looks, with_seeds
 from core.store import Store
 from reports import material, verdicts
 from reports.claims import Arm, Finding, Study, findings
@@ -56,7 +56,7 @@ def reached(count: int, *names: str) -> dict[tuple[str, str], int]:
 
 
 def test_only_arms_of_open_findings_and_the_control_go_on() -> None:
-    wanted = next_cells([study()], [verdict(NORM, "inconclusive"), verdict(LN_BN, "reproduced")], LOOKS, reached(1))
+    wanted = next_counts([study()], [verdict(NORM, "inconclusive"), verdict(LN_BN, "reproduced")], LOOKS, reached(1))
     assert wanted == reached(1) | {
         ("norm", "a"): 2, ("norm", "b"): 2, ("control", "baseline"): 2, ("control", "again"): 2,
     }  # fmt: skip
@@ -64,16 +64,16 @@ def test_only_arms_of_open_findings_and_the_control_go_on() -> None:
 
 @pytest.mark.parametrize("said", ["reproduced", "contradicted", "not reproduced", "not run"])
 def test_nothing_goes_on_when_nothing_is_open(said: str) -> None:
-    assert next_cells([study()], [verdict(NORM, said), verdict(LN_BN, said)], LOOKS, reached(1)) == reached(1)
+    assert next_counts([study()], [verdict(NORM, said), verdict(LN_BN, said)], LOOKS, reached(1)) == reached(1)
 
 
 def test_nothing_goes_on_when_the_looks_are_used_up() -> None:
-    assert next_cells([study()], [verdict(NORM, "inconclusive")], LOOKS, reached(4)) == reached(4)
+    assert next_counts([study()], [verdict(NORM, "inconclusive")], LOOKS, reached(4)) == reached(4)
 
 
 def test_the_control_goes_with_the_furthest() -> None:
     now = reached(1) | {("norm", arm): 2 for arm in "ab"} | {("control", "again"): 2, ("control", "baseline"): 2}
-    wanted = next_cells([study()], [verdict(NORM, "inconclusive"), verdict(LN_BN, "not run")], LOOKS, now)
+    wanted = next_counts([study()], [verdict(NORM, "inconclusive"), verdict(LN_BN, "not run")], LOOKS, now)
     assert {place: count for place, count in wanted.items() if count > 1} == {
         ("norm", "a"): 4, ("norm", "b"): 4, ("control", "baseline"): 4, ("control", "again"): 4,
     }  # fmt: skip
@@ -81,12 +81,12 @@ def test_the_control_goes_with_the_furthest() -> None:
 
 def test_without_a_control_none_is_added() -> None:
     now = {("norm", arm): 1 for arm in "abcde"}
-    assert set(next_cells([study()], [verdict(NORM, "inconclusive")], LOOKS, now)) == set(now)
+    assert set(next_counts([study()], [verdict(NORM, "inconclusive")], LOOKS, now)) == set(now)
 
 
 def test_a_finding_of_the_record_goes_on_in_every_study_that_tests_it() -> None:
     both = [study(study=name) for name in ("one", "two")]
-    wanted = next_cells(both, [verdict(LN_BN, "inconclusive", "one")], LOOKS, reached(1, "one", "two"))
+    wanted = next_counts(both, [verdict(LN_BN, "inconclusive", "one")], LOOKS, reached(1, "one", "two"))
     assert {place for place, count in wanted.items() if count > 1 and place[0] != "control"} == {
         ("one", "c"), ("one", "d"), ("two", "c"), ("two", "d"),
     }  # fmt: skip

@@ -60,9 +60,9 @@ def states(one: Claims, of: Place) -> list[str]:
 
 def test_one_of_two_has_a_trial_and_its_result_is_read_by_both(claims: Open) -> None:
     ours, theirs = claims(), claims()
-    assert ours.look(place()) == theirs.look(place()) == "free"
+    assert ours.state(place()) == theirs.state(place()) == "free"
     assert ours.take(place())
-    assert forget(theirs).look(place()) == "taken"
+    assert forget(theirs).state(place()) == "taken"
     assert str(ours._me) == theirs.holder(place())
     assert not theirs.take(place())
     assert ours.holds(place())
@@ -70,7 +70,7 @@ def test_one_of_two_has_a_trial_and_its_result_is_read_by_both(claims: Open) -> 
     ours.tell(replace(place().trial, value=0.75, auroc=0.9), place())
     assert not ours.holds(place())
     for one in (ours, theirs):
-        assert forget(one).look(place()) == "done"
+        assert forget(one).state(place()) == "done"
         assert one.result(place()) == replace(place().trial, value=0.75, auroc=0.9)
     assert not theirs.take(place())
     assert states(ours, place()).count("COMPLETE") == 1
@@ -88,11 +88,11 @@ def test_a_failure_is_told_and_can_be_tried_again(claims: Open) -> None:
     ours, theirs = claims(), claims()
     ours.take(place())
     ours.tell(replace(place().trial, failure="diverged: the loss is nan"), place())
-    assert forget(theirs).look(place()) == "failed"
+    assert forget(theirs).state(place()) == "failed"
     assert theirs.result(place()) == replace(place().trial, failure="diverged: the loss is nan")
     assert theirs.take(place())
     theirs.tell(replace(place().trial, value=0.5, auroc=0.6), place())
-    assert forget(ours).look(place()) == "done"
+    assert forget(ours).state(place()) == "done"
     assert ours.result(place()) == replace(place().trial, value=0.5, auroc=0.6)
 
 
@@ -101,9 +101,9 @@ def test_what_is_given_up_is_free_again(claims: Open) -> None:
     ours.take(place(0))
     ours.take(place(1))
     ours.give_up(place(0))
-    assert forget(theirs).look(place(0)) == "free"
+    assert forget(theirs).state(place(0)) == "free"
     ours.close()
-    assert forget(theirs).look(place(1)) == "free"
+    assert forget(theirs).state(place(1)) == "free"
     assert theirs.take(place(0))
     assert theirs.result(place(0)) is None
 
@@ -112,9 +112,9 @@ def test_a_silent_holder_is_replaced_and_what_it_says_later_is_not_heard(claims:
     ours, theirs = claims(beat=1000), claims(lease=0.3)
     elsewhere(ours)
     assert ours.take(place())
-    assert theirs.look(place()) == "taken"
+    assert theirs.state(place()) == "taken"
     time.sleep(0.4)
-    assert forget(theirs).look(place()) == "free"
+    assert forget(theirs).state(place()) == "free"
     assert theirs.take(place())
     theirs.tell(replace(place().trial, value=0.5, auroc=0.6), place())
     ours.tell(replace(place().trial, value=0.9, auroc=0.9), place())  # it was only paused
@@ -126,7 +126,7 @@ def test_a_holder_that_gives_signs_of_life_keeps_its_trial_and_learns_of_its_los
     elsewhere(ours)
     ours.take(place())
     for _ in range(8):
-        assert forget(theirs).look(place()) == "taken"
+        assert forget(theirs).state(place()) == "taken"
         time.sleep(0.1)
     (number,) = (held.id for held in ours._held.values())
     theirs._end(number, {"withdrawn": True}, None)
@@ -140,7 +140,7 @@ def test_a_holder_of_this_machine_whose_process_is_gone_is_replaced_at_once(clai
     ours, theirs = claims(beat=1000), claims()
     ours._me = replace(ours._me, pid=2**22 + 1)  # above any number that a process can have here
     ours.take(place())
-    assert theirs.look(place()) == "free"
+    assert theirs.state(place()) == "free"
     assert theirs.take(place())
 
 
@@ -150,9 +150,9 @@ def test_a_claim_of_somebody_unknown_is_judged_by_its_silence(claims: Open, proc
     ours.take(place())
     (number,) = (held.id for held in ours._held.values())
     ours._storage.set_trial_user_attr(number, "process", process)
-    assert theirs.look(place()) == "taken"
+    assert theirs.state(place()) == "taken"
     time.sleep(0.3)
-    assert forget(theirs).look(place()) == "free"
+    assert forget(theirs).state(place()) == "free"
 
 
 def test_many_at_once_and_every_trial_has_one_result(tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_settling_reads_what_is_known_elsewhere_and_tells_what_is_known_here(cla
     found = settle(ours, [place(0), place(1), place(2)], store)
     assert [(one.value, one.failure) for one in found] == [(0.25, ""), (0.5, ""), (0.0, "diverged: the loss is nan")]
     assert forget(theirs).result(place(1)) == found[1]
-    assert theirs.look(place(2)) == "failed"
+    assert theirs.state(place(2)) == "failed"
     with pytest.raises(RunFailure, match=r"trial 3 .* is not finished"):
         settle(ours, [place(3)], store)
 
@@ -192,5 +192,5 @@ def test_a_storage_that_goes_away_is_one_line(tmp_path: Path) -> None:
     ours.take(place())
     (tmp_path / "trials.db").write_bytes(b"no database" * 1000)
     with pytest.raises(UserError, match="--storage: mine/ln-0 cannot be read or written"):
-        forget(ours).look(place())
+        forget(ours).state(place())
     ours.close()

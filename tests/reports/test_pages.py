@@ -15,7 +15,7 @@ from reports.claims import findings
 from reports.pages import write_report
 from reports.provenance import read_record
 from reports.provenance_check import verify
-from reports.verdicts import OUTCOMES
+from reports.verdicts import VERDICTS
 from tests.reports.conftest import reseal
 
 RUN = {"preset": "quick", "command": "python -m ablations run norm", "data_note": "384 procedural documents"}
@@ -81,7 +81,7 @@ def test_the_index_has_one_row_for_each_finding_and_decides_nothing_without_look
 def test_verdicts_appear_on_index_and_study_page(world: Any, tmp_path: Path) -> None:
     index = write_report(world.studies, world.cells, world.store, tmp_path, **RUN, looks={2: 1.0}).read_text()
     (row,) = [line for line in index.splitlines() if line.startswith("| 2 |")]
-    (said,) = {cell.strip() for cell in row.split("|")} & {f"**{word}**" for word in OUTCOMES}
+    (said,) = {cell.strip() for cell in row.split("|")} & {f"**{word}**" for word in VERDICTS}
     assert "Verdicts are reached at: 2 seeds (100% of alpha)" in index
     page = (tmp_path / "class-count.md").read_text()
     assert f"| 2 | {said} |" in page.split("## Verdicts")[1].split("##")[0]
