@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from reports.claims import Study
-from reports.figures_style import GRID, MUTED, WIDTH
+from reports.figures_style import GRID, INK, MUTED, WIDTH
 from reports.markdown import visible
 
 if TYPE_CHECKING:
@@ -51,6 +51,12 @@ def multiples(rows: int, row_height: float) -> tuple[Figure, Axes]:
 def multiple(value: float, unit: float, ratio: bool) -> float:
     """An estimate in multiples of the effect worth having; a ratio by its logarithm."""
     return (math.log(value) if ratio else value) / unit
+
+
+def worth_tick(axes: Axes, row: float, kind: str, half: float) -> None:
+    """The tick of what is worth having or, by a contrast's `kind`, of the largest loss allowed; `half` is in rows."""
+    place = -1.0 if kind == "non_inferiority" else 1.0
+    axes.plot([place, place], [row - half, row + half], color=INK, linewidth=1.2, zorder=2)
 
 
 def within(value: float) -> float:

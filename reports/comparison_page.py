@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reports.canvas import FARTHEST, multiple, multiples, short, two_lines, within
+from reports.canvas import FARTHEST, multiple, multiples, short, two_lines, within, worth_tick
 from reports.comparison import Comparison, EstimatePair, FindingPair
 from reports.control import CONTROL
-from reports.figures_style import INK, PALETTE, style
+from reports.figures_style import PALETTE, style
 from reports.folders import make_folders
 from reports.markdown import NONE, code, escape, interval, number
 from reports.metrics import metric_name
@@ -159,9 +159,8 @@ def _figure(pairs: Sequence[EstimatePair], found: Comparison) -> Drawing:
             axes.plot([], [], color=color, marker=marker, markersize=5, linewidth=1.4, label=short(Path(name).name, 40))
         axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, borderaxespad=0.2)
         for row, (pair, label) in enumerate(zip(pairs, axes.get_yticklabels(), strict=True)):
-            mark = -1.0 if pair.first.kind == "non_inferiority" else 1.0
             if pair.first.study != CONTROL:  # of which no effect is worth having
-                axes.plot([mark, mark], [row - 0.32, row + 0.32], color=INK, linewidth=1.2, zorder=2)
+                worth_tick(axes, row, pair.first.kind, 0.32)
             if pair.reading in ("differ", "opposite"):
                 label.set_fontweight("bold")
             for one, (color, marker, shift) in zip((pair.first, pair.second), _MARKS, strict=True):

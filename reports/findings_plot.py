@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from reports.canvas import FARTHEST, differences, multiple, multiples, short, within
+from reports.canvas import FARTHEST, differences, multiple, multiples, short, within, worth_tick
 from reports.cells import PAIRS
 from reports.estimates import Estimate
 from reports.figures_style import GRID, INK, MUTED, PAPER, style
@@ -77,8 +77,7 @@ def _draw(axes: Axes, row: int, verdict: Verdict, one: Estimate, found: Interval
     color = COLORS.get(verdict.verdict, MUTED)
     ends = (found.low, found.estimate, found.high)
     low, middle, high = (multiple(end, one.contrast.unit, one.is_ratio) for end in ends)
-    mark = -1.0 if one.contrast.kind == "non_inferiority" else 1.0
-    axes.plot([mark, mark], [row - 0.28, row + 0.28], color=INK, linewidth=1.2, zorder=2)
+    worth_tick(axes, row, one.contrast.kind, 0.28)
     if math.isfinite(low):
         axes.plot([within(low), within(high)], [row, row], color=color, linewidth=1.6, zorder=3)
     for beyond, place, arrow in (
