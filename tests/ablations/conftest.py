@@ -15,11 +15,11 @@ from ablations.registry import load_study
 from tests.ablations.forked_workers import ForkedWorkers
 
 ROOT = Path(__file__).parents[2]
-TINY = [
-    "--preset", "smoke", "--set", "optim.samples=64", "--set", "eval.points=1", "--set", "data.pool=24",
-    "--set", "data.images=24", "--set", "eval.identities=8", "--set", "eval.validation_identities=6",
-    "--set", "eval.captures=3", "--set", "model.embed_dim=32",
+TINY_SETS = [
+    "optim.samples=64", "eval.points=1", "data.pool=24", "data.images=24", "eval.identities=8",
+    "eval.validation_identities=6", "eval.captures=3", "model.embed_dim=32",
 ]  # fmt: skip
+TINY = ["--preset", "smoke", *(word for field in TINY_SETS for word in ("--set", field))]
 
 # Counts in tests are of this study: one of the package may gain arms at any time.
 TWO_ARMS = "study: mine\ntitle: t\nquestion: q\nbaseline: ln\narms:\n  ln: {}\n  bn: {model.norm: bn}\n"

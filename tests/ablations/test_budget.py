@@ -16,7 +16,7 @@ from ablations.planner import Plan, plan
 from ablations.sweep import sweep
 from core.errors import UserError
 from core.store import Store
-from tests.ablations.conftest import TINY, CommandLine
+from tests.ablations.conftest import TINY, TINY_SETS, CommandLine
 
 
 class Clock:
@@ -89,8 +89,7 @@ def test_a_failed_run_says_nothing_of_how_long_runs_take() -> None:
 
 def tiny_plan(store: Path, seconds: dict[str, float]) -> Plan:
     """The neck study at the tiniest size, its runs estimated at `seconds` by arm, else at 100 s."""
-    sets = [word for word in TINY if "=" in word]
-    chosen = choose(["neck"], "smoke", store, sets=sets, control=False)
+    chosen = choose(["neck"], "smoke", store, sets=TINY_SETS, control=False)
     found = plan(chosen.request, chosen.store)
 
     def estimated(label: str) -> Estimate:

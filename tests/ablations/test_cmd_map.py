@@ -14,7 +14,7 @@ from ablations.options import choose
 from ablations.registry import load_study
 from core.errors import UserError
 from core.store import Store
-from tests.ablations.conftest import CLAIMING, TINY, TWO_ARMS, CommandLine
+from tests.ablations.conftest import CLAIMING, TINY, TINY_SETS, TWO_ARMS, CommandLine
 
 
 def test_every_combination_the_last_field_changing_fastest() -> None:
@@ -173,7 +173,7 @@ def test_failed_runs_are_tried_again_by_the_map_and_counted_so(cli: CommandLine)
     Path("mine.yaml").write_text(CLAIMING)
     words = ["map", "mine.yaml", *TINY, "--seeds", "1", "--over", "optim.batch_size=8,16"]
     assert cli(*words, "--dry-run") == 0
-    chosen = choose(["mine.yaml"], "smoke", Path("runs"), seeds="1", sets=TINY[TINY.index("--set") + 1 :: 2])
+    chosen = choose(["mine.yaml"], "smoke", Path("runs"), seeds="1", sets=TINY_SETS)
     for plan in plans_of(
         replace(chosen.request, control=False), conditions(["optim.batch_size=8,16"], []), chosen.store
     ):

@@ -21,7 +21,7 @@ from ablations.tuning_store import SCHEMA, open_storage
 from core import record
 from core.config import RunConfig
 from core.store import Store
-from tests.ablations.conftest import TINY, TWO_ARMS, CommandLine, with_two_arms
+from tests.ablations.conftest import TINY, TINY_SETS, TWO_ARMS, CommandLine, with_two_arms
 
 
 @pytest.fixture(scope="module")
@@ -145,8 +145,7 @@ def test_arms_that_share_a_trial_have_the_result_that_a_command_told_of_one_befo
 ) -> None:
     same = "study: mine\ntitle: t\nquestion: q\nbaseline: ln\narms:\n  ln: {}\n  same: {}\n"
     Path("mine.yaml").write_text(same)
-    sets = [word for word in TINY[2:] if word != "--set"]
-    _, searches = search_plan(choose(["mine.yaml"], "smoke", Path("theirs"), sets=sets), 2)
+    _, searches = search_plan(choose(["mine.yaml"], "smoke", Path("theirs"), sets=TINY_SETS), 2)
     died = Claims(open_storage("shared.log"))
     for place in searches[0 if told == "first" else -1].places:
         assert died.take(place)

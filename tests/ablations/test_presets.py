@@ -110,8 +110,7 @@ def test_a_file_that_is_not_there_is_said(here: Path) -> None:
 
 def test_a_sweep_at_a_preset_of_ones_own(cli: CommandLine) -> None:
     Path("mine.yaml").write_text(CLAIMING)
-    small = TINY[2:]
-    assert cli("run", "mine.yaml", "--preset", mine(), *small, "--until-resolved", "--no-html", "--out", "report") == 0
+    assert cli("run", "mine.yaml", *TINY, "--preset", mine(), "--until-resolved", "--no-html", "--out", "report") == 0
     record = json.loads(Path("report/report.json").read_text())
     assert (record["preset"], record["looks"]) == ("mine", {"1": 0.5, "2": 0.5})
     assert "--preset mine-scale.yaml" in record["command"]

@@ -22,10 +22,9 @@ from core.errors import RunFailure, UserError
 from core.inputs import corpus_of, run_key
 from core.store import Store
 from reports.claims import Study, record
-from tests.ablations.conftest import TINY
+from tests.ablations.conftest import TINY_SETS
 
 COUNT = 6
-TINY_SETS = [word for word in TINY[2:] if word != "--set"]
 
 
 def searches(names: list[str], store: Path, count: int = COUNT) -> list[Search]:
