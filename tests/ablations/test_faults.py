@@ -28,13 +28,13 @@ from core.lease_file import Ticket
 from core.process import Process
 from core.result import code_versions
 from core.store import Store, leases_folder
-from tests.ablations.conftest import TINY
+from tests.ablations.conftest import TINY_SETS
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="faults are made as Linux lets one make them")
 
 # Those that cost the worker its life before it has loaded all that it needs come one after another: so it takes less.
 LABELS = ("good", "greedy", "killed", "stopped", "full", "sealed", "taken", "late", "handles")
-SETS = {"data.image_size": 64, "eval.severity": 0.5, **parse_sets([word for word in TINY if "=" in word])}
+SETS = {"data.image_size": 64, "eval.severity": 0.5, **parse_sets(TINY_SETS)}
 LONG = {"optim.samples": 1600, "optim.batch_size": 32}  # time enough for a fault to happen in
 WHEN = {"killed": "starting", "stopped": "starting"}
 MORE: dict[str, dict[str, int]] = {

@@ -66,7 +66,7 @@ def make_home(home: Path) -> None:
     home.mkdir(parents=True)
     (home / "mine.yaml").write_text(_STUDY)
     with _in_this_process({}), contextlib.chdir(home):
-        for words in (["run", "mine.yaml", *TINY, "--seeds", "2"], ["tune", "mine.yaml", *TINY[:-1], "--trials", "2"]):
+        for words in (["run", "mine.yaml", *TINY, "--seeds", "2"], ["tune", "mine.yaml", *OPTIONS, "--trials", "2"]):
             code, said = _said(words)
             assert code == 0, said
         store = Store("runs")
@@ -169,7 +169,7 @@ class _World:
         tuning = row.file.startswith("tuning/") or row.file.split("/")[0] in self.trials
         words = ["run", "mine.yaml", *TINY, "--seeds", "2", "--retry-failed", "--no-report"]
         if tuning:
-            words = ["tune", "mine.yaml", *TINY[:-1], "--trials", "2"]
+            words = ["tune", "mine.yaml", *OPTIONS, "--trials", "2"]
         code, said = _said(words)
         if code:
             row.wrong.append(f"{words[0]} ended with {code}: {said[-300:]}")
