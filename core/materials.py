@@ -19,8 +19,8 @@ from core.inputs import corpus_of, fingerprints
 from core.seeds import numpy_stream
 from core.teacher import class_features
 
-_GATHERED = 1024  # images that are copied at a time
 _KEPT = 4  # sets of arrays kept in memory, least recently used dropped first
+_PIECE = 16 * 1024 * 1024  # bytes of images copied at a time
 _arrays: dict[tuple[Any, ...], Any] = {}
 
 
@@ -28,6 +28,7 @@ _arrays: dict[tuple[Any, ...], Any] = {}
 class Materials:
     """Arrays of one run. `pool` (N, 3, S, S) uint8 holds the drawn images, `teacher` (classes, D) or None.
 
+    The pool is on the device that trains, as it may be too large to be in memory twice; all else is on the CPU.
     `test` and `shifted` are of the identities that the run is judged on (`eval.judged`).
     """
 
@@ -47,7 +48,29 @@ def load_materials(config: RunConfig, progress: Progress | None = None) -> Mater
         UserError: data or weights that cannot be had.
         RunFailure: `too_few_images` when the pool has fewer than `data.images`.
     """
-    prints = fingerprints(config)
+    prints, source = fingerprints(config), _source(config)
+    pool, validation, test, shifted = _resident(config, source, progress)
+    drawn = drawn_images(config.seed, len(source.train), config.data.images)
+    teacher = _teacher_rows(config, pool, drawn, progress)
+    images = _drawn_pool(pool, drawn, torch.device(config.runtime.device))
+    notes = dict(source.notes, skipped=source.skipped)
+    notes["train"] = f"{config.data.images} of {notes['train']}"
+    if config.eval.judged == "validation":
+        notes["test"] = notes["validation"]
+    return Materials(images, teacher, validation, test, shifted, prints, notes)
+
+
+def prepare(config: RunConfig, progress: Progress | None = None) -> None:
+    """Make what `load_materials` reads from the cache and is not there yet, and no more; errors as it raises."""
+    fingerprints(config)
+    pool, *_ = _resident(config, _source(config), progress)
+    if config.distill.active:
+        class_features(config, pool, progress)
+        cache.let_go(pool)
+
+
+def _source(config: RunConfig) -> Corpus:
+    """The run's corpus, if it has images enough."""
     source = corpus_of(config)
     available = len(source.train)
     if config.data.images > available:
@@ -55,23 +78,7 @@ def load_materials(config: RunConfig, progress: Progress | None = None) -> Mater
             "too_few_images",
             f"data.images is {config.data.images}, but there are {available} to train on: add images or lower it",
         )
-    pool, validation, test, shifted = _resident(config, source, progress)
-    drawn = drawn_images(config.seed, available, config.data.images)
-    images = gathered(pool, drawn)
-    notes = dict(source.notes, skipped=source.skipped)
-    notes["train"] = f"{config.data.images} of {notes['train']}"
-    if config.eval.judged == "validation":
-        notes["test"] = notes["validation"]
-    return Materials(images, _teacher_rows(config, pool, drawn, progress), validation, test, shifted, prints, notes)
-
-
-def gathered(pool: np.ndarray, drawn: np.ndarray) -> torch.Tensor:
-    """The drawn (N,) images of a pool (P, S, S, 3), as (N, 3, S, S) uint8: held once, as a million take 50 GB."""
-    images = torch.empty((len(drawn), 3, *pool.shape[1:3]), dtype=torch.uint8)
-    for start in range(0, len(drawn), _GATHERED):
-        part = drawn[start : start + _GATHERED]
-        images[start : start + len(part)] = torch.from_numpy(pool[part]).permute(0, 3, 1, 2)
-    return images
+    return source
 
 
 def drawn_images(seed: int, available: int, count: int) -> np.ndarray:
@@ -103,12 +110,27 @@ def _resident(
     return kept
 
 
+def _drawn_pool(pool: np.ndarray, drawn: np.ndarray, device: torch.device) -> torch.Tensor:
+    """The drawn of the images (P, S, S, 3) as (N, 3, S, S) on the device, each of them in memory once.
+
+    They are copied in the order of the file, which may be larger than the memory that is left to cache it.
+    """
+    images = torch.empty((len(drawn), 3, *pool.shape[1:3]), dtype=torch.uint8, device=device)
+    order = np.argsort(drawn)
+    for places in np.array_split(order, -(-images.nbytes // _PIECE)):
+        to = torch.from_numpy(places).to(device)
+        images[to] = torch.from_numpy(pool[drawn[places]]).to(device).permute(0, 3, 1, 2)
+        cache.let_go(pool)
+    return images
+
+
 def _teacher_rows(
     config: RunConfig, pool: np.ndarray, drawn: np.ndarray, progress: Progress | None
 ) -> torch.Tensor | None:
     if not config.distill.active:
         return None
     features = class_features(config, pool, progress)
+    cache.let_go(pool)  # which was read whole for its digest
     variants = np.arange(config.data.expansion)
     rows = (drawn[:, None] * config.data.expansion + variants).reshape(-1)
     return features[torch.from_numpy(rows)]

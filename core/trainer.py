@@ -16,7 +16,7 @@ from core.evaluation import evaluate
 from core.inputs import run_key
 from core.loop import Course, Log, begin, run_steps, threads_of
 from core.loss.distillation import LEAST_SIMILAR
-from core.materials import load_materials
+from core.materials import load_materials, prepare
 from core.model.embedder import flops_g, parameter_count, size_mb
 from core.precision import matmul_precision, probe
 from core.ranks import ALONE, Ranks
@@ -95,7 +95,7 @@ def _trained(
     config = threads_of(config, kept)
     torch.set_num_threads(config.runtime.threads)
     if not ranks.alone:  # the leader makes what is not in the cache yet
-        ranks.lead(lambda: load_materials(config, progress) and None)
+        ranks.lead(lambda: prepare(config, progress))
     materials = load_materials(config, progress)
     with matmul_precision(config.precision.mode):
         trainer = Trainer(config, materials, ranks)

@@ -51,7 +51,7 @@ class Trainer:
         self.forward = forward_of(self.embedder, self.projection, config.precision.mode, ranks)
         if self.device.type == "cuda" and ranks.alone:
             self.forward = Captured(self.forward)
-        self.batches = Batches(config, materials.pool.to(self.device), self.part)
+        self.batches = Batches(config, materials.pool, self.part)
         self.scaler = grad_scaler(config.precision.mode, self.device, shared=not ranks.alone)
         self.optimizer = self._optimizer()
         self.clock = Clock()

@@ -145,10 +145,10 @@ def execute(task: Task, store: Store, report: Progress, ranks: Ranks | None = No
 
 def _prepare(task: Task, report: Progress) -> Event:
     from core.data import cache
-    from core.materials import load_materials
+    from core.materials import prepare
 
     with cache.watched() as files:
-        load_materials(task.config, report)
+        prepare(task.config, report)
     return Event("done", task.key, payload={"files": [str(path) for path in files]})
 
 

@@ -6,6 +6,7 @@ Of several processes that need the same array at the same time one makes it, and
 from __future__ import annotations
 
 import hashlib
+import mmap
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -103,6 +104,15 @@ def watched() -> Iterator[list[Path]]:
         yield files
     finally:
         _watching.remove(files)
+
+
+def let_go(array: np.ndarray) -> None:
+    """Give back the memory of what was read of an array of the cache: what is read again comes from its file again.
+
+    What was written to it is lost.
+    """
+    if isinstance(array.base, mmap.mmap):
+        array.base.madvise(mmap.MADV_DONTNEED)
 
 
 def checksum_of(path: Path) -> Path:

@@ -81,7 +81,7 @@ def sweep(tmp_path: Path) -> Sweep:
 def test_data_that_cannot_be_made_are_the_leaders_failure_and_the_others_are_not_asked(
     sweep: Sweep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(materials, "load_materials", failing(RunFailure("bad_weights", "no teacher")))
+    monkeypatch.setattr(materials, "prepare", failing(RunFailure("bad_weights", "no teacher")))
     assert sweep.run([Task("prepare", task.key, "data", task.config) for task in TASKS]) == ["bad_weights"] * 2
     assert not sweep.ranks.sent
     assert not sweep.ranks.broken
