@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ablations import memory
 from core.config import RunConfig
 from core.errors import UserError
+from core.inputs import corpus_of
 from core.store import Store
 
 # Images per second in training at 64 px on one CPU core (lcnet_050 and lcnet_100 measured, with AVX2; with
@@ -22,10 +24,6 @@ _GPU_DEFAULT_RATE, _GPU_MOST = 3_000.0, 25_000.0
 _TEACHER_RATE = {"cpu": (300.0, 6.0), "cuda": (20_000.0, 3_000.0)}
 _SETUP_SECONDS = {"cpu": 3.0, "cuda": 15.0}
 _EVAL_SPEEDUP = 3.0  # a forward pass alone against a training step
-_BASE_MB = 650.0  # interpreter, torch, timm
-# Float32 weight, and by `loss.centre_update` gradient and two moments, two moments, or neither.
-_BYTES_PER_CENTRE_VALUE = {"dense": 16, "rows": 12, "row_scalar": 4}
-_ACTIVATION_MB_64 = 2.0  # per image of a batch at 64 px
 
 
 Rates = Mapping[tuple[str, str, int], float]  # measured samples per second by (kind of device, backbone, image size)
@@ -33,7 +31,7 @@ Rates = Mapping[tuple[str, str, int], float]  # measured samples per second by (
 
 @dataclass(frozen=True)
 class Estimate:
-    """Seconds on one process, resident megabytes."""
+    """Seconds on one process, and megabytes (10^6 bytes) of the host's memory that it takes at most."""
 
     seconds: float
     memory_mb: float
@@ -49,6 +47,9 @@ def estimate(config: RunConfig, rates: Rates) -> Estimate:
 
     Args:
         rates: of the store's runs.
+
+    Raises:
+        UserError: folders that cannot be used.
     """
     backbone, size = config.model.backbone, config.data.image_size
     kind = device_kind(config.runtime.device)
@@ -56,16 +57,13 @@ def estimate(config: RunConfig, rates: Rates) -> Estimate:
     views = 2 if config.distill.clean_view else 1
     if config.precision.mode == "fp16" and kind == "cpu":
         rate /= 2
-    tests = 2 if config.eval.shifted else 1
-    captured = tests * config.eval.identities + config.eval.points * config.eval.validation_identities
-    evaluation = captured * config.eval.captures / (_EVAL_SPEEDUP * rate)
+    source = corpus_of(config)
+    judged = (2 if source.shifted else 1) * source.judged_count(config.eval.judged)
+    captures = judged + config.eval.points * source.capture_count(source.validation)
+    evaluation = captures / (_EVAL_SPEEDUP * rate)
     seconds = _SETUP_SECONDS[kind] + config.optim.samples * views / rate + evaluation
-    scale = (size / 64) ** 2
-    per_value = _BYTES_PER_CENTRE_VALUE[config.loss.centre_update]
-    centres = config.data.classes * config.model.embed_dim * per_value / 1e6
-    pixels = (config.data.images + captured * config.eval.captures) * size * size * 3 / 1e6
-    memory = _BASE_MB + centres + pixels + views * config.optim.batch_size * _ACTIVATION_MB_64 * scale
-    return Estimate(round(seconds, 1), round(memory))
+    taken = memory.on_host(config, source, views * config.optim.batch_size, trains=kind == "cpu")
+    return Estimate(round(seconds, 1), round(taken / 1e6))
 
 
 def encoding_seconds(config: RunConfig, views: int) -> float:

@@ -19,16 +19,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ablations import memory
 from core.config import RunConfig
 
 if TYPE_CHECKING:
     from core.step_cost import EmbedderStep, HeadStep
 
 _BYTES = 4  # of a float32
-_ADAM = 4  # weight, gradient and two moments
-# Values a centre's value is kept in, and bytes besides a centre, by `loss.centre_update`.
-_CENTRE = {"dense": (4.0, 0), "rows": (3.0, 4), "row_scalar": (1.0, 8)}
-_ORDER_BYTES = 8  # a class, of the order that windows are drawn in, on every device
 
 
 @dataclass(frozen=True)
@@ -137,12 +134,14 @@ def predict(
     views = 2 if config.distill.clean_view else 1
     images = views * -(-batch // devices)
     sent = _sent(batch, dim, parameters, devices)
+    held = memory.on_device(config, classes, devices, images)
+    held["embedder and its state"] = memory.of_embedder(parameters)
     return Scale(
         classes, devices, batch, optim.steps, round(sampled),
         embedder_ms=embedder.predict(embedder_features(images)),
         head_ms=head.predict(head_features(part, sampled / devices, batch, dim)),
         exchange_ms=sum(sent.values()) / link * 1e3,
-        memory=_memory(config, classes, devices, parameters, images), sent=sent,
+        memory=held, sent=sent,
     )  # fmt: skip
 
 
@@ -155,28 +154,3 @@ def _sent(batch: int, dim: int, parameters: int, devices: int) -> dict[str, floa
         "gradients of embeddings": 2 * share * batch * dim * _BYTES,
         "softmax": 2 * share * 3 * batch * _BYTES,
     }
-
-
-def _memory(config: RunConfig, classes: int, devices: int, parameters: int, images: int) -> dict[str, float]:
-    """Bytes on a device, without what the framework itself takes."""
-    loss, dim, batch = config.loss, config.model.embed_dim, config.optim.batch_size
-    values, beside = _CENTRE[loss.centre_update]
-    part = classes / devices
-    centres = part * (values * dim * _BYTES + beside)
-    order = classes * _ORDER_BYTES if loss.sampler == "windows" and loss.sample_rate < 1 else 0
-    sampled = loss.sample_rate * part
-    # The documented head holds the sampled centres, as they are and at unit length, and three matrices of logits.
-    step = sampled * (2 * dim + 3 * batch) * _BYTES if loss.centre_update == "dense" else 100e6
-    pixels = config.data.images * 3 * config.data.image_size**2
-    return {
-        "class centres and their state": centres + order,
-        "a step of the head": step,
-        "embedder and its state": parameters * _ADAM * _BYTES,
-        "activations": images * _activations(config.data.image_size),
-        "images of the pool": pixels,
-    }
-
-
-def _activations(image_size: int) -> float:
-    """Bytes an image in training, as `ablations.estimate` has them."""
-    return 2e6 * (image_size / 64) ** 2

@@ -62,6 +62,14 @@ class Corpus:
         # Left out where it is not read, so that keys of runs without it stay as they were.
         return prints | ({"shifted": held_out_fingerprint(self.test, shifted=True)} if self.shifted else {})
 
+    def capture_count(self, held_out: Documents | RealCaptures) -> int:
+        """How many captures there are of a part: the user's own, or those that are simulated."""
+        return len(held_out.files) if isinstance(held_out, RealCaptures) else len(held_out) * self.captures
+
+    def judged_count(self, judged: str) -> int:
+        """As `capture_count`, of the part that a finished run is judged on (`eval.judged`)."""
+        return self.capture_count(self.validation if judged == "validation" else self.test)
+
 
 def held_out_fingerprint(held_out: Documents | RealCaptures, shifted: bool = False) -> str:
     """What captures of a part are drawn from and how, as keys of runs and of the cache have it."""

@@ -2,28 +2,99 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from ablations import memory
 from ablations.estimate import Estimate, encoding_seconds, estimate, measured_rates
 from ablations.planner import Run
 from ablations.preset import load_preset
 from ablations.views import effort
 from core.config import RunConfig
+from core.inputs import corpus_of
 from core.store import Store
+from tests.conftest import make_images
+
+# Of one run each in a process of its own, as workers have their allocator: a few steps of lcnet_050 where nothing is
+# named, 20 test identities, and the most that was resident (VmHWM), in MB.
+MEASURED: list[tuple[dict[str, Any], int]] = [
+    ({"optim.batch_size": 8}, 939),
+    ({}, 1003),
+    ({"optim.batch_size": 256}, 1282),
+    ({"optim.batch_size": 512}, 1735),
+    ({"data.image_size": 128}, 1286),
+    ({"data.image_size": 128, "optim.batch_size": 256}, 2536),
+    ({"data.image_size": 128, "data.pool": 20_000, "data.images": 20_000}, 2307),
+    ({"model.backbone": "lcnet_100"}, 1097),
+    ({"model.backbone": "lcnet_100", "optim.batch_size": 256}, 1737),
+    ({"model.backbone": "lcnet_100", "optim.batch_size": 128, "data.image_size": 128}, 2588),
+    ({"model.backbone": "efficientnet_b0"}, 1437),
+    ({"model.backbone": "efficientnet_b0", "optim.batch_size": 192}, 2505),
+]
+
+
+def few(**changes: Any) -> RunConfig:
+    fields = {
+        "data.pool": 64, "data.images": 64, "data.expansion": 1, "data.image_size": 64, "optim.batch_size": 64,
+        "eval.identities": 20, "eval.validation_identities": 10, "eval.captures": 2, "eval.points": 1,
+    }  # fmt: skip
+    return RunConfig().with_overrides({**fields, **changes})
+
+
+@pytest.mark.parametrize(("changes", "measured"), MEASURED)
+def test_memory_is_what_runs_were_measured_to_take_at_most(changes: dict[str, Any], measured: int) -> None:
+    assert measured <= estimate(few(**changes), {}).memory_mb <= 1.15 * measured
 
 
 def test_memory_of_centres_is_by_how_they_are_updated() -> None:
-    def memory(update: str) -> float:
-        images = {"data.images": 16256, "data.pool": 16256, "data.expansion": 24}
-        config = RunConfig().with_overrides({**images, "loss.centre_update": update})
-        return estimate(config, {}).memory_mb
+    classes = 16256 * 24
 
-    table = 16256 * 24 * 256 * 4 / 1e6
-    assert abs(memory("dense") - memory("row_scalar") - 3 * table) < 2
-    assert abs(memory("dense") - memory("rows") - table) < 2
+    def centres(update: str) -> float:
+        config = few(**{"loss.centre_update": update})
+        return memory.on_device(config, classes, 1, 64)["class centres and their state"]
+
+    table = classes * few().model.embed_dim * 4
+    assert centres("dense") == 4 * table
+    assert centres("rows") == 3 * table + 4 * classes
+    assert centres("row_scalar") == table + 8 * classes
+
+
+def test_memory_and_time_are_of_the_captures_that_eval_has(tmp_path: Path) -> None:
+    for name in range(12):  # one of four is for validation
+        make_images(tmp_path / str(name), 9, seed=name)
+    own = few(**{"eval.source": (str(tmp_path),), "eval.points": 4, "eval.shifted": True})
+    simulated = few(**{"eval.points": 4, "eval.shifted": False})
+    found, other = (memory.on_host(one, corpus_of(one), 64, trains=True) for one in (own, simulated))
+    assert found - other == pytest.approx((12 * 9 - (20 + 10) * 2) * 64 * 64 * 3)
+    slow = {("cpu", "lcnet_050", 64): 1.0}
+    seconds = [estimate(one, slow).seconds for one in (own, simulated)]
+    assert seconds[0] - seconds[1] == pytest.approx((9 * 9 + 4 * 3 * 9 - 20 * 2 - 4 * 10 * 2) / 3, abs=0.2)
+
+
+def test_validations_are_of_the_same_captures_however_many_there_are() -> None:
+    one, many = (estimate(few(**{"eval.points": points, "eval.validation_identities": 1000}), {}) for points in (1, 20))
+    assert one.memory_mb == many.memory_mb
+    assert one.seconds < many.seconds
+    judged = [few(**{"eval.judged": part, "eval.identities": 9000}) for part in ("validation", "test")]
+    assert estimate(judged[0], {}).memory_mb < estimate(judged[1], {}).memory_mb - 200
+
+
+def test_a_teachers_features_are_counted_where_it_is_asked() -> None:
+    def taken(**distill: Any) -> float:
+        named = {f"distill.{name}": value for name, value in distill.items()}
+        return estimate(few(**{"data.pool": 16256, "data.images": 16256, "data.expansion": 24, **named}), {}).memory_mb
+
+    features = 16256 * 24 * 256 * 4 / 1e6
+    assert taken(kind="cosine", teacher="random") - taken() == pytest.approx(2 * features, abs=1)
+    assert taken(kind="cosine", weight=0) == taken()
+
+
+def test_a_gpus_host_has_neither_the_pool_nor_the_activations() -> None:
+    changes = {"data.pool": 20_000, "data.images": 20_000, "data.image_size": 128}
+    assert estimate(few(**changes, **{"runtime.device": "cuda"}), {}).memory_mb < 1100
 
 
 def test_a_measured_rate_replaces_the_guess() -> None:
