@@ -22,7 +22,8 @@ from core.data import cache
 from core.data.corpus import corpus
 from core.data.corpus_images import pool_images
 from core.data.folder import find
-from core.data.folder_check import FolderReport, Sides, Use, check_folder
+from core.data.folder_check import EXAMPLES, FolderReport, Sides, Use, check_folder
+from core.data.look_alikes import MOST_IMAGES
 from core.data.prepare_public import fetch as fetch_set
 from core.data.public_sets import PublicSet, public_set, public_sets
 from core.errors import UserError, shown
@@ -204,6 +205,14 @@ def _print_report(report: FolderReport) -> None:
     if report.evaluation.usable:
         rates = ", ".join(f"{fpr:g} {'yes' if ok else 'no'}" for fpr, ok in report.rates.items())
         line("--eval at FPR", f"{rates} ({report.identities:,} identities, {report.pairs:,} pairs)")
+    if report.alike is None:
+        line("look alike", f"not looked for among more than {MOST_IMAGES:,} images")
+    elif pairs := report.alike:
+        line(f"look alike {len(pairs):,}", "pairs that may be one document saved twice, but count as different ones:")
+        for one, other in pairs[:EXAMPLES]:
+            line("", f"{one} and {other}")
+        if len(pairs) > EXAMPLES:
+            line("", "... (all of them with --json)")
     for reason, (count, examples) in report.skipped.items():
         line(f"skipped {count:,}", f"{reason}: " + ", ".join(examples) + (", ..." if count > len(examples) else ""))
     console.print(table)

@@ -12,7 +12,8 @@ from ablations import terminal
 from core.config import RunConfig
 from core.data import folder
 from core.data.cache import cache_dir
-from core.data.folder import ImageFile
+from core.data.folder import ImageFile, Scan
+from core.data.folder_check import look_alikes
 from core.data.image_file import MASTER_SIDE
 from core.errors import UserError
 
@@ -44,6 +45,9 @@ def _notes(data: Sequence[str], evaluation: Sequence[str], strict: bool, cache: 
             raise UserError(f"--eval: {why}")
         if judged.skipped:
             notes.append(f"--eval: {judged.skipped_note()}")
+        notes += _alike("--eval", judged, evaluation)
+    if trained:
+        notes += _alike("--data", trained, data)
     if trained and (several := len(_of_captures(trained.images, data))):
         notes.append(
             f"--data: every image is a class of its own, and {several} sub-folders have several: where those are "
@@ -55,6 +59,17 @@ def _notes(data: Sequence[str], evaluation: Sequence[str], strict: bool, cache: 
             "--data is trained on"
         )
     return notes
+
+
+def _alike(option: str, found: Scan, sources: Sequence[str]) -> list[str]:
+    if not (pairs := look_alikes(found, sources)):
+        return []
+    (one, other), many = pairs[0], len(pairs)
+    some = f"{many:,} pairs of images look alike, such as" if many > 1 else "two images look alike:"
+    return [
+        f"{option}: {some} '{one}' and '{other}'. They may be one document saved twice, but count as different ones: "
+        "`data check` lists them"
+    ]
 
 
 def two_meanings(images: Sequence[ImageFile], sources: Sequence[str]) -> str:

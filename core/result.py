@@ -112,7 +112,11 @@ def environment(device: str, threads: int, ranks: int = 1) -> dict[str, Any]:
 
 
 def resident_mb() -> float:
-    """Resident memory of this process in MB (10^6 bytes), now; the peak since start where `/proc` is missing."""
+    """Resident memory of this process in MB (10^6 bytes), now; the peak since start where `/proc` is missing.
+
+    What was read of files that are mapped into memory is counted, such as libraries and captures of the cache, though
+    the system takes it back when it needs it and several processes share it.
+    """
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         return pages * _PAGE / 1e6

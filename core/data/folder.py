@@ -16,11 +16,12 @@ from PIL import Image
 
 from core import record
 from core.data.image_file import decode as decode
+from core.data.look_alikes import SIDE, look_alikes, small
 from core.data.rendering import Progress, draw_rows, processes_for
 from core.errors import RunFailure, UserError
 from core.store import file_digest, storage_failure, write_atomic
 
-_SCAN_VERSION = 4
+_SCAN_VERSION = 5
 _MAX_SCAN_BYTES = 2_000_000_000  # of what is remembered: some 140 an image, and no folder is scanned twice for its size
 
 
@@ -40,10 +41,16 @@ def content_digest(images: Sequence[ImageFile]) -> str:
 
 @dataclass(frozen=True)
 class Scan:
-    """What folders hold, images in the order of their content digests (so names do not matter)."""
+    """What folders hold, images in the order of their content digests (so names do not matter).
+
+    Args:
+        skipped: files that are not used, each with the reason.
+        alike: images (by their place in `images`) that look like another, with the other; of two alike each may say so.
+    """
 
     images: tuple[ImageFile, ...]
-    skipped: tuple[tuple[str, str], ...]  # (path, reason)
+    skipped: tuple[tuple[str, str], ...]
+    alike: tuple[tuple[int, int], ...] = ()
 
     @property
     def fingerprint(self) -> str:
@@ -167,8 +174,9 @@ def scan(
     return result
 
 
-# What is found of a file: digests of its bytes and of its pixels as they are used, or why it cannot be.
-_FOUND = np.dtype([("bytes", "S64"), ("pixels", "S64"), ("reason", "S96")])
+# What is found of a file: digests of its bytes and of its pixels as they are used, what is compared of it with others,
+# or why it cannot be used.
+_FOUND = np.dtype([("bytes", "S64"), ("pixels", "S64"), ("small", "u1", (SIDE * SIDE,)), ("reason", "S96")])
 
 
 @dataclass(frozen=True)
@@ -181,7 +189,9 @@ class _Check:
         path = Path(self.files[index])
         row = np.zeros((), _FOUND)
         try:
-            pixels = np.asarray(decode(path))
+            image = decode(path)
+            pixels = np.asarray(image)
+            row["small"] = small(image)
             row["bytes"] = file_digest(path).encode()
             row["pixels"] = hashlib.sha256(b"%d " % pixels.shape[0] + pixels.tobytes()).hexdigest().encode()
         except ValueError as error:
@@ -206,7 +216,7 @@ def _checked(files: Sequence[Path], cache: Path, progress: Progress | None) -> n
 
 def _sorted_out(files: Sequence[Path], left_out: Sequence[tuple[str, str]], found: np.ndarray) -> Scan:
     """Every content once; of files with the same pixels in other bytes the one whose digest comes first."""
-    images: dict[str, tuple[ImageFile, bytes]] = {}
+    images: dict[str, tuple[ImageFile, np.void]] = {}
     skipped = list(left_out)
     for path, row in zip(files, found, strict=True):
         if reason := row["reason"].decode():
@@ -214,20 +224,24 @@ def _sorted_out(files: Sequence[Path], left_out: Sequence[tuple[str, str]], foun
         elif (digest := row["bytes"].decode()) in images:
             skipped.append((str(path), "duplicate"))
         else:
-            images[digest] = ImageFile(path, digest), row["pixels"]
+            images[digest] = ImageFile(path, digest), row
     once: dict[bytes, ImageFile] = {}
+    levels = []
     for digest in sorted(images):
-        image, pixels = images[digest]
-        if pixels in once:
+        image, row = images[digest]
+        if (pixels := row["pixels"]) in once:
             skipped.append((str(image.path), "same pixels as another"))
         else:
             once[pixels] = image
-    return Scan(tuple(once.values()), tuple(skipped))
+            levels.append(row["small"])
+    alike = look_alikes(np.array(levels, np.uint8).reshape(-1, SIDE * SIDE)).tolist()
+    pairs = tuple((index, other) for index, other in enumerate(alike) if other >= 0)
+    return Scan(tuple(once.values()), tuple(skipped), pairs)
 
 
 def _dump(result: Scan) -> bytes:
     images = [[str(image.path), image.digest] for image in result.images]
-    return record.seal({"images": images, "skipped": result.skipped}, _SCAN_VERSION)
+    return record.seal({"images": images, "skipped": result.skipped, "alike": result.alike}, _SCAN_VERSION)
 
 
 def _recall(path: Path) -> Scan | None:
@@ -236,6 +250,7 @@ def _recall(path: Path) -> Scan | None:
         stored = record.read(path, _SCAN_VERSION, most=_MAX_SCAN_BYTES)
         images = tuple(ImageFile(Path(name), digest) for name, digest in stored["images"])
         skipped = tuple((name, reason) for name, reason in stored["skipped"])
+        alike = tuple((image, other) for image, other in stored["alike"])
     except (UserError, OSError, ValueError, KeyError, TypeError):
         return None
-    return Scan(images, skipped)
+    return Scan(images, skipped, alike)

@@ -15,6 +15,7 @@ from core.data.cache import cache_dir
 from core.data.corpus import RealCaptures, corpus
 from core.data.folder import ImageFile, Scan
 from core.data.image_file import Unusable, header
+from core.data.look_alikes import MOST_IMAGES
 from core.data.rendering import Progress
 from core.errors import UserError
 from core.support import supported_fpr
@@ -46,6 +47,7 @@ class FolderReport:
     Args:
         images: usable ones, each content once.
         skipped: reason -> (how many, the first of them).
+        alike: pairs of images that look alike and count as different documents; None where there are too many to look.
         captures: for a folder of identities the least, median and most captures of one.
         pages: TIFF files with several pages, of which the first alone is used.
         identities: that `--eval` would judge on, after those it takes for validation.
@@ -59,6 +61,7 @@ class FolderReport:
     short_side: Sides | None
     long_side: Sides | None
     skipped: dict[str, tuple[int, tuple[str, ...]]]
+    alike: tuple[tuple[str, str], ...] | None
     layout: str
     captures: tuple[int, float, int] | None
     pages: int
@@ -101,6 +104,7 @@ def check_folder(folder: Path, cache: Path | None = None, progress: Progress | N
         short_side=_sides([min(one.width, one.height) for one in headers]),
         long_side=_sides([max(one.width, one.height) for one in headers]),
         skipped=_skipped(found),
+        alike=tuple(look_alikes(found, [str(folder)])) if len(found.images) <= MOST_IMAGES else None,
         layout=layout,
         captures=captures,
         pages=sum(one.pages > 1 for one in headers),
@@ -109,6 +113,24 @@ def check_folder(folder: Path, cache: Path | None = None, progress: Progress | N
         identities=identities,
         rates={fpr: best is not None and fpr >= best for fpr in FPRS},
     )
+
+
+def look_alikes(found: Scan, sources: Sequence[str]) -> list[tuple[str, str]]:
+    """Pairs of images that look alike, each image once at the front, and count as different documents.
+
+    Captures of one document look alike, too: those that share a sub-folder are left out.
+
+    Args:
+        sources: the folders in which the images were found.
+    """
+    roots = {Path(source).absolute() for source in sources}
+    pairs: dict[frozenset[int], tuple[str, str]] = {}
+    for pair in found.alike:
+        one, other = (found.images[place].path for place in pair)
+        home = one.absolute().parent
+        if home in roots or home != other.absolute().parent:
+            pairs.setdefault(frozenset(pair), (str(one), str(other)))
+    return sorted(pairs.values())
 
 
 _NOTHING = (Use(False, "no readable image"), Use(False, "no readable image"))

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from ablations.own_images import _notes as folder_notes_of_this_process
 from ablations.own_images import folder_notes, two_meanings
@@ -111,6 +112,24 @@ def test_folders_of_captures_to_train_on_are_told_of(tmp_path: Path) -> None:
     config = RunConfig().with_overrides({"data.source": (str(tmp_path / "ids"),)})
     (note,) = folder_notes(config)
     assert "8 sub-folders have several" in note
+
+
+def test_images_that_look_alike_are_told_by_plan_and_by_check(cli: CommandLine, tmp_path: Path) -> None:
+    paths = make_images(tmp_path / "scans", 20)
+    laid_out(tmp_path, *(f"people/{number}" for number in range(8)))
+    for to in ("scans/again.jpg", "people/0/again.jpg"):  # the second is a capture of another identity than `people/1`
+        with Image.open(paths[3] if to.startswith("scans") else next((tmp_path / "people/1").iterdir())) as image:
+            image.save(tmp_path / to, quality=90)
+    assert cli("plan", "resolution", *TINY, "--set", "data.images=20", "--data", "scans", "--eval", "people") == 0
+    told = {line.partition(": ")[2][:6]: line for line in cli.out.splitlines() if "look alike" in line}
+    assert set(told) == {"--data", "--eval"}
+    assert str(Path("scans/again.jpg")) in told["--data"]
+    assert str(Path("people/0/again.jpg")) in told["--eval"]
+    assert cli("data", "check", "scans") == 0
+    assert "look alike 1" in cli.out
+    assert cli("data", "check", "scans", "--json") == 0
+    ((one, other),) = json.loads(cli.out)["alike"]
+    assert {Path(one).name, Path(other).name} == {"again.jpg", paths[3].name}
 
 
 def test_more_pixels_than_are_read_are_told_of(tmp_path: Path) -> None:

@@ -46,6 +46,36 @@ def test_identities_with_captures(tmp_path: Path) -> None:
     assert (report.identities, report.pairs) == (6, 15)
 
 
+def saved_again(path: Path, to: Path) -> Path:
+    with Image.open(path) as image:
+        image.save(to, quality=90)
+    return to
+
+
+def test_images_that_look_alike_are_told_unless_they_are_captures_of_one(tmp_path: Path) -> None:
+    paths = make_images(tmp_path / "flat", 20)
+    again = saved_again(paths[4], tmp_path / "flat" / "again.jpg")
+    assert check_folder(tmp_path / "flat", tmp_path).alike in (
+        ((str(again), str(paths[4])),),
+        ((str(paths[4]), str(again)),),
+    )
+    for index in range(8):
+        first, *_ = make_images(tmp_path / "ids" / f"id {index}", 2, seed=index)
+        saved_again(first, tmp_path / "ids" / f"id {index}" / "third.jpg")
+    assert check_folder(tmp_path / "ids", tmp_path).alike == ()
+    first, *_ = (tmp_path / "ids" / "id 3").iterdir()
+    saved_again(first, tmp_path / "ids" / "id 6" / "other.jpg")
+    alike = check_folder(tmp_path / "ids", tmp_path).alike
+    assert alike
+    assert {str(Path(path).parent.name) for pair in alike for path in pair} == {"id 3", "id 6"}
+
+
+def test_too_many_images_to_compare_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_images(tmp_path / "a", 17)
+    monkeypatch.setattr("core.data.folder_check.MOST_IMAGES", 16)
+    assert check_folder(tmp_path / "a", tmp_path).alike is None
+
+
 def test_folders_of_one_image_are_no_flat_folder(tmp_path: Path) -> None:
     for index in range(20):
         make_images(tmp_path / "a" / f"id {index}", 1, seed=index)
