@@ -13,7 +13,7 @@ def main() -> None:
     if torchrun.launched():
         from ablations.executors import together
 
-        sys.exit(together.main(sys.argv[1:], run_cli))
+        together.end(together.main(sys.argv[1:], run_cli))
     sys.exit(run_cli(sys.argv[1:]))
 
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from ablations.executors.fenced import FencedStore
 from ablations.executors.layout import core_count
@@ -108,12 +108,21 @@ def main(arguments: Sequence[str], command: Callable[[list[str]], int]) -> int:
         code, ranks.broken = _INTERRUPTED, True
     finally:
         if ranks.broken:  # a collective that some ranks wait in would keep this process from ending
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
+            end(code)
     with suppress(RuntimeError):  # all is done: it does not matter which of the ranks is gone already
         torchrun.leave()
     return code
+
+
+def end(code: int) -> NoReturn:
+    """End this process without the interpreter's own end, at which threads of the ranks' group may still be about.
+
+    A rank whose work was done and told has been seen to abort there ("terminate called without an active exception"),
+    and torchrun then takes all of them for failed.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _next(ranks: Ranks) -> tuple[RunConfig, str, str] | None:
