@@ -108,7 +108,7 @@ def best_comparison(report: Record, repeats: Repeats, known: Sequence[Repeats]) 
         known: all repeats of the report, whose codes may stand for the report's own.
     """
     found = compare(report, repeats)
-    if not found.holds:
+    if not found.holds and repeats.code not in _refuted(report, known):
         trusted = _trusted(report, known)
         others = [
             compare(report, repeats, base) for base in known
@@ -120,16 +120,24 @@ def best_comparison(report: Record, repeats: Repeats, known: Sequence[Repeats]) 
 
 def _trusted(report: Record, known: Sequence[Repeats]) -> set[str]:
     """Codes that give the report's numbers: its own, and those that were equal, on some machine, to one of these."""
+    refuted = _refuted(report, known)
     own = {cell.code for cell in _done(report)}
     trusted = {code for code in own if code} if len(own) == 1 else set()  # of several, none stands for all
     trusted |= {one.code for one in known if compare(report, one).holds}
+    trusted -= refuted
     while joined := {
         one.code for one in known for base in known
-        if one.code not in trusted and base.code in trusted and base.hardware == one.hardware
+        if one.code not in trusted | refuted and base.code in trusted and base.hardware == one.hardware
         and compare(report, one, base).holds
     }:  # fmt: skip
         trusted |= joined
     return trusted
+
+
+def _refuted(report: Record, known: Sequence[Repeats]) -> set[str]:
+    """Codes that gave other numbers than the report's on a machine on which some code gave just these."""
+    its_own = {one.hardware for one in known if compare(report, one).holds}
+    return {one.code for one in known if one.hardware in its_own and compare(report, one).differing}
 
 
 def once_an_arm(report: Record, most: int | None = None) -> list[CellRecord]:

@@ -129,13 +129,19 @@ def repeats_of(code: str, hardware: str, **scores: str) -> Repeats:
     return Repeats(code=code, hardware=hardware, scores={**given, **changed})
 
 
+LATER = [repeats_of("later", THERE), repeats_of("later", HERE)]
+
+
 @pytest.mark.parametrize(
     ("known", "holds"),
     [
         ([repeats_of(CODE, HERE)], True),  # the report's own code, repeated here
-        ([repeats_of("later", THERE), repeats_of("later", HERE)], True),  # code that was equal to the report there
+        (LATER, True),  # code that was equal to the report there
         ([repeats_of("latest", HERE), repeats_of("later", HERE), repeats_of(CODE, HERE)], True),
         ([], False),
+        # Equal here, but other bits on the machine on which the report's are had.
+        ([*LATER, repeats_of(NEW, THERE, norm_bn_0="others")], False),
+        ([*LATER, repeats_of(NEW, "a third", norm_bn_0="others")], True),  # there nothing gave the report's bits
         ([repeats_of("later", HERE)], False),  # equal to code of which nothing is known
         ([repeats_of(CODE, "a third")], False),  # equal bits are of one machine
         ([repeats_of("later", THERE, norm_bn_0="others"), repeats_of("later", HERE)], False),
