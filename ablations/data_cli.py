@@ -208,7 +208,8 @@ def _print_report(report: FolderReport) -> None:
     if report.alike is None:
         line("look alike", f"not looked for among more than {MOST_IMAGES:,} images")
     elif pairs := report.alike:
-        line(f"look alike {len(pairs):,}", "pairs that may be one document saved twice, but count as different ones:")
+        of = "1 pair" if len(pairs) == 1 else f"{len(pairs):,} pairs"
+        line("look alike", f"{of} that may be one document saved twice, but count as different ones:")
         for one, other in pairs[:EXAMPLES]:
             line("", f"{one} and {other}")
         if len(pairs) > EXAMPLES:
