@@ -7,7 +7,7 @@ from core.data.corpus import Corpus
 
 _BYTES = 4  # of a float32
 _ADAM = 4  # weight, gradient and two moments
-# Values a centre's value is kept in, and bytes besides a centre, by `loss.centre_update`.
+# By `loss.centre_update`: numbers held for each value of a centre, and bytes beside them for each centre.
 _CENTRE = {"dense": (4.0, 0), "rows": (3.0, 4), "row_scalar": (1.0, 8)}
 _ORDER_BYTES = 8  # a class, of the order that windows are drawn in, on every device
 # Of an image in training at 64 px, measured on the CPU at batches of 8 to 512; others are taken to be the largest.
