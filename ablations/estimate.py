@@ -58,8 +58,7 @@ def estimate(config: RunConfig, rates: Rates) -> Estimate:
     if config.precision.mode == "fp16" and kind == "cpu":
         rate /= 2
     source = corpus_of(config)
-    judged = (2 if source.shifted else 1) * source.judged_count(config.eval.judged)
-    captures = judged + config.eval.points * source.capture_count(source.validation)
+    captures = memory.judged_captures(config, source) + config.eval.points * source.capture_count(source.validation)
     evaluation = captures / (_EVAL_SPEEDUP * rate)
     seconds = _SETUP_SECONDS[kind] + config.optim.samples * views / rate + evaluation
     taken = memory.on_host(config, source, views * config.optim.batch_size, trains=kind == "cpu")

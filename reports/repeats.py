@@ -107,9 +107,9 @@ def best_comparison(report: Record, repeats: Repeats, known: Sequence[Repeats]) 
     Args:
         known: all repeats of the report, whose codes may stand for the report's own.
     """
-    found = compare(report, repeats)
-    if not found.holds and repeats.code not in _refuted(report, known):
-        trusted = _trusted(report, known)
+    found, refuted = compare(report, repeats), _refuted(report, known)
+    if not found.holds and repeats.code not in refuted:
+        trusted = _trusted(report, known, refuted)
         others = [
             compare(report, repeats, base) for base in known
             if base.hardware == repeats.hardware and base.code != repeats.code and base.code in trusted
@@ -118,9 +118,8 @@ def best_comparison(report: Record, repeats: Repeats, known: Sequence[Repeats]) 
     return found
 
 
-def _trusted(report: Record, known: Sequence[Repeats]) -> set[str]:
+def _trusted(report: Record, known: Sequence[Repeats], refuted: set[str]) -> set[str]:
     """Codes that give the report's numbers: its own, and those that were equal, on some machine, to one of these."""
-    refuted = _refuted(report, known)
     own = {cell.code for cell in _done(report)}
     trusted = {code for code in own if code} if len(own) == 1 else set()  # of several, none stands for all
     trusted |= {one.code for one in known if compare(report, one).holds}
