@@ -13,6 +13,7 @@ import typer
 from rich.table import Table
 
 from ablations import terminal
+from ablations.folder_views import print_check
 from ablations.options import AsJson
 from ablations.own_images import two_meanings
 from ablations.views import print_json
@@ -22,8 +23,7 @@ from core.data import cache
 from core.data.corpus import corpus
 from core.data.corpus_images import pool_images
 from core.data.folder import find
-from core.data.folder_check import EXAMPLES, FolderReport, Sides, Use, check_folder
-from core.data.look_alikes import MOST_IMAGES
+from core.data.folder_check import FolderReport, Use, check_folder, overlap
 from core.data.prepare_public import fetch as fetch_set
 from core.data.public_sets import PublicSet, public_set, public_sets
 from core.errors import UserError, shown
@@ -121,17 +121,23 @@ def fetch(
 
 @app.command(short_help="What is in a folder, and what is it good for?")
 def check(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of images.")], as_json: AsJson = False
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of images.")],
+    against: Annotated[
+        Path | None,
+        typer.Option("--against", metavar="DIR", help="A folder to train on: which images of DIR are in it, too?"),
+    ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Say what is in a folder and what it is good for: --data, --eval, and at which false positive rates."""
     with terminal.bars(terminal.stderr()) as progress:
         report = _as_planned(check_folder(folder, progress=progress))
+        shared = overlap(folder, against, progress=progress) if against else None
     if as_json:
-        print_json(
-            {**asdict(report), "rates": {f"{fpr:g}": ok for fpr, ok in report.rates.items()}, "pairs": report.pairs}
-        )
+        rates = {f"{fpr:g}": ok for fpr, ok in report.rates.items()}
+        facts = {**asdict(report), "rates": rates, "pairs": report.pairs}
+        print_json(facts | ({"against": asdict(shared)} if shared else {}))
     else:
-        _print_report(report)
+        print_check(report, shared)
     if not (report.data.usable or report.evaluation.usable):
         raise UserError(f"'{folder}' can be used for neither --data nor --eval: {report.data.note}")
 
@@ -178,46 +184,3 @@ def _print_set(facts: dict[str, Any]) -> None:
         ("verified by", facts["verified"]), ("for", facts["use"]),
     ):  # fmt: skip
         print(f"{label:<12}{text}")
-
-
-def _print_report(report: FolderReport) -> None:
-    console = terminal.stdout()
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-
-    def line(label: str, text: str) -> None:
-        table.add_row(label, shown(text))
-
-    line("folder", str(report.folder))
-    line("usable images", f"{report.images:,}")
-    for label, counts in (("formats", report.formats), ("modes", report.modes)):
-        line(label, ", ".join(f"{name} {count:,}" for name, count in counts.items()) or "-")
-    line("short side", _range(report.short_side))
-    line("long side", _range(report.long_side))
-    captures = report.captures
-    each = f" ({captures[0]:,} / {captures[1]:g} / {captures[2]:,} min / median / max each)" if captures else ""
-    line("layout", report.layout + each)
-    if report.pages:
-        line("pages", f"{report.pages:,} TIFF files have several, of which the first alone is used")
-    for label, use in (("--data", report.data), ("--eval", report.evaluation)):
-        line(label, ("yes: " if use.usable else "no: ") + use.note)
-    if report.evaluation.usable:
-        rates = ", ".join(f"{fpr:g} {'yes' if ok else 'no'}" for fpr, ok in report.rates.items())
-        line("--eval at FPR", f"{rates} ({report.identities:,} identities, {report.pairs:,} pairs)")
-    if report.alike is None:
-        line("look alike", f"not looked for among more than {MOST_IMAGES:,} images")
-    elif pairs := report.alike:
-        of = "1 pair" if len(pairs) == 1 else f"{len(pairs):,} pairs"
-        line("look alike", f"{of} that may be one document saved twice, but count as different ones:")
-        for one, other in pairs[:EXAMPLES]:
-            line("", f"{one} and {other}")
-        if len(pairs) > EXAMPLES:
-            line("", "... (all of them with --json)")
-    for reason, (count, examples) in report.skipped.items():
-        line(f"skipped {count:,}", f"{reason}: " + ", ".join(examples) + (", ..." if count > len(examples) else ""))
-    console.print(table)
-
-
-def _range(sides: Sides | None) -> str:
-    return f"{sides.least:,} / {sides.median:g} / {sides.most:,} pixels (min / median / max)" if sides else "-"

@@ -11,10 +11,10 @@ from pathlib import Path
 from ablations import terminal
 from core.config import RunConfig
 from core.data import folder
+from core.data.alike_pairs import Pair, between, within
 from core.data.cache import cache_dir
-from core.data.folder import ImageFile, Scan
-from core.data.folder_check import look_alikes
 from core.data.image_file import MASTER_SIDE
+from core.data.scans import ImageFile
 from core.errors import UserError
 
 
@@ -45,9 +45,9 @@ def _notes(data: Sequence[str], evaluation: Sequence[str], strict: bool, cache: 
             raise UserError(f"--eval: {why}")
         if judged.skipped:
             notes.append(f"--eval: {judged.skipped_note()}")
-        notes += _alike("--eval", judged, evaluation)
+        notes += _alike("--eval", within(judged, evaluation))
     if trained:
-        notes += _alike("--data", trained, data)
+        notes += _alike("--data", within(trained, data))
     if trained and (several := len(_of_captures(trained.images, data))):
         notes.append(
             f"--data: every image is a class of its own, and {several} sub-folders have several: where those are "
@@ -58,17 +58,30 @@ def _notes(data: Sequence[str], evaluation: Sequence[str], strict: bool, cache: 
             "--eval: what it judges on is left out of --data file by file; another capture of the same document in "
             "--data is trained on"
         )
+        notes += _trained_on(between(judged, trained, cache) or [])
     return notes
 
 
-def _alike(option: str, found: Scan, sources: Sequence[str]) -> list[str]:
-    if not (pairs := look_alikes(found, sources)):
+def _alike(option: str, pairs: Sequence[Pair]) -> list[str]:
+    if not pairs:
         return []
     (one, other), many = pairs[0], len(pairs)
     some = f"{many:,} pairs of images look alike, such as" if many > 1 else "two images look alike:"
     return [
         f"{option}: {some} '{one}' and '{other}'. They may be one document saved twice, but count as different ones: "
         "`data check` lists them"
+    ]
+
+
+def _trained_on(pairs: Sequence[Pair]) -> list[str]:
+    if not pairs:
+        return []
+    (one, other), many = pairs[0], len(pairs)
+    some = f"{many:,} images look like one of --data, such as '{one}' like '{other}'"
+    some = some if many > 1 else f"'{one}' looks like '{other}' of --data"
+    return [
+        f"--eval: {some}. They may be one document saved twice, which is trained on and judged: "
+        "`data check EVAL --against DATA` lists them"
     ]
 
 

@@ -24,9 +24,10 @@ from core.config import RunConfig
 from core.data import cache
 from core.data.corpus import trainable
 from core.data.corpus_images import captures
-from core.data.folder import Scan, decode, scan
+from core.data.folder import decode, scan
 from core.data.patterns import PATTERNS_VERSION, render_pattern
 from core.data.rendering import Progress
+from core.data.scans import Scan
 from core.data.sources import ProceduralDocuments
 from core.data.views import photographed
 from core.evaluation import evaluate

@@ -83,6 +83,7 @@ def _git_commit() -> str | None:
 
 @lru_cache(maxsize=1)
 def cpu_name() -> str:
+    """The processor as the system names it, e.g. ``AMD EPYC 7763``; else its kind, e.g. ``x86_64``."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from core.config_sections import DataConfig, EvalConfig
 from core.data import folder
-from core.data.folder import ImageFile, Scan
+from core.data.scans import ImageFile, Scan
 from core.data.sources import Documents, FolderDocuments, ProceduralDocuments
 from core.errors import UserError
 from core.support import support_note, supported_fpr

@@ -9,8 +9,8 @@ import numpy as np
 
 from core.data import cache, folder
 from core.data.corpus import Corpus, RealCaptures, held_out_fingerprint
-from core.data.folder import ImageFile
 from core.data.rendering import Progress
+from core.data.scans import ImageFile
 from core.data.sources import Documents
 
 _CAPTURE_SEED = 7_001

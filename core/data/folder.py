@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import tempfile
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,54 +13,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from core import record
 from core.data.image_file import decode as decode
-from core.data.look_alikes import SIDE, look_alikes, small
+from core.data.look_alikes import MOST_IMAGES, SIDE, look_alikes, small
 from core.data.rendering import Progress, draw_rows, processes_for
+from core.data.scans import SCAN_VERSION, ImageFile, Scan, dump, recall
 from core.errors import RunFailure, UserError
 from core.store import file_digest, storage_failure, write_atomic
-
-_SCAN_VERSION = 5
-_MAX_SCAN_BYTES = 2_000_000_000  # of what is remembered: some 140 an image, and no folder is scanned twice for its size
-
-
-@dataclass(frozen=True)
-class ImageFile:
-    """A readable image: its path and the SHA-256 of its bytes."""
-
-    path: Path
-    digest: str
-
-
-def content_digest(images: Sequence[ImageFile]) -> str:
-    """16 hex digits that stand for the content of images in their order, whatever their names."""
-    joined = "\n".join(image.digest for image in images)
-    return hashlib.sha256(joined.encode()).hexdigest()[:16]
-
-
-@dataclass(frozen=True)
-class Scan:
-    """What folders hold, images in the order of their content digests (so names do not matter).
-
-    Args:
-        skipped: files that are not used, each with the reason.
-        alike: images (by their place in `images`) that look like another, with the other; of two alike each may say so.
-    """
-
-    images: tuple[ImageFile, ...]
-    skipped: tuple[tuple[str, str], ...]
-    alike: tuple[tuple[int, int], ...] = ()
-
-    @property
-    def fingerprint(self) -> str:
-        return content_digest(self.images)
-
-    def skipped_note(self) -> str:
-        """E.g. ``3 skipped (2 not an image, 1 duplicate)``, or nothing."""
-        if not self.skipped:
-            return ""
-        reasons = Counter(reason for _, reason in self.skipped)
-        return f"{len(self.skipped)} skipped ({', '.join(f'{n} {reason}' for reason, n in reasons.most_common())})"
 
 
 def squash(image: Image.Image, size: int) -> np.ndarray:
@@ -124,13 +81,13 @@ def find(sources: Sequence[str], cache: Path, *, option: str = "--data", progres
         files += inside
         skipped += left_out
     stamps = [_stamp(path) for path in files]
-    identity = hashlib.sha256(json.dumps([_SCAN_VERSION, stamps, skipped]).encode()).hexdigest()[:16]
+    identity = hashlib.sha256(json.dumps([SCAN_VERSION, stamps, skipped]).encode()).hexdigest()[:16]
     remembered = cache / f"scan-{identity}.json"
-    if (recalled := _recall(remembered)) is not None:
+    if (recalled := recall(remembered)) is not None:
         return recalled
     try:
         result = _sorted_out(files, skipped, _checked(files, cache, progress))
-        write_atomic(remembered, _dump(result))
+        write_atomic(remembered, dump(result))
     except RunFailure as failure:
         raise UserError(failure.message) from None
     except OSError as error:
@@ -226,31 +183,15 @@ def _sorted_out(files: Sequence[Path], left_out: Sequence[tuple[str, str]], foun
         else:
             images[digest] = ImageFile(path, digest), row
     once: dict[bytes, ImageFile] = {}
-    levels = []
+    rows = []
     for digest in sorted(images):
         image, row = images[digest]
         if (pixels := row["pixels"]) in once:
             skipped.append((str(image.path), "same pixels as another"))
         else:
             once[pixels] = image
-            levels.append(row["small"])
-    alike = look_alikes(np.array(levels, np.uint8).reshape(-1, SIDE * SIDE)).tolist()
-    pairs = tuple((index, other) for index, other in enumerate(alike) if other >= 0)
-    return Scan(tuple(once.values()), tuple(skipped), pairs)
-
-
-def _dump(result: Scan) -> bytes:
-    images = [[str(image.path), image.digest] for image in result.images]
-    return record.seal({"images": images, "skipped": result.skipped, "alike": result.alike}, _SCAN_VERSION)
-
-
-def _recall(path: Path) -> Scan | None:
-    """A scan that was remembered; none where its file is not as it was: digests in it decide the keys of runs."""
-    try:
-        stored = record.read(path, _SCAN_VERSION, most=_MAX_SCAN_BYTES)
-        images = tuple(ImageFile(Path(name), digest) for name, digest in stored["images"])
-        skipped = tuple((name, reason) for name, reason in stored["skipped"])
-        alike = tuple((image, other) for image, other in stored["alike"])
-    except (UserError, OSError, ValueError, KeyError, TypeError):
-        return None
-    return Scan(images, skipped, alike)
+            rows.append(row["small"])
+    levels = np.array(rows, np.uint8).reshape(-1, SIDE * SIDE)
+    pairs = tuple((index, other) for index, other in enumerate(look_alikes(levels).tolist()) if other >= 0)
+    compared = levels.tobytes() if len(levels) <= MOST_IMAGES else b""
+    return Scan(tuple(once.values()), tuple(skipped), pairs, compared)

@@ -11,12 +11,13 @@ from pathlib import Path
 from core.config import FPRS
 from core.config_sections import DataConfig, EvalConfig
 from core.data import folder as folders
+from core.data.alike_pairs import Pair, between, within
 from core.data.cache import cache_dir
 from core.data.corpus import RealCaptures, corpus
-from core.data.folder import ImageFile, Scan
 from core.data.image_file import Unusable, header
 from core.data.look_alikes import MOST_IMAGES
 from core.data.rendering import Progress
+from core.data.scans import ImageFile, Scan
 from core.errors import UserError
 from core.support import supported_fpr
 
@@ -41,6 +42,22 @@ class Use:
 
 
 @dataclass(frozen=True)
+class Overlap:
+    """What a folder has in common with another, which is trained on where the first is judged on.
+
+    Args:
+        other: the other folder.
+        same: how many files of the first are in the other, byte for byte: what `--data` leaves out for `--eval`.
+        alike: further images of the first that look like one of the other, with that one; None where there are too many
+            to look.
+    """
+
+    other: Path
+    same: int
+    alike: tuple[Pair, ...] | None
+
+
+@dataclass(frozen=True)
 class FolderReport:
     """Facts about a folder.
 
@@ -61,7 +78,7 @@ class FolderReport:
     short_side: Sides | None
     long_side: Sides | None
     skipped: dict[str, tuple[int, tuple[str, ...]]]
-    alike: tuple[tuple[str, str], ...] | None
+    alike: tuple[Pair, ...] | None
     layout: str
     captures: tuple[int, float, int] | None
     pages: int
@@ -104,7 +121,7 @@ def check_folder(folder: Path, cache: Path | None = None, progress: Progress | N
         short_side=_sides([min(one.width, one.height) for one in headers]),
         long_side=_sides([max(one.width, one.height) for one in headers]),
         skipped=_skipped(found),
-        alike=tuple(look_alikes(found, [str(folder)])) if len(found.images) <= MOST_IMAGES else None,
+        alike=tuple(within(found, [str(folder)])) if len(found.images) <= MOST_IMAGES else None,
         layout=layout,
         captures=captures,
         pages=sum(one.pages > 1 for one in headers),
@@ -115,22 +132,21 @@ def check_folder(folder: Path, cache: Path | None = None, progress: Progress | N
     )
 
 
-def look_alikes(found: Scan, sources: Sequence[str]) -> list[tuple[str, str]]:
-    """Pairs of images that look alike, each image once at the front, and count as different documents.
-
-    Captures of one document look alike, too: those that share a sub-folder are left out.
+def overlap(folder: Path, other: Path, cache: Path | None = None, progress: Progress | None = None) -> Overlap:
+    """What is in a folder that is in another, too.
 
     Args:
-        sources: the folders in which the images were found.
+        cache: where scans are remembered; default the user's cache.
+
+    Raises:
+        UserError: one of them is missing or empty.
     """
-    roots = {Path(source).absolute() for source in sources}
-    pairs: dict[frozenset[int], tuple[str, str]] = {}
-    for pair in found.alike:
-        one, other = (found.images[place].path for place in pair)
-        home = one.absolute().parent
-        if home in roots or home != other.absolute().parent:
-            pairs.setdefault(frozenset(pair), (str(one), str(other)))
-    return sorted(pairs.values())
+    cache = cache or cache_dir(None)
+    judged = folders.find([str(folder)], cache, option="DIR", progress=progress)
+    trained = folders.find([str(other)], cache, option="--against", progress=progress)
+    same = {image.digest for image in judged.images} & {image.digest for image in trained.images}
+    alike = between(judged, trained, cache)
+    return Overlap(other, len(same), None if alike is None else tuple(alike))
 
 
 _NOTHING = (Use(False, "no readable image"), Use(False, "no readable image"))

@@ -1,4 +1,4 @@
-"""Images that look like another of the same folders: a copy saved anew, or the same form filled in a little otherwise.
+"""Images that look like another: a copy saved anew, or the same form filled in a little otherwise.
 
 Each is a document of its own to everything else, and two that look alike are judged as different ones, where the pair
 lies above any threshold. Measured on cards and documents: copies at half the size, or of JPEG quality 50, differ from
@@ -24,17 +24,26 @@ def small(image: Image.Image) -> np.ndarray:
 
 def look_alikes(levels: np.ndarray) -> np.ndarray:
     """Of each of the images (N, SIDE * SIDE) uint8 the one that is most alike, or -1: indices (N,)."""
-    from scipy.spatial import KDTree  # takes a while to import, and most commands find their scan in the cache
-
-    alike = np.full(len(levels), -1)
     if not 2 <= len(levels) <= MOST_IMAGES:
-        return alike
-    points = levels.astype(np.float32)
-    reach = np.nextafter(MOST_LEVELS, MOST_LEVELS + 1)  # a distance below it is found
-    _, found = KDTree(points).query(points, k=2, p=np.inf, distance_upper_bound=reach)
+        return np.full(len(levels), -1)
+    found = _nearest(levels, levels, 2)
     # Of several that are equal to the last level an image itself need not come first.
     itself = found[:, 0] == np.arange(len(levels))
-    other = np.where(itself, found[:, 1], found[:, 0])
-    near = other < len(levels)
-    alike[near] = other[near]
-    return alike
+    return np.where(itself, found[:, 1], found[:, 0])
+
+
+def likenesses(levels: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Of each of the images (N, SIDE * SIDE) uint8 the one of `others` (M, SIDE * SIDE) that is most alike, or -1."""
+    if not (0 < len(levels) <= MOST_IMAGES and 0 < len(others) <= MOST_IMAGES):
+        return np.full(len(levels), -1)
+    return _nearest(levels, others, 1)[:, 0]
+
+
+def _nearest(levels: np.ndarray, others: np.ndarray, count: int) -> np.ndarray:
+    """The `count` most alike of `others` of each image, -1 where there is none within reach: (N, count)."""
+    from scipy.spatial import KDTree  # takes a while to import, and most commands find their scan in the cache
+
+    reach = np.nextafter(MOST_LEVELS, MOST_LEVELS + 1)  # a distance below it is found
+    tree, points = KDTree(others.astype(np.float32)), levels.astype(np.float32)
+    _, found = tree.query(points, k=range(1, count + 1), p=np.inf, distance_upper_bound=reach)
+    return np.where(found < len(others), found, -1)

@@ -8,7 +8,8 @@ from typing import Protocol
 
 import numpy as np
 
-from core.data.folder import ImageFile, content_digest, decode, squash
+from core.data.folder import decode, squash
+from core.data.scans import ImageFile, content_digest
 
 # Templates of the three splits are drawn from seeds of their own, so no layout group is shared.
 _SPLIT_SEEDS = {"train": 101, "validation": 102, "test": 103}

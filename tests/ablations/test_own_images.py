@@ -132,6 +132,38 @@ def test_images_that_look_alike_are_told_by_plan_and_by_check(cli: CommandLine, 
     assert {Path(one).name, Path(other).name} == {"again.jpg", paths[3].name}
 
 
+def test_images_to_judge_on_that_look_like_one_to_train_on_are_told(cli: CommandLine, tmp_path: Path) -> None:
+    paths = make_images(tmp_path / "scans", 20)
+    judged = make_images(tmp_path / "judged", 12, seed=40)
+    planned = ("plan", "resolution", *TINY, "--set", "data.images=20", "--data", "scans", "--eval", "judged")
+    assert cli(*planned) == 0
+    assert "looks like" not in cli.out
+    assert cli("data", "check", "judged", "--against", "scans") == 0
+    assert re.search(r"in both +no file\s", cli.out)
+    assert re.search(r"look alike +none, one here and one there", cli.out)
+    shutil.copy(paths[5], tmp_path / "judged" / "copy.png")
+    for number in (3, 4):
+        with Image.open(paths[number]) as image:
+            image.save(judged[0].with_name(f"{number} again.jpg"), quality=90)
+        folder_notes_of_this_process.cache_clear()
+        assert cli(*planned) == 0
+        (note,) = [line for line in cli.out.splitlines() if "of --data" in line and "look" in line]
+        for path in (Path("judged/3 again.jpg"), Path("scans") / paths[3].name):
+            assert f"'{path}'" in note
+        assert ("2 images look like" in note) == (number == 4)
+        assert "`data check EVAL --against DATA` lists them" in note
+    assert cli("data", "check", "judged", "--against", "scans") == 0
+    assert re.search(r"in both +1 file, byte for byte: not trained on where it is judged on", cli.out)
+    assert re.search(r"look alike +2 images look like one there", cli.out)
+    assert cli("data", "check", "judged", "--against", "scans", "--json") == 0
+    against = json.loads(cli.out)["against"]
+    assert against["same"] == 1
+    assert [Path(one).name for one, _ in against["alike"]] == ["3 again.jpg", "4 again.jpg"]
+    assert [Path(other).name for _, other in against["alike"]] == [paths[3].name, paths[4].name]
+    assert cli("data", "check", "judged", "--against", "nowhere") == 2
+    assert "--against: 'nowhere' is not a folder" in cli.err
+
+
 def test_more_pixels_than_are_read_are_told_of(tmp_path: Path) -> None:
     make_images(tmp_path / "train", 20)
     config = RunConfig().with_overrides({"data.source": (str(tmp_path / "train"),)})

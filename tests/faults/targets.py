@@ -17,9 +17,10 @@ from ablations.registry import baseline_values, load_study
 from ablations.words import parse_seeds, parse_sets
 from core import json_text
 from core.config import RunConfig
-from core.data import archives, folder
+from core.data import archives
 from core.data.image_file import Unusable, decode, header
 from core.data.public_layouts import LAYOUTS
+from core.data.scans import recall
 from core.errors import RunFailure, UserError
 from core.store import Store
 from reports import head_cost, head_turns
@@ -154,7 +155,7 @@ def _records(data: bytes, room: Path) -> None:
     read_run(KEY, store)
     head_cost.read(store)
     head_turns.head_turns(store)
-    folder._recall(_file("scan.json", data, room))
+    recall(_file("scan.json", data, room))
     verify(_file("report.json", data, room).parent, store, {}, resolve=lambda config: {})
 
 

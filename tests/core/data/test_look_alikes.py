@@ -10,7 +10,7 @@ from PIL import Image
 
 from core.data import look_alikes as module
 from core.data.folder import scan
-from core.data.look_alikes import MOST_LEVELS, SIDE, look_alikes, small
+from core.data.look_alikes import MOST_LEVELS, SIDE, likenesses, look_alikes, small
 from core.data.sources import ProceduralDocuments
 from tests.conftest import make_images
 
@@ -40,6 +40,22 @@ def test_pairs_are_those_of_every_pair_compared() -> None:
     assert (alike[202], alike[299]) == (200, -1)
 
 
+def test_likenesses_are_those_of_every_pair_compared() -> None:
+    random = np.random.default_rng(1)
+    levels = random.integers(0, 256, (80, SIDE * SIDE), np.uint8)
+    others = random.integers(0, 256, (120, SIDE * SIDE), np.uint8)
+    for copy, of in ((3, 7), (50, 7), (79, 119)):
+        shift = random.integers(-MOST_LEVELS, MOST_LEVELS + 1, SIDE * SIDE)
+        levels[copy] = (others[of].astype(int) + shift).clip(0, 255)
+    found = likenesses(levels, others)
+    far = np.abs(levels[:, None].astype(int) - others[None]).max(axis=2)
+    expected = np.where(far.min(axis=1) <= MOST_LEVELS, far.argmin(axis=1), -1)
+    assert found.tolist() == expected.tolist()
+    assert set(np.flatnonzero(found >= 0)) == {3, 50, 79}
+    assert likenesses(levels[:0], others).tolist() == []
+    assert likenesses(levels, others[:0]).tolist() == [-1] * len(levels)
+
+
 @pytest.mark.parametrize("count", [0, 1])
 def test_so_few_have_no_other(count: int) -> None:
     assert look_alikes(np.zeros((count, SIDE * SIDE), np.uint8)).tolist() == [-1] * count
@@ -50,6 +66,8 @@ def test_among_too_many_none_are_looked_for(monkeypatch: pytest.MonkeyPatch) -> 
     same = np.zeros((3, SIDE * SIDE), np.uint8)
     assert look_alikes(same).tolist() == [-1] * 3
     assert (look_alikes(same[:2]) >= 0).all()
+    assert likenesses(same[:2], same).tolist() == [-1] * 2
+    assert (likenesses(same[:2], same[:2]) >= 0).all()
 
 
 def test_many_of_the_same_each_have_another() -> None:

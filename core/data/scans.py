@@ -1,0 +1,88 @@
+"""What folders of images hold: the usable ones in the order of their content, what is left out, which look alike."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from core import record
+from core.data.look_alikes import SIDE
+from core.errors import UserError
+
+SCAN_VERSION = 6
+_MAX_BYTES = 2_000_000_000  # of what is remembered: some 140 an image, 480 where they are compared
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """A readable image: its path and the SHA-256 of its bytes."""
+
+    path: Path
+    digest: str
+
+
+def content_digest(images: Sequence[ImageFile]) -> str:
+    """16 hex digits that stand for the content of images in their order, whatever their names."""
+    joined = "\n".join(image.digest for image in images)
+    return hashlib.sha256(joined.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What folders hold, images in the order of their content digests (so names do not matter).
+
+    Args:
+        skipped: files that are not used, each with the reason.
+        alike: images (by their place in `images`) that look like another, with the other; of two alike each may say so.
+        small: what is compared of the images (`core.data.look_alikes.small`), one after another; of none where they are
+            too many.
+    """
+
+    images: tuple[ImageFile, ...]
+    skipped: tuple[tuple[str, str], ...]
+    alike: tuple[tuple[int, int], ...] = ()
+    small: bytes = b""
+
+    @property
+    def fingerprint(self) -> str:
+        return content_digest(self.images)
+
+    @property
+    def levels(self) -> np.ndarray | None:
+        """`small` as an array (N, SIDE * SIDE) uint8; None where it is not there."""
+        if len(self.small) != len(self.images) * SIDE * SIDE:
+            return None
+        return np.frombuffer(self.small, np.uint8).reshape(-1, SIDE * SIDE)
+
+    def skipped_note(self) -> str:
+        """E.g. ``3 skipped (2 not an image, 1 duplicate)``, or nothing."""
+        if not self.skipped:
+            return ""
+        reasons = Counter(reason for _, reason in self.skipped)
+        return f"{len(self.skipped)} skipped ({', '.join(f'{n} {reason}' for reason, n in reasons.most_common())})"
+
+
+def dump(scan: Scan) -> bytes:
+    """The file in which a scan is remembered."""
+    images = [[str(image.path), image.digest] for image in scan.images]
+    small = base64.b64encode(scan.small).decode()
+    return record.seal({"images": images, "skipped": scan.skipped, "alike": scan.alike, "small": small}, SCAN_VERSION)
+
+
+def recall(path: Path) -> Scan | None:
+    """A scan that was remembered; none where its file is not as it was: digests in it decide the keys of runs."""
+    try:
+        stored = record.read(path, SCAN_VERSION, most=_MAX_BYTES)
+        images = tuple(ImageFile(Path(name), digest) for name, digest in stored["images"])
+        skipped = tuple((name, reason) for name, reason in stored["skipped"])
+        alike = tuple((image, other) for image, other in stored["alike"])
+        small = base64.b64decode(stored["small"], validate=True)
+    except (UserError, OSError, ValueError, KeyError, TypeError):
+        return None
+    return Scan(images, skipped, alike, small)

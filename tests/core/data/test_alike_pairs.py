@@ -1,0 +1,60 @@
+"""Images to judge on that look like one to train on are found, whatever file they were saved as."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from core.data import alike_pairs, folder
+from core.data.alike_pairs import between
+from core.data.scans import Scan
+from tests.conftest import make_images
+
+
+@pytest.fixture
+def scans(tmp_path: Path) -> tuple[Scan, Scan]:
+    """Eight images to judge on, ten to train on: one is in both, one saved anew, one with other bytes of its pixels."""
+    judged, trained = make_images(tmp_path / "judged", 8), make_images(tmp_path / "trained", 7, seed=50)
+    shutil.copy(judged[0], trained[0].with_name("the same.png"))
+    with Image.open(judged[1]) as image:
+        image.save(trained[0].with_name("anew.jpg"), quality=80)
+    with Image.open(judged[2]) as image:
+        image.save(trained[0].with_name("packed.png"), compress_level=1)
+    found, other = (folder.scan([str(tmp_path / name)], tmp_path / "cache") for name in ("judged", "trained"))
+    return found, other
+
+
+def test_copies_in_other_bytes_are_found_and_shared_files_are_not(scans: tuple[Scan, Scan], tmp_path: Path) -> None:
+    judged, trained = scans
+    digests = {image.digest for image in judged.images}
+    assert sum(image.digest in digests for image in trained.images) == 1
+    pairs = between(judged, trained, tmp_path / "cache")
+    assert pairs is not None
+    names = [(Path(one).name, Path(other).name) for one, other in pairs]
+    originals = sorted(Path(image.path).name for image in judged.images)
+    assert names == [(originals[1], "anew.jpg"), (originals[2], "packed.png")]
+
+
+def test_what_was_found_is_remembered_until_images_change(
+    scans: tuple[Scan, Scan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged, trained = scans
+    first = between(judged, trained, tmp_path / "cache")
+    monkeypatch.setattr(alike_pairs, "likenesses", lambda *_: pytest.fail("compared again"))
+    again = [folder.scan([str(tmp_path / name)], tmp_path / "cache") for name in ("judged", "trained")]
+    assert between(again[0], again[1], tmp_path / "cache") == first
+    with pytest.raises(pytest.fail.Exception, match="compared again"):
+        between(trained, judged, tmp_path / "cache")
+
+
+def test_among_too_many_none_are_looked_for(
+    scans: tuple[Scan, Scan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder, "MOST_IMAGES", 9)
+    many = folder.scan([str(tmp_path / "trained")], tmp_path / "another cache")
+    assert many.levels is None
+    assert many.images == scans[1].images
+    assert between(scans[0], many, tmp_path / "cache") is None
