@@ -61,8 +61,8 @@ def _listed(pairs: Sequence[Pair]) -> list[str]:
 
 def _shared(shared: Overlap) -> list[tuple[str, str]]:
     """Labels and texts of what a folder has in common with the one that it is held against."""
-    files = "1 file" if shared.same == 1 else f"{shared.same:,} files"
-    same = f"{files}, byte for byte: not trained on where it is judged on" if shared.same else "no file"
+    images = "1 image" if shared.same == 1 else f"{shared.same:,} images"
+    same = f"{images}, pixel for pixel: not trained on where judged on" if shared.same else "no image"
     rows = [("against", str(shared.other)), ("in both", same)]
     if shared.alike is None:
         return [*rows, ("look alike", f"not looked for among more than {MOST_IMAGES:,} images")]

@@ -55,7 +55,7 @@ def _notes(data: Sequence[str], evaluation: Sequence[str], strict: bool, cache: 
         )
     if judged and trained:
         notes.append(
-            "--eval: what it judges on is left out of --data file by file; another capture of the same document in "
+            "--eval: the images that it judges on are left out of --data; another capture of the same document in "
             "--data is trained on"
         )
         notes += _trained_on(between(judged, trained, cache) or [])

@@ -37,7 +37,7 @@ def within(found: Scan, sources: Sequence[str]) -> list[Pair]:
 def between(judged: Scan, trained: Scan, cache_folder: Path) -> list[Pair] | None:
     """Images to judge on that look like one to train on, each with the one that is most alike.
 
-    Files that both have are passed over: they are not trained on (`core.data.corpus`).
+    Images that both have, pixel for pixel, are passed over: they are not trained on (`core.data.corpus`).
 
     Args:
         cache_folder: where the result is remembered: of many that are much alike it takes the square of their number.
@@ -50,10 +50,8 @@ def between(judged: Scan, trained: Scan, cache_folder: Path) -> list[Pair] | Non
     """
     if judged.levels is None or trained.levels is None:
         return None
-    both = {image.digest for image in judged.images} & {image.digest for image in trained.images}
-    ours, theirs = (
-        np.array([one.digest not in both for one in scan.images], bool) for scan in (judged, trained)
-    )  # fmt: skip
+    both = {image.pixels for image in judged.images} & {image.pixels for image in trained.images}
+    ours, theirs = (np.array([one.pixels not in both for one in scan.images], bool) for scan in (judged, trained))
     levels, others = judged.levels[ours], trained.levels[theirs]
     description = f"{SCAN_VERSION} {_digest(levels)} {_digest(others)}"
     try:

@@ -117,8 +117,8 @@ def _of_folders(
     if held is None:
         train, validation, test = (FolderDocuments(part) for part in _split(found, evaluation, sources))
         return train, (validation, test), 0
-    judged = {digest for part in held for digest in _digests(part)}
-    kept = tuple(image for image in found.images if image.digest not in judged)
+    judged = {pixels for part in held for pixels in _pixels(part)}
+    kept = tuple(image for image in found.images if image.pixels not in judged)
     if not kept:
         raise UserError(
             f"--data: all {len(found.images)} images of {', '.join(sources)} are judged on, as --eval has them too: "
@@ -127,11 +127,11 @@ def _of_folders(
     return FolderDocuments(kept), held, len(found.images) - len(kept)
 
 
-def _digests(part: Documents | RealCaptures) -> set[str]:
-    """Of the image files of a part, if it has any."""
+def _pixels(part: Documents | RealCaptures) -> set[str]:
+    """Of the image files of a part, if it has any: the same picture may lie in `--data` in other bytes."""
     if isinstance(part, RealCaptures):
-        return {file.digest for file, _ in part.files}
-    return {file.digest for file in part.files} if isinstance(part, FolderDocuments) else set()
+        return {file.pixels for file, _ in part.files}
+    return {file.pixels for file in part.files} if isinstance(part, FolderDocuments) else set()
 
 
 def trainable(found: Scan) -> Scan:

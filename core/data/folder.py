@@ -133,7 +133,7 @@ def scan(
 
 # What is found of a file: digests of its bytes and of its pixels as they are used, what is compared of it with others,
 # or why it cannot be used.
-_FOUND = np.dtype([("bytes", "S64"), ("pixels", "S64"), ("small", "u1", (SIDE * SIDE,)), ("reason", "S96")])
+_FOUND = np.dtype([("bytes", "S64"), ("pixels", "S32"), ("small", "u1", (SIDE * SIDE,)), ("reason", "S96")])
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ class _Check:
             pixels = np.asarray(image)
             row["small"] = small(image)
             row["bytes"] = file_digest(path).encode()
-            row["pixels"] = hashlib.sha256(b"%d " % pixels.shape[0] + pixels.tobytes()).hexdigest().encode()
+            row["pixels"] = hashlib.sha256(b"%d " % pixels.shape[0] + pixels.tobytes()).hexdigest()[:32].encode()
         except ValueError as error:
             row["reason"] = str(error).encode()
         except OSError:
@@ -181,15 +181,15 @@ def _sorted_out(files: Sequence[Path], left_out: Sequence[tuple[str, str]], foun
         elif (digest := row["bytes"].decode()) in images:
             skipped.append((str(path), "duplicate"))
         else:
-            images[digest] = ImageFile(path, digest), row
-    once: dict[bytes, ImageFile] = {}
+            images[digest] = ImageFile(path, digest, row["pixels"].decode()), row
+    once: dict[str, ImageFile] = {}
     rows = []
     for digest in sorted(images):
         image, row = images[digest]
-        if (pixels := row["pixels"]) in once:
+        if image.pixels in once:
             skipped.append((str(image.path), "same pixels as another"))
         else:
-            once[pixels] = image
+            once[image.pixels] = image
             rows.append(row["small"])
     levels = np.array(rows, np.uint8).reshape(-1, SIDE * SIDE)
     pairs = tuple((index, other) for index, other in enumerate(look_alikes(levels).tolist()) if other >= 0)

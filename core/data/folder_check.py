@@ -47,7 +47,7 @@ class Overlap:
 
     Args:
         other: the other folder.
-        same: how many files of the first are in the other, byte for byte: what `--data` leaves out for `--eval`.
+        same: how many images of the first are in the other, pixel for pixel: what `--data` leaves out for `--eval`.
         alike: further images of the first that look like one of the other, with that one; None where there are too many
             to look.
     """
@@ -144,7 +144,7 @@ def overlap(folder: Path, other: Path, cache: Path | None = None, progress: Prog
     cache = cache or cache_dir(None)
     judged = folders.find([str(folder)], cache, option="DIR", progress=progress)
     trained = folders.find([str(other)], cache, option="--against", progress=progress)
-    same = {image.digest for image in judged.images} & {image.digest for image in trained.images}
+    same = {image.pixels for image in judged.images} & {image.pixels for image in trained.images}
     alike = between(judged, trained, cache)
     return Overlap(other, len(same), None if alike is None else tuple(alike))
 

@@ -16,15 +16,16 @@ from core.data.look_alikes import SIDE
 from core.errors import UserError
 
 SCAN_VERSION = 6
-_MAX_BYTES = 2_000_000_000  # of what is remembered: some 140 an image, 480 where they are compared
+_MAX_BYTES = 2_000_000_000  # of what is remembered: some 180 an image, 520 where they are compared
 
 
 @dataclass(frozen=True)
 class ImageFile:
-    """A readable image: its path and the SHA-256 of its bytes."""
+    """A readable image: its path, the SHA-256 of its bytes, and 32 hex digits that stand for its pixels as used."""
 
     path: Path
     digest: str
+    pixels: str
 
 
 def content_digest(images: Sequence[ImageFile]) -> str:
@@ -70,7 +71,7 @@ class Scan:
 
 def dump(scan: Scan) -> bytes:
     """The file in which a scan is remembered."""
-    images = [[str(image.path), image.digest] for image in scan.images]
+    images = [[str(image.path), image.digest, image.pixels] for image in scan.images]
     small = base64.b64encode(scan.small).decode()
     return record.seal({"images": images, "skipped": scan.skipped, "alike": scan.alike, "small": small}, SCAN_VERSION)
 
@@ -79,7 +80,7 @@ def recall(path: Path) -> Scan | None:
     """A scan that was remembered; none where its file is not as it was: digests in it decide the keys of runs."""
     try:
         stored = record.read(path, SCAN_VERSION, most=_MAX_BYTES)
-        images = tuple(ImageFile(Path(name), digest) for name, digest in stored["images"])
+        images = tuple(ImageFile(Path(name), digest, pixels) for name, digest, pixels in stored["images"])
         skipped = tuple((name, reason) for name, reason in stored["skipped"])
         alike = tuple((image, other) for image, other in stored["alike"])
         small = base64.b64decode(stored["small"], validate=True)

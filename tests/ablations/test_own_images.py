@@ -139,7 +139,7 @@ def test_images_to_judge_on_that_look_like_one_to_train_on_are_told(cli: Command
     assert cli(*planned) == 0
     assert "looks like" not in cli.out
     assert cli("data", "check", "judged", "--against", "scans") == 0
-    assert re.search(r"in both +no file\s", cli.out)
+    assert re.search(r"in both +no image\s", cli.out)
     assert re.search(r"look alike +none, one here and one there", cli.out)
     shutil.copy(paths[5], tmp_path / "judged" / "copy.png")
     for number in (3, 4):
@@ -153,7 +153,7 @@ def test_images_to_judge_on_that_look_like_one_to_train_on_are_told(cli: Command
         assert ("2 images look like" in note) == (number == 4)
         assert "`data check EVAL --against DATA` lists them" in note
     assert cli("data", "check", "judged", "--against", "scans") == 0
-    assert re.search(r"in both +1 file, byte for byte: not trained on where it is judged on", cli.out)
+    assert re.search(r"in both +1 image, pixel for pixel: not trained on where judged on", cli.out)
     assert re.search(r"look alike +2 images look like one there", cli.out)
     assert cli("data", "check", "judged", "--against", "scans", "--json") == 0
     against = json.loads(cli.out)["against"]

@@ -16,26 +16,28 @@ from tests.conftest import make_images
 
 @pytest.fixture
 def scans(tmp_path: Path) -> tuple[Scan, Scan]:
-    """Eight images to judge on, ten to train on: one is in both, one saved anew, one with other bytes of its pixels."""
+    """Eight images to judge on, eleven to train on: one the same, one in other bytes of its pixels, two saved anew."""
     judged, trained = make_images(tmp_path / "judged", 8), make_images(tmp_path / "trained", 7, seed=50)
     shutil.copy(judged[0], trained[0].with_name("the same.png"))
     with Image.open(judged[1]) as image:
-        image.save(trained[0].with_name("anew.jpg"), quality=80)
-    with Image.open(judged[2]) as image:
         image.save(trained[0].with_name("packed.png"), compress_level=1)
+    with Image.open(judged[2]) as image:
+        image.save(trained[0].with_name("anew.jpg"), quality=80)
+    with Image.open(judged[3]) as image:
+        image.resize((image.width * 2, image.height * 2)).save(trained[0].with_name("large.png"))
     found, other = (folder.scan([str(tmp_path / name)], tmp_path / "cache") for name in ("judged", "trained"))
     return found, other
 
 
-def test_copies_in_other_bytes_are_found_and_shared_files_are_not(scans: tuple[Scan, Scan], tmp_path: Path) -> None:
+def test_copies_saved_anew_are_found_and_shared_images_are_not(scans: tuple[Scan, Scan], tmp_path: Path) -> None:
     judged, trained = scans
-    digests = {image.digest for image in judged.images}
-    assert sum(image.digest in digests for image in trained.images) == 1
+    pixels = {image.pixels for image in judged.images}
+    assert sum(image.pixels in pixels for image in trained.images) == 2
     pairs = between(judged, trained, tmp_path / "cache")
     assert pairs is not None
     names = [(Path(one).name, Path(other).name) for one, other in pairs]
     originals = sorted(Path(image.path).name for image in judged.images)
-    assert names == [(originals[1], "anew.jpg"), (originals[2], "packed.png")]
+    assert names == [(originals[2], "anew.jpg"), (originals[3], "large.png")]
 
 
 def test_what_was_found_is_remembered_until_images_change(

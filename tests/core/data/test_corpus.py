@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from core.config_sections import DataConfig, EvalConfig
 from core.data.corpus import Corpus, RealCaptures, _for_validation, corpus, trainable
@@ -131,6 +132,19 @@ def test_what_is_judged_on_is_not_trained_on(tmp_path: Path, flat: bool) -> None
     assert f"20 images of documents; {len(judged)} left out, as --eval has them" in found.notes["train"]
     with pytest.raises(UserError, match=r"all \d+ images of .*photos are judged on, as --eval has them too"):
         of_folder(photos, tmp_path, own)
+
+
+def test_what_is_judged_on_is_not_trained_on_from_another_file_of_the_same_pixels(tmp_path: Path) -> None:
+    documents, photos = tmp_path / "documents", tmp_path / "photos"
+    kept = make_images(documents, 20)
+    for number, judged in enumerate(make_images(photos, 8, seed=50)):
+        with Image.open(judged) as image:  # the same pixels in other bytes, and of these two --data would keep one
+            image.save(documents / f"packed {number}.png", compress_level=1)
+            image.save(documents / f"packed again {number}.png", compress_level=9, optimize=True)
+    found = of_folder(documents, tmp_path, EvalConfig(source=(str(photos),)))
+    assert isinstance(found.train, FolderDocuments)
+    assert {file.path for file in found.train.files} == set(kept)
+    assert "20 images of documents; 8 left out, as --eval has them" in found.notes["train"]
 
 
 def test_weights_are_made_of_what_runs_would_train_on(image_folder: Path, tmp_path: Path) -> None:
