@@ -39,38 +39,45 @@ def print_check(report: FolderReport, shared: Overlap | None) -> None:
     if report.evaluation.usable:
         rates = ", ".join(f"{fpr:g} {'yes' if ok else 'no'}" for fpr, ok in report.rates.items())
         line("--eval at FPR", f"{rates} ({report.identities:,} identities, {report.pairs:,} pairs)")
-    if report.alike is None:
-        line("look alike", f"not looked for among more than {MOST_IMAGES:,} images")
-    elif pairs := report.alike:
-        of = "1 pair" if len(pairs) == 1 else f"{len(pairs):,} pairs"
-        line("look alike", f"{of} that may be one document saved twice, but count as different ones:")
-        for text in _listed(pairs):
-            line("", text)
-    if shared:
-        for label, text in _shared(shared):
-            line(label, text)
+    rows = _alike(report.alike, "pair", "that may be one document saved twice, but count as different ones")
+    for label, text in rows + (_shared(shared) if shared else []):
+        line(label, text)
     for reason, (count, examples) in report.skipped.items():
         line(f"skipped {count:,}", f"{reason}: " + ", ".join(examples) + (", ..." if count > len(examples) else ""))
     console.print(table)
 
 
-def _listed(pairs: Sequence[Pair]) -> list[str]:
-    more = ["... (all of them with --json)"] if len(pairs) > EXAMPLES else []
-    return [f"{one} and {other}" for one, other in pairs[:EXAMPLES]] + more
+_Row = tuple[str, str]  # label and text
 
 
-def _shared(shared: Overlap) -> list[tuple[str, str]]:
-    """Labels and texts of what a folder has in common with the one that it is held against."""
-    images = "1 image" if shared.same == 1 else f"{shared.same:,} images"
-    same = f"{images}, pixel for pixel: not trained on where judged on" if shared.same else "no image"
-    rows = [("against", str(shared.other)), ("in both", same)]
-    if shared.alike is None:
-        return [*rows, ("look alike", f"not looked for among more than {MOST_IMAGES:,} images")]
-    if not shared.alike:
-        return [*rows, ("look alike", "none, one here and one there")]
-    many = "1 image looks" if len(shared.alike) == 1 else f"{len(shared.alike):,} images look"
-    text = f"{many} like one there: if that is the same document, it is judged on after it was trained on:"
-    return [*rows, ("look alike", text), *(("", text) for text in _listed(shared.alike))]
+def _alike(pairs: Sequence[Pair] | None, one: str, of_them: str) -> list[_Row]:
+    """What looks alike, the first pairs by name; nothing where nothing does.
+
+    Args:
+        pairs: None where it was not looked for.
+        one: what a pair is called in the singular.
+        of_them: what is said of such pairs.
+    """
+    if pairs is None:
+        return [("look alike", f"not looked for among more than {MOST_IMAGES:,} images")]
+    if not pairs:
+        return []
+    rows = [("look alike", f"{_count(len(pairs), one)} {of_them}:")]
+    rows += [("", f"{first} and {second}") for first, second in pairs[:EXAMPLES]]
+    return rows + ([("", "... (all of them with --json)")] if len(pairs) > EXAMPLES else [])
+
+
+def _shared(shared: Overlap) -> list[_Row]:
+    """What a folder has in common with the one that it is held against."""
+    same = f"{_count(shared.same, 'image')}, pixel for pixel: not trained on where judged on"
+    look = "looks" if shared.alike and len(shared.alike) == 1 else "look"
+    trained = f"{look} like one there: if that is the same document, it is judged on after it was trained on"
+    alike = _alike(shared.alike, "image", trained) or [("look alike", "none, one here and one there")]
+    return [("against", str(shared.other)), ("in both", same if shared.same else "no image"), *alike]
+
+
+def _count(number: int, one: str) -> str:
+    return f"{number:,} {one}" + ("" if number == 1 else "s")
 
 
 def _range(sides: Sides | None) -> str:
