@@ -50,6 +50,8 @@ class ChunkedSoftmax:
 
     With unit rows e (B, D), unit centres c_j and cosines e c_j, the logits are those of
     `core.loss.margin.margin_logits`. Under autocast the logits' product runs in the lower precision, all else not.
+    Centres are not written out at unit length: with w_j = l_j c_j, what would be multiplied by c_j is divided by l_j,
+    which takes a pass over a block's (R, B) products in place of one over its (R, D) rows.
 
     Args:
         unit: (B, D) embeddings of unit length, of the table's type.
@@ -85,15 +87,16 @@ class ChunkedSoftmax:
         # Rows of the batch whose class this rank has: all of them, where it is alone.
         self._mine: slice | torch.Tensor = slice(None) if ranks.alone else (sample.target >= 0).nonzero().squeeze(1)
         self._target = sample.target[self._mine]
-        self._lengths = scratch.take("lengths", table, sum(len(block) for block in self._blocks), 1)
+        self._columns = torch.arange(len(unit), device=unit.device)[self._mine]
+        self._inverse = scratch.take("inverse", table, sum(len(block) for block in self._blocks), 1)
         width = max(unit.shape)
-        size = len(self._lengths) * width
+        size = len(self._inverse) * width
         self._kept = scratch.take("kept", table, size) if size * table.element_size() <= keep_bytes else None
         self._starts = [0]
         for block in self._blocks:
             self._starts.append(self._starts[-1] + len(block))
         self._shifts = scale > _REACH[table.dtype]
-        self._peak = unit.new_full((len(unit), 1), _NO_CLASS if self._shifts else 0.0)
+        self._peak = unit.new_full((1, len(unit)), _NO_CLASS if self._shifts else 0.0)
         self._gradients: list[RowGradient] = []
         self._forward()
 
@@ -102,25 +105,28 @@ class ChunkedSoftmax:
         total, pulled = torch.zeros_like(self._peak), torch.zeros_like(self._unit)
         peaks = []
         for index in range(len(self._blocks)):
-            centres = self._unit_centres(index)
+            centres, inverse = self._measured(index)
             before = self._peak
-            powers = self._powers(index, centres, first=True)
+            powers = self._powers(index, centres, inverse, first=True)
             if self._shifts and index:
                 faded = (before - self._peak).exp_()
                 total.mul_(faded)
-                pulled.mul_(faded)
-            total.add_(powers.sum(1, keepdim=True))
-            pulled.addmm_(powers, centres)
+                pulled.mul_(faded.T)
+            total.add_(powers.sum(0, keepdim=True))
+            pulled.addmm_(powers.mul_(inverse).T, centres)
             peaks.append(self._peak)
         log_total = self._log_total(total)
-        # Of each block's exponentials, what makes them probabilities over B.
-        self._factors = [(peak - log_total).exp_().div_(batch) for peak in peaks]
+        # What makes each block's exponentials probabilities over B; where no peak is taken off, the same for all.
+        apart = peaks if self._shifts else peaks[-1:]
+        self._factors = [(peak - log_total).exp_().div_(batch).T for peak in apart]
+        log_total = log_total.T
         probability = (self._logit - log_total[self._mine]).exp_()
         self.loss = self._mean_loss(log_total)
         # The target's share of the gradient passes through the margin, all others' through the cosine alone.
         self._correction = ((probability - 1) * self._slope - probability).div_(batch)
-        own = self._unit_centres(0).index_select(0, self._target)
         pulled.mul_(self._factors[-1])
+        centres, inverse = self._centres(0), self._inverse[: len(self._blocks[0])]
+        own = centres.index_select(0, self._target).mul_(inverse[self._target])
         if isinstance(self._mine, slice):
             pulled.addcmul_(own, self._correction)
         else:
@@ -128,7 +134,7 @@ class ChunkedSoftmax:
         self.unit_gradient = pulled.mul_(scale)
 
     def _log_total(self, total: torch.Tensor) -> torch.Tensor:
-        """(B, 1) logarithm of the sum of all ranks' exponentials, of which `total` is this one's over its peak."""
+        """(1, B) logarithm of the sum of all ranks' exponentials, of which `total` is this one's over its peak."""
         if self._ranks.alone:
             return total.log_().add_(self._peak)
         highest = self._ranks.max_(self._peak.clone())
@@ -141,13 +147,12 @@ class ChunkedSoftmax:
         logits[self._mine] = self._logit
         return (log_total - self._ranks.sum_(logits)).mean()
 
-    def _unit_centres(self, index: int) -> torch.Tensor:
-        """(R, D) the block's centres at unit length; the next block reuses the memory."""
+    def _measured(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """(R, D) the block's centres, whose memory the next block reuses, and (R, 1) one over their lengths."""
         centres = self._centres(index)
-        lengths = self._lengths[self._starts[index] : self._starts[index + 1]]
-        torch.linalg.vector_norm(centres, dim=1, keepdim=True, out=lengths)
-        lengths.clamp_(min=_TINY)
-        return torch.div(centres, lengths, out=self._scratch.take("unit", self._table, *centres.shape))
+        inverse = self._inverse[self._starts[index] : self._starts[index + 1]]
+        torch.linalg.vector_norm(centres, dim=1, keepdim=True, out=inverse)
+        return centres, inverse.clamp_(min=_TINY).reciprocal_()
 
     def _centres(self, index: int) -> torch.Tensor:
         rows = self._blocks[index].rows
@@ -156,44 +161,42 @@ class ChunkedSoftmax:
         gathered = self._scratch.take("centres", self._table, len(rows), self._table.shape[1])
         return torch.index_select(self._table, 0, rows, out=gathered)
 
-    def _powers(self, index: int, centres: torch.Tensor, first: bool) -> torch.Tensor:
-        """(B, R) exponentials of the block's logits minus the peak; `first` finds target logits and peak as well."""
+    def _powers(self, index: int, centres: torch.Tensor, inverse: torch.Tensor, first: bool) -> torch.Tensor:
+        """(R, B) exponentials of the block's logits minus the peak; `first` finds target logits and peak as well."""
         block = self._blocks[index]
-        powers = self._slot(index, len(self._unit), len(block))
-        self._product(centres, powers)
+        powers = self._slot(index, len(block), len(self._unit))
+        self._product(centres, inverse, powers)
         if index == 0:
             if first:
-                self._margin_of(powers[self._mine])
-            if self._ranks.alone:
-                powers.scatter_(1, self._target[:, None], self._logit)
-            else:
-                powers[self._mine, self._target] = self._logit.squeeze(1)
+                self._margin_of(powers[self._target, self._columns][:, None])
+            powers[self._target, self._columns] = self._logit.squeeze(1)
         if self._shifts and len(block):  # of several ranks one may have no class of the batch
             if first:
                 if block.hidden is not None:  # without its margin, a class of the batch may be far above all that count
-                    powers.index_fill_(1, block.hidden, _NO_CLASS)
-                highest = powers.amax(1, keepdim=True)
+                    powers.index_fill_(0, block.hidden, _NO_CLASS)
+                highest = powers.amax(0, keepdim=True)
                 self._peak = torch.maximum(self._peak, highest) if index else highest
             powers.sub_(self._peak).clamp_(min=-_LOWEST)
         powers.exp_()
         if block.hidden is not None:
-            powers.index_fill_(1, block.hidden, 0)
+            powers.index_fill_(0, block.hidden, 0)
         return powers
 
-    def _product(self, centres: torch.Tensor, out: torch.Tensor) -> None:
+    def _product(self, centres: torch.Tensor, inverse: torch.Tensor, out: torch.Tensor) -> None:
         if self._lower is None:
-            torch.mm(self._scaled, centres.T, out=out)
+            torch.mm(centres, self._scaled.T, out=out).mul_(inverse)
             return
+        unit = centres * inverse  # first: a lower precision may not reach as far as their lengths do
         with torch.autocast(self._table.device.type, self._lower):
-            out.copy_(torch.mm(self._scaled, centres.T))
+            out.copy_(torch.mm(unit, self._scaled.T))
 
     def _margin_of(self, logits: torch.Tensor) -> None:
-        """The targets' logits (M, 1) with their margin, and their slope by the cosine over the scale.
+        """From the targets' logits (M, 1) those with their margin, and their slope by the cosine over the scale.
 
         M is the number of rows of the batch whose class is here.
         """
         kind, scale, margin = self._margin
-        cosine = (logits.gather(1, self._target[:, None]) / scale).clamp_(-1, 1).requires_grad_()
+        cosine = (logits / scale).clamp_(-1, 1).requires_grad_()
         with torch.enable_grad():
             logit = apply_margin(cosine, torch.zeros_like(self._target), kind, scale, margin)
             (slope,) = torch.autograd.grad(logit.sum(), cosine)
@@ -226,15 +229,18 @@ class ChunkedSoftmax:
             yield block, self._gradients[index] if self._gradients else self._gradient(index)
 
     def _gradient(self, index: int) -> RowGradient:
+        factor = self._factors[-1]
         if self._kept is None:
-            powers = self._powers(index, self._unit_centres(index), first=False)
-            factor = self._factors[-1]  # powers were found anew, from the last peak
+            centres, inverse = self._measured(index)
+            powers = self._powers(index, centres, inverse, first=False).mul_(inverse)  # from the last peak
         else:
-            powers, factor = self._slot(index, len(self._unit), len(self._blocks[index])), self._factors[index]
-        raw = self._scratch.take("gradient", self._table, powers.shape[1], self._table.shape[1])
-        torch.mm(powers.T, self._scaled * factor, out=raw)
+            centres, inverse = self._centres(index), self._inverse[self._starts[index] : self._starts[index + 1]]
+            powers = self._slot(index, len(self._blocks[index]), len(self._unit))
+            factor = self._factors[index] if self._shifts else factor
+        raw = self._scratch.take("gradient", self._table, *centres.shape)
+        torch.mm(powers, self._scaled * factor, out=raw)
         if index == 0:
-            raw.index_add_(0, self._target, self._scaled[self._mine] * self._correction)
-        lengths = self._lengths[self._starts[index] : self._starts[index + 1]].squeeze(1)
-        product = torch.mul(raw, self._centres(index), out=self._scratch.take("unit", self._table, *raw.shape))
-        return RowGradient(raw, product.sum(1).div_(lengths), lengths)
+            raw.index_add_(0, self._target, self._scaled[self._mine] * (self._correction * inverse[self._target]))
+        inverse = inverse.squeeze(1)
+        product = torch.mul(raw, centres, out=self._scratch.take("product", self._table, *raw.shape))
+        return RowGradient(raw, product.sum(1).mul_(inverse), inverse)

@@ -18,28 +18,27 @@ UPDATES = ("rows", "row_scalar")
 class RowGradient:
     """The gradient of rows that are only used at unit length, as what makes it up: it is not always worth writing out.
 
-    Of a row w of length l with gradient `raw` by w / l, only what is at right angles to w passes:
-    g = (raw - along * w / l) / l.
+    Of the loss's gradient by the unit row c = w / l of a row w of length l only what is at right angles to c passes:
+    with `raw` that gradient over l, g = raw - along * c.
 
     Attributes:
-        raw: (R, D), the gradient by the unit rows.
+        raw: (R, D), the gradient by the unit rows over the rows' lengths.
         along: (R,), its component along each row.
-        lengths: (R,) of the rows.
+        inverse: (R,), one over the lengths of the rows.
     """
 
     raw: torch.Tensor
     along: torch.Tensor
-    lengths: torch.Tensor
+    inverse: torch.Tensor
 
     def dense(self, values: torch.Tensor) -> torch.Tensor:
         """(R, D) the gradient of the rows `values`, in the memory of `raw`."""
-        gradient = self.raw.div_(self.lengths[:, None])
-        return gradient.addcmul_(values, self.along.div(-self.lengths.square())[:, None])
+        return self.raw.addcmul_(values, (self.along * self.inverse)[:, None], value=-1)
 
     def square_norms(self) -> torch.Tensor:
         """(R,)"""
-        squares = torch.linalg.vector_norm(self.raw, dim=1).square_() - self.along.square()
-        return squares.clamp_(min=0).div_(self.lengths.square())
+        squares = torch.linalg.vector_norm(self.raw, dim=1).square_()
+        return squares.addcmul_(self.along, self.along, value=-1).clamp_(min=0)
 
 
 class RowOptimizer(nn.Module):
@@ -137,8 +136,8 @@ class RowOptimizer(nn.Module):
         second.lerp_(mean_square, 1 - beta)
         size = (second / _bias(beta, steps)).sqrt_().add_(self.eps)
         # w (1 - lr decay) - lr factor g / size, with g taken apart, so that the rows are passed over but twice.
-        share = factor * -lr / (size * gradient.lengths)
-        keep = (1 - lr * self.weight_decay) - share * gradient.along / gradient.lengths
+        share = factor * -lr / size
+        keep = (1 - lr * self.weight_decay) - share * gradient.along * gradient.inverse
         values.mul_(keep[:, None]).addcmul_(gradient.raw, share[:, None])
 
     def _moments(
