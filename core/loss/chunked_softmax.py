@@ -15,6 +15,7 @@ import torch
 from core.loss.class_sampling import Block, Sample
 from core.loss.margin import apply_margin
 from core.loss.row_optimizer import RowGradient
+from core.loss.table_rows import Runs, pieces
 from core.ranks import ALONE, Ranks
 
 # Exponentials of logits in +-REACH are normal numbers whose sums do not overflow: no maximum has to be subtracted,
@@ -22,6 +23,7 @@ from core.ranks import ALONE, Ranks
 _REACH = {torch.float32: 64.0, torch.float64: 320.0}
 _LOWEST = 80.0  # below the running maximum; what is lower adds nothing, and would be subnormal in float32
 _NO_CLASS = -1e30  # the peak where there is no logit: finite, so that differences are, too
+_Parts = list[tuple[torch.Tensor, slice]]
 _TINY = 1e-12  # length below which a centre is not scaled up, as `torch.nn.functional.normalize` has it
 
 
@@ -105,15 +107,17 @@ class ChunkedSoftmax:
         total, pulled = torch.zeros_like(self._peak), torch.zeros_like(self._unit)
         peaks = []
         for index in range(len(self._blocks)):
-            centres, inverse = self._measured(index)
+            parts, inverse = self._measured(index)
             before = self._peak
-            powers = self._powers(index, centres, inverse, first=True)
+            powers = self._powers(index, parts, inverse, first=True)
             if self._shifts and index:
                 faded = (before - self._peak).exp_()
                 total.mul_(faded)
                 pulled.mul_(faded.T)
             total.add_(powers.sum(0, keepdim=True))
-            pulled.addmm_(powers.mul_(inverse).T, centres)
+            powers.mul_(inverse)
+            for centres, place in parts:
+                pulled.addmm_(powers[place].T, centres)
             peaks.append(self._peak)
         log_total = self._log_total(total)
         # What makes each block's exponentials probabilities over B; where no peak is taken off, the same for all.
@@ -125,8 +129,8 @@ class ChunkedSoftmax:
         # The target's share of the gradient passes through the margin, all others' through the cosine alone.
         self._correction = ((probability - 1) * self._slope - probability).div_(batch)
         pulled.mul_(self._factors[-1])
-        centres, inverse = self._centres(0), self._inverse[: len(self._blocks[0])]
-        own = centres.index_select(0, self._target).mul_(inverse[self._target])
+        ((centres, place),) = self._parts(0)
+        own = centres.index_select(0, self._target).mul_(self._inverse[place][self._target])
         if isinstance(self._mine, slice):
             pulled.addcmul_(own, self._correction)
         else:
@@ -147,25 +151,27 @@ class ChunkedSoftmax:
         logits[self._mine] = self._logit
         return (log_total - self._ranks.sum_(logits)).mean()
 
-    def _measured(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """(R, D) the block's centres, whose memory the next block reuses, and (R, 1) one over their lengths."""
-        centres = self._centres(index)
+    def _measured(self, index: int) -> tuple[_Parts, torch.Tensor]:
+        """The block's centres, and (R, 1) one over their lengths."""
+        parts = self._parts(index)
         inverse = self._inverse[self._starts[index] : self._starts[index + 1]]
-        torch.linalg.vector_norm(centres, dim=1, keepdim=True, out=inverse)
-        return centres, inverse.clamp_(min=_TINY).reciprocal_()
+        for centres, place in parts:
+            torch.linalg.vector_norm(centres, dim=1, keepdim=True, out=inverse[place])
+        return parts, inverse.clamp_(min=_TINY).reciprocal_()
 
-    def _centres(self, index: int) -> torch.Tensor:
+    def _parts(self, index: int) -> _Parts:
+        """The block's centres as (r, D) parts with their places among its R rows; the next block reuses the memory."""
         rows = self._blocks[index].rows
-        if isinstance(rows, slice):
-            return self._table[rows]
+        if isinstance(rows, Runs):
+            return [(self._table[run], place) for run, place in pieces(rows)]
         gathered = self._scratch.take("centres", self._table, len(rows), self._table.shape[1])
-        return torch.index_select(self._table, 0, rows, out=gathered)
+        return [(torch.index_select(self._table, 0, rows, out=gathered), slice(0, len(rows)))]
 
-    def _powers(self, index: int, centres: torch.Tensor, inverse: torch.Tensor, first: bool) -> torch.Tensor:
+    def _powers(self, index: int, parts: _Parts, inverse: torch.Tensor, first: bool) -> torch.Tensor:
         """(R, B) exponentials of the block's logits minus the peak; `first` finds target logits and peak as well."""
         block = self._blocks[index]
         powers = self._slot(index, len(block), len(self._unit))
-        self._product(centres, inverse, powers)
+        self._product(parts, inverse, powers)
         if index == 0:
             if first:
                 self._margin_of(powers[self._target, self._columns][:, None])
@@ -182,13 +188,16 @@ class ChunkedSoftmax:
             powers.index_fill_(0, block.hidden, 0)
         return powers
 
-    def _product(self, centres: torch.Tensor, inverse: torch.Tensor, out: torch.Tensor) -> None:
+    def _product(self, parts: _Parts, inverse: torch.Tensor, out: torch.Tensor) -> None:
         if self._lower is None:
-            torch.mm(centres, self._scaled.T, out=out).mul_(inverse)
+            for centres, place in parts:
+                torch.mm(centres, self._scaled.T, out=out[place])
+            out.mul_(inverse)
             return
-        unit = centres * inverse  # first: a lower precision may not reach as far as their lengths do
-        with torch.autocast(self._table.device.type, self._lower):
-            out.copy_(torch.mm(unit, self._scaled.T))
+        for centres, place in parts:
+            unit = centres * inverse[place]  # first: a lower precision may not reach as far as their lengths do
+            with torch.autocast(self._table.device.type, self._lower):
+                out[place].copy_(torch.mm(unit, self._scaled.T))
 
     def _margin_of(self, logits: torch.Tensor) -> None:
         """From the targets' logits (M, 1) those with their margin, and their slope by the cosine over the scale.
@@ -231,16 +240,19 @@ class ChunkedSoftmax:
     def _gradient(self, index: int) -> RowGradient:
         factor = self._factors[-1]
         if self._kept is None:
-            centres, inverse = self._measured(index)
-            powers = self._powers(index, centres, inverse, first=False).mul_(inverse)  # from the last peak
+            parts, inverse = self._measured(index)
+            powers = self._powers(index, parts, inverse, first=False).mul_(inverse)  # from the last peak
         else:
-            centres, inverse = self._centres(index), self._inverse[self._starts[index] : self._starts[index + 1]]
+            parts, inverse = self._parts(index), self._inverse[self._starts[index] : self._starts[index + 1]]
             powers = self._slot(index, len(self._blocks[index]), len(self._unit))
             factor = self._factors[index] if self._shifts else factor
-        raw = self._scratch.take("gradient", self._table, *centres.shape)
+        raw = self._scratch.take("gradient", self._table, len(powers), self._table.shape[1])
         torch.mm(powers, self._scaled * factor, out=raw)
         if index == 0:
             raw.index_add_(0, self._target, self._scaled[self._mine] * (self._correction * inverse[self._target]))
         inverse = inverse.squeeze(1)
-        product = torch.mul(raw, centres, out=self._scratch.take("product", self._table, *raw.shape))
-        return RowGradient(raw, product.sum(1).mul_(inverse), inverse)
+        along = torch.empty_like(inverse)
+        for centres, place in parts:
+            product = torch.mul(raw[place], centres, out=self._scratch.take("product", self._table, *centres.shape))
+            torch.sum(product, 1, out=along[place])
+        return RowGradient(raw, along.mul_(inverse), inverse)

@@ -18,13 +18,13 @@ import torch
 
 from core.device import send
 from core.errors import nearest
+from core.loss.table_rows import Rows, Runs, numbers
 from core.ranks import Part
 
 SAMPLERS = ("uniform", "windows")
 
-Rows = slice | torch.Tensor  # neighbouring rows, or (R,) int64
-
-_BLOCK = 2048  # rows worked on at once: about what a core's second-level cache holds, and few calls
+_BLOCK = 2048  # rows gathered at once, and at most in a run: about what a core's second-level cache holds
+_TOGETHER = 5120  # rows of several runs that are worked on at once, but for their products: few calls
 _DEVICE_BLOCK = 32_768  # on an accelerator, where each of a block's many small kernels has its price
 _IN_PLACE = 256  # shorter windows are gathered, many at once: blocks so small cost more calls than they save copies
 _WINDOWS = 32  # at least so many windows in a sample, where it has so many rows: fewer would make coarse draws
@@ -39,20 +39,19 @@ class Block:
     hidden: torch.Tensor | None = None
 
     def __len__(self) -> int:
-        return self.rows.stop - self.rows.start if isinstance(self.rows, slice) else len(self.rows)
+        return len(self.rows)
 
     def within(self, part: Part) -> Block:
         """The rows that are also in `part` of the table, numbered from its first."""
-        if not isinstance(self.rows, slice):
-            inside = (self.rows >= part.start) & (self.rows < part.stop)
-            return Block(self.rows[inside] - part.start)  # rows that are named one by one hide none
-        first, last = max(self.rows.start, part.start), min(self.rows.stop, part.stop)
+        ids = numbers(self.rows)
+        inside = (ids >= part.start) & (ids < part.stop)
+        if not isinstance(self.rows, Runs):
+            return Block(ids[inside] - part.start)  # rows that are named one by one hide none
         hidden = self.hidden
         if hidden is not None:
-            moved = hidden + (self.rows.start - first)
-            moved = moved[(moved >= 0) & (moved < last - first)]
-            hidden = moved if len(moved) else None
-        return Block(slice(first - part.start, max(first, last) - part.start), hidden)
+            places, inside = inside.cumsum(0).to(hidden.device) - 1, inside.to(hidden.device)
+            hidden = places[hidden[inside[hidden]]]
+        return Block(self.rows.within(part), hidden if hidden is not None and len(hidden) else None)
 
 
 @dataclass(frozen=True)
@@ -109,7 +108,7 @@ class ClassSampler:
         room = self.size - len(positives)
         block = _BLOCK if device.type == "cpu" else _DEVICE_BLOCK
         if self.size == self.num_classes:
-            blocks = self._in_place(positives, range(-(-self.num_classes // block)), block, device)
+            blocks = self._in_place(positives, list(range(-(-self.num_classes // block))), block, device)
         elif room <= 0:
             blocks = ()
         elif self.kind == "windows":
@@ -127,8 +126,7 @@ class ClassSampler:
         """Ids (S,) int64 on the CPU of all classes of a sample, the batch's own first."""
         used = [sample.positives.cpu()]
         for block in sample.blocks:
-            own = block.rows
-            rows = torch.arange(own.start, own.stop) if isinstance(own, slice) else own.cpu()
+            rows = numbers(block.rows).cpu()
             shown = torch.ones(len(rows), dtype=torch.bool)
             if block.hidden is not None:
                 shown[block.hidden.cpu()] = False
@@ -151,17 +149,18 @@ class ClassSampler:
         self.row_of = order
 
     def _in_place(
-        self, positives: torch.Tensor, chosen: list[int] | range, length: int, device: torch.device
+        self, positives: torch.Tensor, chosen: list[int], length: int, device: torch.device
     ) -> tuple[Block, ...]:
-        """Runs of `length` neighbouring rows, by number, with the batch's own rows hidden."""
+        """Runs of `length` neighbouring rows, by number, some in a block, with the batch's own rows hidden."""
         inside: dict[int, list[int]] = {}
         for row in positives.tolist():
             inside.setdefault(row // length, []).append(row % length)
-        blocks = []
-        for index in chosen:
-            rows = slice(index * length, min((index + 1) * length, self.num_classes))
-            hidden = send(torch.tensor(inside[index]), device) if index in inside else None
-            blocks.append(Block(rows, hidden))
+        blocks, together = [], max(1, _TOGETHER // length)
+        for first in range(0, len(chosen), together):
+            runs = chosen[first : first + together]
+            rows = tuple(slice(run * length, min((run + 1) * length, self.num_classes)) for run in runs)
+            hidden = [place * length + row for place, run in enumerate(runs) for row in inside.get(run, ())]
+            blocks.append(Block(Runs(rows), send(torch.tensor(hidden), device) if hidden else None))
         return tuple(blocks)
 
     def _gathered(self, positives: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from core.errors import nearest
-from core.loss.class_sampling import Rows
+from core.loss.table_rows import Rows, numbers, pieces, put_back, take
 
 UPDATES = ("rows", "row_scalar")
 
@@ -30,6 +30,10 @@ class RowGradient:
     raw: torch.Tensor
     along: torch.Tensor
     inverse: torch.Tensor
+
+    def part(self, place: slice) -> RowGradient:
+        """Of some neighbouring rows."""
+        return RowGradient(self.raw[place], self.along[place], self.inverse[place])
 
     def dense(self, values: torch.Tensor) -> torch.Tensor:
         """(R, D) the gradient of the rows `values`, in the memory of `raw`."""
@@ -105,63 +109,63 @@ class RowOptimizer(nn.Module):
             factor: scalar that the gradient is multiplied by.
             hidden: (H,) int64 indices among the R that are not to move, nor their state.
         """
-        tensors = [table, self.used, self.second, *([] if self.first is None else [self.first])]
-        parts = [_take(tensor, rows) for tensor in tensors]
-        held = None if hidden is None else [part[hidden] for part in parts]
-        values, used, second = parts[:3]
-        used += 1
-        steps = used.to(table.dtype)
         if self.first is None:
-            self._scalar(values, second, steps, gradient, lr, factor)
-        else:
-            self._moments(values, parts[3], second, steps, gradient.dense(values).mul_(factor), lr)
-        if held is not None:
-            for part, before in zip(parts, held, strict=True):
-                part[hidden] = before
-        if not isinstance(rows, slice):
-            for tensor, part in zip(tensors, parts, strict=True):
-                tensor.index_copy_(0, rows, part)
+            self._scalar(table, rows, gradient, lr, factor, hidden)
+            return
+        for piece, place in pieces(rows):
+            out = None if hidden is None else hidden[(hidden >= place.start) & (hidden < place.stop)] - place.start
+            self._moments(table, piece, gradient.part(place), lr, factor, out)
 
     def _scalar(
-        self,
-        values: torch.Tensor,
-        second: torch.Tensor,
-        steps: torch.Tensor,
-        gradient: RowGradient,
-        lr: float,
-        factor: torch.Tensor,
-    ) -> None:
+        self, table: torch.Tensor, rows: Rows, gradient: RowGradient, lr: float, factor: torch.Tensor,
+        hidden: torch.Tensor | None,
+    ) -> None:  # fmt: skip
         beta = self.betas[1]
-        mean_square = gradient.square_norms().mul_(factor.square() / values.shape[1])
+        found = list(pieces(rows))
+        ids = found[0][0] if len(found) == 1 else numbers(rows).to(table.device)
+        used, second = take(self.used, ids), take(self.second, ids)
+        before = None if hidden is None else (used[hidden], second[hidden])
+        used += 1
+        mean_square = gradient.square_norms().mul_(factor.square() / table.shape[1])
         second.lerp_(mean_square, 1 - beta)
-        size = (second / _bias(beta, steps)).sqrt_().add_(self.eps)
+        size = (second / _bias(beta, used.to(table.dtype))).sqrt_().add_(self.eps)
         # w (1 - lr decay) - lr factor g / size, with g taken apart, so that the rows are passed over but twice.
         share = factor * -lr / size
         keep = (1 - lr * self.weight_decay) - share * gradient.along * gradient.inverse
-        values.mul_(keep[:, None]).addcmul_(gradient.raw, share[:, None])
+        if before is not None:
+            used[hidden], second[hidden] = before
+            share[hidden], keep[hidden] = 0, 1
+        put_back(self.used, ids, used)
+        put_back(self.second, ids, second)
+        keep, share = keep[:, None], share[:, None]
+        for piece, place in found:
+            values = take(table, piece)
+            put_back(table, piece, values.mul_(keep[place]).addcmul_(gradient.raw[place], share[place]))
 
     def _moments(
-        self,
-        values: torch.Tensor,
-        first: torch.Tensor,
-        second: torch.Tensor,
-        steps: torch.Tensor,
-        gradient: torch.Tensor,
-        lr: float,
-    ) -> None:
-        beta1, beta2 = self.betas
-        first.lerp_(gradient, 1 - beta1)
-        second.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
-        size = torch.sqrt(second, out=gradient).div_(_bias(beta2, steps).sqrt_()[:, None]).add_(self.eps)
+        self, table: torch.Tensor, rows: slice | torch.Tensor, gradient: RowGradient, lr: float, factor: torch.Tensor,
+        hidden: torch.Tensor | None,
+    ) -> None:  # fmt: skip
+        assert self.first is not None
+        (beta1, beta2), tensors = self.betas, (table, self.used, self.first, self.second)
+        taken = [take(tensor, rows) for tensor in tensors]
+        before = None if hidden is None else [part[hidden] for part in taken]
+        values, used, first, second = taken
+        used += 1
+        steps = used.to(table.dtype)
+        dense = gradient.dense(values).mul_(factor)
+        first.lerp_(dense, 1 - beta1)
+        second.mul_(beta2).addcmul_(dense, dense, value=1 - beta2)
+        size = torch.sqrt(second, out=dense).div_(_bias(beta2, steps).sqrt_()[:, None]).add_(self.eps)
         torch.div(first, size, out=size)
         values.mul_(1 - lr * self.weight_decay).addcmul_(size, (-lr / _bias(beta1, steps))[:, None])
+        if before is not None:
+            for part, held in zip(taken, before, strict=True):
+                part[hidden] = held
+        for tensor, part in zip(tensors, taken, strict=True):
+            put_back(tensor, rows, part)
 
 
 def _bias(beta: float, steps: torch.Tensor) -> torch.Tensor:
     """1 - beta**t of rows (R,), by an exponential, which is several times as fast as a power."""
     return (steps * math.log(beta)).expm1_().neg_() if beta > 0 else torch.ones_like(steps)
-
-
-def _take(tensor: torch.Tensor, rows: Rows) -> torch.Tensor:
-    """The rows: the tensor's own memory where they are neighbours, else a copy."""
-    return tensor[rows] if isinstance(rows, slice) else tensor.index_select(0, rows)

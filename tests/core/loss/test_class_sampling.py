@@ -8,7 +8,9 @@ import math
 import pytest
 import torch
 
-from core.loss.class_sampling import SAMPLERS, ClassSampler, uniform_subset
+from core.loss.class_sampling import SAMPLERS, Block, ClassSampler, uniform_subset
+from core.loss.table_rows import Runs, numbers
+from core.ranks import Part
 
 CPU = torch.device("cpu")
 
@@ -127,3 +129,16 @@ def test_a_loaded_sampler_draws_on_and_another_ones_state_is_refused() -> None:
     for other in (ClassSampler("uniform", 100, 40, stream()), ClassSampler("windows", 90, 40, stream())):
         with pytest.raises(ValueError, match="is not of a"):
             other.load(first.state())
+
+
+@pytest.mark.parametrize(("start", "stop"), [(0, 30), (0, 12), (12, 30), (14, 16), (20, 22), (3, 4)])
+def test_a_part_of_a_block_of_runs_hides_what_the_block_hides(start: int, stop: int) -> None:
+    block = Block(Runs((slice(3, 8), slice(10, 15), slice(22, 29))), torch.tensor([0, 4, 6, 9, 16]))
+    found = block.within(Part(start, stop, 30))
+    hidden = {3, 7, 11, 14, 28}  # rows of the table
+    rows = [row for row in [*range(3, 8), *range(10, 15), *range(22, 29)] if start <= row < stop]
+    assert numbers(found.rows).tolist() == [row - start for row in rows]
+    assert len(found) == len(rows)
+    none = torch.empty(0, dtype=torch.int64)
+    kept = found.hidden if found.hidden is not None else none
+    assert kept.tolist() == [place for place, row in enumerate(rows) if row in hidden]

@@ -17,6 +17,7 @@ from core.loss.fast_partial_fc import FastPartialFC
 from core.loss.margin import KINDS, margin_softmax_loss
 from core.loss.partial_fc import PartialFC
 from core.loss.row_optimizer import UPDATES
+from core.loss.table_rows import numbers
 
 DIM, CLASSES = 8, 90
 
@@ -61,11 +62,12 @@ def centre_gradient(head: FastPartialFC, lr: float = 1.0) -> torch.Tensor:
     found = torch.zeros_like(head.rows)
     softmax, _ = head._waiting()
     for block, gradient in softmax.gradients():
-        values = head.rows[block.rows]
+        rows = numbers(block.rows)
+        values = head.rows[rows]
         dense = gradient.dense(values)
         if block.hidden is not None:
             assert (dense[block.hidden] == 0).all()
-        found[block.rows] += dense
+        found[rows] += dense
     order = head._sampler.row_of
     return found if order is None else found[order]
 
@@ -79,6 +81,7 @@ def test_loss_and_gradients_are_those_of_the_definition(
     monkeypatch: pytest.MonkeyPatch, kind: str, sampler: str, in_place: int, rate: float, keep_bytes: int, scale: float
 ) -> None:
     monkeypatch.setattr(class_sampling, "_BLOCK", 7)  # many blocks, the last one smaller
+    monkeypatch.setattr(class_sampling, "_TOGETHER", 20)  # of two or three runs
     monkeypatch.setattr(class_sampling, "_IN_PLACE", in_place)
     monkeypatch.setattr(class_sampling, "_WINDOWS", 6)
     head = make(rate, kind, sampler, keep_bytes=keep_bytes, scale=scale).double()
@@ -187,6 +190,7 @@ def reference(head: FastPartialFC, kind: str, lr: float, decay: float, steps: li
 def test_used_rows_take_one_optimiser_step_and_others_none(
     monkeypatch: pytest.MonkeyPatch, update: str, sampler: str, in_place: int, keep_bytes: int, clip: bool
 ) -> None:
+    monkeypatch.setattr(class_sampling, "_TOGETHER", 20)
     monkeypatch.setattr(class_sampling, "_IN_PLACE", in_place)
     monkeypatch.setattr(class_sampling, "_WINDOWS", 6)
     head = make(0.4, sampler=sampler, update=update, keep_bytes=keep_bytes, weight_decay=0.1).double()
@@ -370,6 +374,7 @@ def test_labels_that_do_not_fit_are_refused(labels: torch.Tensor) -> None:
 def test_subnormal_numbers_are_never_made(monkeypatch: pytest.MonkeyPatch, scale: float, keep_bytes: int) -> None:
     """Processors are tens of times slower on them, and most exponentials of a large scale would be."""
     monkeypatch.setattr(class_sampling, "_BLOCK", 7)
+    monkeypatch.setattr(class_sampling, "_TOGETHER", 20)
     powers, seen = ChunkedSoftmax._powers, []
 
     def watched(*given: Any, **how: Any) -> torch.Tensor:
