@@ -112,9 +112,12 @@ class RowOptimizer(nn.Module):
         if self.first is None:
             self._scalar(table, rows, gradient, lr, factor, hidden)
             return
-        for piece, place in pieces(rows):
-            out = None if hidden is None else hidden[(hidden >= place.start) & (hidden < place.stop)] - place.start
-            self._moments(table, piece, gradient.part(place), lr, factor, out)
+        found = list(pieces(rows))
+        for piece, place in found:
+            still = hidden
+            if hidden is not None and len(found) > 1:
+                still = hidden[(hidden >= place.start) & (hidden < place.stop)] - place.start
+            self._moments(table, piece, gradient.part(place), lr, factor, still)
 
     def _scalar(
         self, table: torch.Tensor, rows: Rows, gradient: RowGradient, lr: float, factor: torch.Tensor,
@@ -132,9 +135,10 @@ class RowOptimizer(nn.Module):
         # w (1 - lr decay) - lr factor g / size, with g taken apart, so that the rows are passed over but twice.
         share = factor * -lr / size
         keep = (1 - lr * self.weight_decay) - share * gradient.along * gradient.inverse
-        if before is not None:
+        if before is not None and hidden is not None:
             used[hidden], second[hidden] = before
-            share[hidden], keep[hidden] = 0, 1
+            share.index_fill_(0, hidden, 0)
+            keep.index_fill_(0, hidden, 1)
         put_back(self.used, ids, used)
         put_back(self.second, ids, second)
         keep, share = keep[:, None], share[:, None]
