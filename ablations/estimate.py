@@ -58,7 +58,7 @@ def estimate(config: RunConfig, rates: Rates) -> Estimate:
     if config.precision.mode == "fp16" and kind == "cpu":
         rate /= 2
     source = corpus_of(config)
-    captures = memory.judged_captures(config, source) + config.eval.points * source.capture_count(source.validation)
+    captures = source.judged_count(config.eval.judged) + config.eval.points * source.capture_count(source.validation)
     evaluation = captures / (_EVAL_SPEEDUP * rate)
     seconds = _SETUP_SECONDS[kind] + config.optim.samples * views / rate + evaluation
     taken = memory.on_host(config, source, views * config.optim.batch_size, trains=kind == "cpu")

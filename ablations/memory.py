@@ -45,11 +45,6 @@ def of_embedder(parameters: int) -> float:
     return parameters * _ADAM * _BYTES
 
 
-def judged_captures(config: RunConfig, source: Corpus) -> int:
-    """Of those that a finished run is judged on, the shifted ones among them."""
-    return (2 if source.shifted else 1) * source.judged_count(config.eval.judged)
-
-
 def on_host(config: RunConfig, source: Corpus, images: int, *, trains: bool) -> float:
     """Of a process at most, in a training that was not resumed.
 
@@ -61,7 +56,7 @@ def on_host(config: RunConfig, source: Corpus, images: int, *, trains: bool) -> 
     data = config.data
     device = on_device(config, data.classes, 1, images)
     trained = sum(device.values()) if trains else device["class centres and their state"]
-    captures = source.capture_count(source.validation) + judged_captures(config, source)
+    captures = source.capture_count(source.validation) + source.judged_count(config.eval.judged)
     teacher = 0
     if config.distill.active:  # all features, of which the run's rows are taken
         width = _TEACHER_WIDTH.get(config.distill.teacher, _DEFAULT_WIDTH)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.data import cache
+from core.data import cache, folder
 from core.data.look_alikes import likenesses
 from core.data.scans import SCAN_VERSION, Scan
 from core.errors import RunFailure, UserError
@@ -34,13 +34,19 @@ def within(found: Scan, sources: Sequence[str]) -> list[Pair]:
     return sorted(pairs.values())
 
 
+def in_both(one: Scan, other: Scan) -> set[str]:
+    """Images that two scans have, pixel for pixel, by what stands for their pixels."""
+    return {image.pixels for image in one.images} & {image.pixels for image in other.images}
+
+
 def between(judged: Scan, trained: Scan, cache_folder: Path) -> list[Pair] | None:
     """Images to judge on that look like one to train on, each with the one that is most alike.
 
     Images that both have, pixel for pixel, are passed over: they are not trained on (`core.data.corpus`).
 
     Args:
-        cache_folder: where the result is remembered: of many that are much alike it takes the square of their number.
+        cache_folder: where both were remembered when they were found, and the result is: of many that are much alike it
+            takes the square of their number.
 
     Returns:
         The pairs, or None where there are too many images to look.
@@ -48,11 +54,12 @@ def between(judged: Scan, trained: Scan, cache_folder: Path) -> list[Pair] | Non
     Raises:
         UserError: the cache cannot be written.
     """
-    if judged.levels is None or trained.levels is None:
+    levels, others = folder.levels_of(judged, cache_folder), folder.levels_of(trained, cache_folder)
+    if levels is None or others is None:
         return None
-    both = {image.pixels for image in judged.images} & {image.pixels for image in trained.images}
+    both = in_both(judged, trained)
     ours, theirs = (np.array([one.pixels not in both for one in scan.images], bool) for scan in (judged, trained))
-    levels, others = judged.levels[ours], trained.levels[theirs]
+    levels, others = levels[ours], others[theirs]
     description = f"{SCAN_VERSION} {_digest(levels)} {_digest(others)}"
     try:
         found = cache.cached_array(cache_folder, "alike", description, lambda: likenesses(levels, others))

@@ -67,8 +67,9 @@ class Corpus:
         return len(held_out.files) if isinstance(held_out, RealCaptures) else len(held_out) * self.captures
 
     def judged_count(self, judged: str) -> int:
-        """As `capture_count`, of the part that a finished run is judged on (`eval.judged`)."""
-        return self.capture_count(self.validation if judged == "validation" else self.test)
+        """As `capture_count`, of the part that a finished run is judged on (`eval.judged`), shifted ones among them."""
+        count = self.capture_count(self.validation if judged == "validation" else self.test)
+        return (2 if self.shifted else 1) * count
 
 
 def held_out_fingerprint(held_out: Documents | RealCaptures, shifted: bool = False) -> str:

@@ -6,13 +6,14 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from core.data import cache as arrays
 from core.data.image_file import decode as decode
 from core.data.look_alikes import MOST_IMAGES, SIDE, look_alikes, small
 from core.data.rendering import Progress, draw_rows, processes_for
@@ -86,13 +87,37 @@ def find(sources: Sequence[str], cache: Path, *, option: str = "--data", progres
     if (recalled := recall(remembered)) is not None:
         return recalled
     try:
-        result = _sorted_out(files, skipped, _checked(files, cache, progress))
+        result, levels = _sorted_out(files, skipped, _checked(files, cache, progress))
+        if len(levels) <= MOST_IMAGES:
+            _levels(result, cache, lambda: levels)
         write_atomic(remembered, dump(result))
     except RunFailure as failure:
         raise UserError(failure.message) from None
     except OSError as error:
         raise UserError(storage_failure(cache, error).message) from None
     return result
+
+
+def levels_of(found: Scan, cache: Path) -> np.ndarray | None:
+    """What is compared of a scan's images (`core.data.look_alikes.small`): (N, SIDE * SIDE) uint8; None of too many.
+
+    It was kept when they were scanned, in a file that most commands need not read; images are read again without it.
+
+    Raises:
+        UserError: the cache cannot be written.
+    """
+    if len(found.images) > MOST_IMAGES:
+        return None
+    try:
+        return _levels(found, cache, lambda: _checked([image.path for image in found.images], cache, None)["small"])
+    except RunFailure as failure:
+        raise UserError(failure.message) from None
+    except OSError as error:
+        raise UserError(storage_failure(cache, error).message) from None
+
+
+def _levels(found: Scan, cache: Path, build: Callable[[], np.ndarray]) -> np.ndarray:
+    return arrays.cached_array(cache, "levels", f"{SCAN_VERSION} {found.fingerprint}", build)
 
 
 def _stamp(path: Path) -> tuple[str | int, ...]:
@@ -171,8 +196,13 @@ def _checked(files: Sequence[Path], cache: Path, progress: Progress | None) -> n
     return found
 
 
-def _sorted_out(files: Sequence[Path], left_out: Sequence[tuple[str, str]], found: np.ndarray) -> Scan:
-    """Every content once; of files with the same pixels in other bytes the one whose digest comes first."""
+def _sorted_out(
+    files: Sequence[Path], left_out: Sequence[tuple[str, str]], found: np.ndarray
+) -> tuple[Scan, np.ndarray]:
+    """Every content once, and what is compared of the images (N, SIDE * SIDE) uint8.
+
+    Of files with the same pixels in other bytes it is the one whose digest comes first.
+    """
     images: dict[str, tuple[ImageFile, np.void]] = {}
     skipped = list(left_out)
     for path, row in zip(files, found, strict=True):
@@ -193,5 +223,4 @@ def _sorted_out(files: Sequence[Path], left_out: Sequence[tuple[str, str]], foun
             rows.append(row["small"])
     levels = np.array(rows, np.uint8).reshape(-1, SIDE * SIDE)
     pairs = tuple((index, other) for index, other in enumerate(look_alikes(levels).tolist()) if other >= 0)
-    compared = levels.tobytes() if len(levels) <= MOST_IMAGES else b""
-    return Scan(tuple(once.values()), tuple(skipped), pairs, compared)
+    return Scan(tuple(once.values()), tuple(skipped), pairs), levels

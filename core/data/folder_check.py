@@ -11,7 +11,7 @@ from pathlib import Path
 from core.config import FPRS
 from core.config_sections import DataConfig, EvalConfig
 from core.data import folder as folders
-from core.data.alike_pairs import Pair, between, within
+from core.data.alike_pairs import Pair, between, in_both, within
 from core.data.cache import cache_dir
 from core.data.corpus import RealCaptures, corpus
 from core.data.image_file import Unusable, header
@@ -144,9 +144,8 @@ def overlap(folder: Path, other: Path, cache: Path | None = None, progress: Prog
     cache = cache or cache_dir(None)
     judged = folders.find([str(folder)], cache, option="DIR", progress=progress)
     trained = folders.find([str(other)], cache, option="--against", progress=progress)
-    same = {image.pixels for image in judged.images} & {image.pixels for image in trained.images}
     alike = between(judged, trained, cache)
-    return Overlap(other, len(same), None if alike is None else tuple(alike))
+    return Overlap(other, len(in_both(judged, trained)), None if alike is None else tuple(alike))
 
 
 _NOTHING = (Use(False, "no readable image"), Use(False, "no readable image"))

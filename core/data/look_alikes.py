@@ -23,7 +23,10 @@ def small(image: Image.Image) -> np.ndarray:
 
 
 def look_alikes(levels: np.ndarray) -> np.ndarray:
-    """Of each of the images (N, SIDE * SIDE) uint8 the one that is most alike, or -1: indices (N,)."""
+    """Of each of the images (N, SIDE * SIDE) uint8 the one that is most alike, or -1: indices (N,).
+
+    Of more than `MOST_IMAGES` it is not looked for, and all are -1.
+    """
     if not 2 <= len(levels) <= MOST_IMAGES:
         return np.full(len(levels), -1)
     found = _nearest(levels, levels, 2)
@@ -34,7 +37,7 @@ def look_alikes(levels: np.ndarray) -> np.ndarray:
 
 def likenesses(levels: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Of each of the images (N, SIDE * SIDE) uint8 the one of `others` (M, SIDE * SIDE) that is most alike, or -1."""
-    if not (0 < len(levels) <= MOST_IMAGES and 0 < len(others) <= MOST_IMAGES):
+    if not (len(levels) and len(others)):
         return np.full(len(levels), -1)
     return _nearest(levels, others, 1)[:, 0]
 

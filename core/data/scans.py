@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from core import record
-from core.data.look_alikes import SIDE
 from core.errors import UserError
 
-SCAN_VERSION = 6
-_MAX_BYTES = 2_000_000_000  # of what is remembered: some 180 an image, 520 where they are compared
+SCAN_VERSION = 7
+_MAX_BYTES = 2_000_000_000  # of what is remembered: some 180 an image
 
 
 @dataclass(frozen=True)
@@ -41,25 +37,15 @@ class Scan:
     Args:
         skipped: files that are not used, each with the reason.
         alike: images (by their place in `images`) that look like another, with the other; of two alike each may say so.
-        small: what is compared of the images (`core.data.look_alikes.small`), one after another; of none where they are
-            too many.
     """
 
     images: tuple[ImageFile, ...]
     skipped: tuple[tuple[str, str], ...]
     alike: tuple[tuple[int, int], ...] = ()
-    small: bytes = b""
 
     @property
     def fingerprint(self) -> str:
         return content_digest(self.images)
-
-    @property
-    def levels(self) -> np.ndarray | None:
-        """`small` as an array (N, SIDE * SIDE) uint8; None where it is not there."""
-        if len(self.small) != len(self.images) * SIDE * SIDE:
-            return None
-        return np.frombuffer(self.small, np.uint8).reshape(-1, SIDE * SIDE)
 
     def skipped_note(self) -> str:
         """E.g. ``3 skipped (2 not an image, 1 duplicate)``, or nothing."""
@@ -72,8 +58,7 @@ class Scan:
 def dump(scan: Scan) -> bytes:
     """The file in which a scan is remembered."""
     images = [[str(image.path), image.digest, image.pixels] for image in scan.images]
-    small = base64.b64encode(scan.small).decode()
-    return record.seal({"images": images, "skipped": scan.skipped, "alike": scan.alike, "small": small}, SCAN_VERSION)
+    return record.seal({"images": images, "skipped": scan.skipped, "alike": scan.alike}, SCAN_VERSION)
 
 
 def recall(path: Path) -> Scan | None:
@@ -83,7 +68,6 @@ def recall(path: Path) -> Scan | None:
         images = tuple(ImageFile(Path(name), digest, pixels) for name, digest, pixels in stored["images"])
         skipped = tuple((name, reason) for name, reason in stored["skipped"])
         alike = tuple((image, other) for image, other in stored["alike"])
-        small = base64.b64decode(stored["small"], validate=True)
     except (UserError, OSError, ValueError, KeyError, TypeError):
         return None
-    return Scan(images, skipped, alike, small)
+    return Scan(images, skipped, alike)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -52,11 +54,33 @@ def test_what_was_found_is_remembered_until_images_change(
         between(trained, judged, tmp_path / "cache")
 
 
+def test_images_are_read_again_only_where_what_is_compared_is_gone(
+    scans: tuple[Scan, Scan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache, read = tmp_path / "cache", folder._checked
+    first = between(*scans, cache)
+    again: list[int] = []
+
+    def watched(files: list[Path], *rest: Any) -> np.ndarray:
+        again.append(len(files))
+        return read(files, *rest)
+
+    monkeypatch.setattr(folder, "_checked", watched)
+    for kept in cache.glob("alike-*"):
+        kept.unlink()
+    assert between(*scans, cache) == first
+    assert again == []
+    for kept in [*cache.glob("alike-*"), *cache.glob("levels-*")]:
+        kept.unlink()
+    assert between(*scans, cache) == first
+    assert sorted(again) == [8, 11]
+
+
 def test_among_too_many_none_are_looked_for(
     scans: tuple[Scan, Scan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(folder, "MOST_IMAGES", 9)
     many = folder.scan([str(tmp_path / "trained")], tmp_path / "another cache")
-    assert many.levels is None
+    assert not list((tmp_path / "another cache").glob("levels-*"))
     assert many.images == scans[1].images
     assert between(scans[0], many, tmp_path / "cache") is None
