@@ -14,7 +14,7 @@ from core.data import folder
 from core.data.alike_pairs import Pair, between, within
 from core.data.cache import cache_dir
 from core.data.image_file import MASTER_SIDE
-from core.data.scans import ImageFile
+from core.data.scans import ImageFile, Scan
 from core.errors import UserError
 
 
@@ -45,9 +45,11 @@ def _notes(data: Sequence[str], evaluation: Sequence[str], strict: bool, cache: 
             raise UserError(f"--eval: {why}")
         if judged.skipped:
             notes.append(f"--eval: {judged.skipped_note()}")
-        notes += _alike("--eval", within(judged, evaluation))
+        notes += _two_identities(judged)
+        notes += _alike("--eval", within(judged, evaluation)[0])
     if trained:
-        notes += _alike("--data", within(trained, data))
+        apart, together = within(trained, data)
+        notes += _alike("--data", sorted(apart + together))
     if trained and (several := len(_of_captures(trained.images, data))):
         notes.append(
             f"--data: every image is a class of its own, and {several} sub-folders have several: where those are "
@@ -60,6 +62,20 @@ def _notes(data: Sequence[str], evaluation: Sequence[str], strict: bool, cache: 
         )
         notes += _trained_on(between(judged, trained, cache) or [])
     return notes
+
+
+def _two_identities(judged: Scan) -> list[str]:
+    """One picture as a capture of two identities."""
+    homes = [(name, judged.images[place].path) for name, place in judged.doubles]
+    apart = [(name, str(kept)) for name, kept in homes if os.path.dirname(name) != os.path.dirname(kept)]
+    if not apart:
+        return []
+    (left_out, kept), many = min(apart), len(apart)
+    some = f"{many:,} pictures lie in two folders, such as" if many > 1 else "one picture lies in two folders:"
+    return [
+        f"--eval: {some} '{left_out}', which is left out, and '{kept}': where these are the folders of two identities, "
+        "they may be one document"
+    ]
 
 
 def _alike(option: str, pairs: Sequence[Pair]) -> list[str]:

@@ -19,6 +19,10 @@ def pretrain(
     data: Annotated[
         list[str] | None, typer.Option("--data", help="Folder of images to use in place of patterns; may be repeated.")
     ] = None,
+    evaluation: Annotated[
+        list[str] | None,
+        typer.Option("--eval", help="Folder that runs will judge on: its images are left out; may be repeated."),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of weights, patterns and their order.")] = 0,
     threads: Annotated[int, typer.Option("--threads", min=1, help="Of PyTorch.")] = 1,
     out: Annotated[Path, typer.Option("--out", help="Folder of the weights.")] = Path("weights"),
@@ -32,7 +36,8 @@ def pretrain(
 
     recipe = Recipe(backbone=backbone, samples=samples, classes=classes, image_size=image_size, seed=seed)
     with terminal.bars(terminal.stderr()) as progress:
-        card = make(recipe, out, data=data or (), threads=threads, progress=progress)
+        given = {"data": data or (), "evaluation": evaluation or ()}
+        card = make(recipe, out, **given, threads=threads, progress=progress)
     print(yaml.safe_dump(card, sort_keys=False), end="")
 
 

@@ -18,7 +18,9 @@ from core.support import fpr_name
 from core.verification import MOST_POSITIVES, Tick, Verification, hardest_pairs, one_shot_top1, positive_pairs, verify
 
 _BATCH = 128
-_KEPT_NEGATIVES = 2 * FPRS[-1]  # share of all negative pairs kept, enough to resample identities at every FPR
+# Share of all negative pairs kept to resample identities, and how many at least where there are as many: of few
+# identities those that look alike may be drawn several times each, whose pairs then count far more often than once.
+_KEPT_SHARE, _KEPT_LEAST = 2 * FPRS[-1], 250_000
 
 
 @torch.no_grad()
@@ -72,7 +74,8 @@ class Evaluation:
         }
         if self.verification.positives > MOST_POSITIVES:
             return roc  # a few identities with very many captures: their pairs would fill the disk
-        keep = max(1, int(self.verification.negatives * _KEPT_NEGATIVES))
+        count = self.verification.negatives
+        keep = max(1, int(count * _KEPT_SHARE), min(count, _KEPT_LEAST))
         positives, positive_ids = positive_pairs(self.embeddings, self.captures.identities)
         negatives, left, right = hardest_pairs(
             self.embeddings, self.captures.identities, keep, _tick("ranking pairs", progress), self.device

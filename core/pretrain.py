@@ -24,12 +24,13 @@ from core.config import RunConfig
 from core.data import cache
 from core.data.corpus import trainable
 from core.data.corpus_images import captures
-from core.data.folder import decode, scan
+from core.data.folder import read, scan
 from core.data.patterns import PATTERNS_VERSION, render_pattern
 from core.data.rendering import Progress
-from core.data.scans import Scan
+from core.data.scans import ImageFile, Scan
 from core.data.sources import ProceduralDocuments
 from core.data.views import photographed
+from core.errors import UserError
 from core.evaluation import evaluate
 from core.loss.partial_fc import PartialFC
 from core.model.embedder import Embedder
@@ -73,12 +74,12 @@ class _Pattern:
 class _Crop:
     """Draws a class from natural images: each whole image once, then crops of a third to four fifths of the sides."""
 
-    files: tuple[Path, ...]
+    files: tuple[ImageFile, ...]
     size: int
 
     def __call__(self, index: int) -> np.ndarray:
         repeat, number = divmod(index, len(self.files))
-        image = decode(self.files[number])
+        image = read(self.files[number])
         box = (0.0, 0.0, float(image.width), float(image.height))
         if repeat:
             rng = np.random.default_rng([_CROP_SEED, repeat, number])
@@ -94,6 +95,7 @@ def pretrain(
     folder: Path,
     *,
     data: Sequence[str] = (),
+    evaluation: Sequence[str] = (),
     threads: int = 1,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -104,6 +106,7 @@ def pretrain(
     Args:
         data: folders of images to train on in place of patterns; those that runs of the same folders would be judged
             on are left out.
+        evaluation: folders that runs will be judged on, with `--eval`: what is in them is left out instead.
 
     Returns:
         The card: recipe, seconds, and how well the pooled features of the backbone alone verify
@@ -116,7 +119,11 @@ def pretrain(
 
     torch.set_num_threads(threads)
     store = cache.cache_dir(None)
-    found = trainable(scan(data, store)) if data else None
+    if evaluation and not data:
+        raise UserError("--eval: it leaves images out of --data, which is not given")
+    found = trainable(scan(data, store), evaluation, store) if data else None
+    if found is not None and not found.images:
+        raise UserError(f"--data: all images of {', '.join(data)} are judged on, as --eval has them too: name others")
     images = _images(recipe, found, store, progress)
     config = _config(recipe)
     held_out = captures(ProceduralDocuments("validation", 100), 5, recipe.image_size, store, progress)
@@ -182,7 +189,7 @@ def _images(recipe: Recipe, found: Scan | None, store: Path, progress: Progress 
     if found is None:
         draw, source = _Pattern(size), f"patterns {PATTERNS_VERSION} {_PATTERN_SEED}"
     else:
-        draw = _Crop(tuple(image.path for image in found.images), size)
+        draw = _Crop(found.images, size)
         source = f"crops {_CROP_SEED} {found.fingerprint}"
     drawn = cache.cached_images(
         store, "pretraining", f"{source} {count} {size}", (count, size, size, 3), draw, progress

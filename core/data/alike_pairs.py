@@ -10,39 +10,36 @@ import numpy as np
 
 from core.data import cache, folder
 from core.data.look_alikes import likenesses
-from core.data.scans import SCAN_VERSION, Scan
+from core.data.scans import SCAN_VERSION, Scan, contents_of
 from core.errors import RunFailure, UserError
 
 Pair = tuple[str, str]
 
 
-def within(found: Scan, sources: Sequence[str]) -> list[Pair]:
-    """Pairs of images that look alike, each pair once, and count as different documents.
+def within(found: Scan, sources: Sequence[str]) -> tuple[list[Pair], list[Pair]]:
+    """Pairs of images that look alike, each pair once: of those that lie apart, and of those in one sub-folder.
 
-    Captures of one document look alike, too: those that share a sub-folder are left out.
+    To train on, both are of documents that count as different. To judge on, those of one sub-folder are captures of one
+    identity, which may look alike.
 
     Args:
         sources: the folders in which the images were found.
     """
     roots = {Path(source).absolute() for source in sources}
-    pairs: dict[frozenset[int], Pair] = {}
+    apart: dict[frozenset[int], Pair] = {}
+    together: dict[frozenset[int], Pair] = {}
     for pair in found.alike:
         one, other = (found.images[place].path for place in pair)
         home = one.absolute().parent
-        if home in roots or home != other.absolute().parent:
-            pairs.setdefault(frozenset(pair), (str(one), str(other)))
-    return sorted(pairs.values())
-
-
-def in_both(one: Scan, other: Scan) -> set[str]:
-    """Images that two scans have, pixel for pixel, by what stands for their pixels."""
-    return {image.pixels for image in one.images} & {image.pixels for image in other.images}
+        pairs = apart if home in roots or home != other.absolute().parent else together
+        pairs.setdefault(frozenset(pair), (str(one), str(other)))
+    return sorted(apart.values()), sorted(together.values())
 
 
 def between(judged: Scan, trained: Scan, cache_folder: Path) -> list[Pair] | None:
     """Images to judge on that look like one to train on, each with the one that is most alike.
 
-    Images that both have, pixel for pixel, are passed over: they are not trained on (`core.data.corpus`).
+    Those to train on that are judged on themselves are passed over: they are left out (`core.data.corpus`).
 
     Args:
         cache_folder: where both were remembered when they were found, and the result is: of many that are much alike it
@@ -57,18 +54,18 @@ def between(judged: Scan, trained: Scan, cache_folder: Path) -> list[Pair] | Non
     levels, others = folder.levels_of(judged, cache_folder), folder.levels_of(trained, cache_folder)
     if levels is None or others is None:
         return None
-    both = in_both(judged, trained)
-    ours, theirs = (np.array([one.pixels not in both for one in scan.images], bool) for scan in (judged, trained))
-    levels, others = levels[ours], others[theirs]
+    left_out = contents_of(judged.images)
+    theirs = np.array([not image.is_in(left_out) for image in trained.images], bool)
+    others = others[theirs]
     description = f"{SCAN_VERSION} {_digest(levels)} {_digest(others)}"
     try:
         found = cache.cached_array(cache_folder, "alike", description, lambda: likenesses(levels, others))
     except RunFailure as failure:
         raise UserError(failure.message) from None
-    images, candidates = np.flatnonzero(ours), np.flatnonzero(theirs)
+    candidates = np.flatnonzero(theirs)
     return sorted(
-        (str(judged.images[image].path), str(trained.images[candidates[other]].path))
-        for image, other in zip(images, found, strict=True)
+        (str(image.path), str(trained.images[candidates[other]].path))
+        for image, other in zip(judged.images, found, strict=True)
         if other >= 0
     )
 

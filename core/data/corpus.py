@@ -15,7 +15,7 @@ from pathlib import Path
 
 from core.config_sections import DataConfig, EvalConfig
 from core.data import folder
-from core.data.scans import ImageFile, Scan
+from core.data.scans import ImageFile, Scan, contents_of
 from core.data.sources import Documents, FolderDocuments, ProceduralDocuments
 from core.errors import UserError
 from core.support import support_note, supported_fpr
@@ -118,8 +118,7 @@ def _of_folders(
     if held is None:
         train, validation, test = (FolderDocuments(part) for part in _split(found, evaluation, sources))
         return train, (validation, test), 0
-    judged = {pixels for part in held for pixels in _pixels(part)}
-    kept = tuple(image for image in found.images if image.pixels not in judged)
+    kept = _without(found, held)
     if not kept:
         raise UserError(
             f"--data: all {len(found.images)} images of {', '.join(sources)} are judged on, as --eval has them too: "
@@ -128,18 +127,32 @@ def _of_folders(
     return FolderDocuments(kept), held, len(found.images) - len(kept)
 
 
-def _pixels(part: Documents | RealCaptures) -> set[str]:
-    """Of the image files of a part, if it has any: the same picture may lie in `--data` in other bytes."""
+def _without(found: Scan, held: HeldOut) -> tuple[ImageFile, ...]:
+    """The images of a scan that are not judged on: the same picture may lie in `--data` in other bytes."""
+    judged = contents_of(file for part in held for file in _files(part))
+    return tuple(image for image in found.images if not image.is_in(judged))
+
+
+def _files(part: Documents | RealCaptures) -> Sequence[ImageFile]:
     if isinstance(part, RealCaptures):
-        return {file.pixels for file, _ in part.files}
-    return {file.pixels for file in part.files} if isinstance(part, FolderDocuments) else set()
+        return [file for file, _ in part.files]
+    return part.files if isinstance(part, FolderDocuments) else ()
 
 
-def trainable(found: Scan) -> Scan:
-    """A scan without the images that runs of its folders hold out by default, which weights must not have seen."""
-    if len(found.images) < MIN_FOLDER_IMAGES:  # nothing can be held out of so few, so they are only trained on
+def trainable(found: Scan, evaluation: Sequence[str], cache_folder: Path) -> Scan:
+    """A scan without the images that runs of its folders are judged on, which weights must not have seen.
+
+    Args:
+        evaluation: the folders of `--eval`. Without, it is the largest part that runs can hold out, whatever number of
+            identities they ask for.
+    """
+    if evaluation:
+        own = _own_evaluation(EvalConfig(source=tuple(evaluation)), cache_folder, False)
+        return Scan(_without(found, own), found.skipped)
+    total = len(found.images)
+    if total < MIN_FOLDER_IMAGES:  # nothing can be held out of so few, so they are only trained on
         return found
-    return Scan(tuple(_split(found, EvalConfig(), ())[0]), found.skipped)
+    return Scan(found.images[int(total * TEST_SHARE) + int(total * VALIDATION_SHARE) :], found.skipped)
 
 
 def corpus_of_folders(folders: Sequence[str], cache_folder: Path) -> Corpus:

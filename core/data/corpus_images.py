@@ -68,7 +68,7 @@ class _Own:
     size: int
 
     def __call__(self, index: int) -> np.ndarray:
-        return folder.squash(folder.decode(self.files[index][0].path), self.size)
+        return folder.squash(folder.read(self.files[index][0]), self.size)
 
 
 def pool_images(source: Corpus, size: int, cache_folder: Path, progress: Progress | None = None) -> np.ndarray:

@@ -14,12 +14,28 @@ import numpy as np
 from PIL import Image
 
 from core.data import cache as arrays
-from core.data.image_file import decode as decode
+from core.data.image_file import NOT_READABLE, Unusable, decode, decoder
 from core.data.look_alikes import MOST_IMAGES, SIDE, look_alikes, small
 from core.data.rendering import Progress, draw_rows, processes_for
 from core.data.scans import SCAN_VERSION, ImageFile, Scan, dump, recall
 from core.errors import RunFailure, UserError
 from core.store import file_digest, storage_failure, write_atomic
+
+
+def read(image: ImageFile) -> Image.Image:
+    """The image of a file that must be what it was when it was scanned (`core.data.image_file.decode`).
+
+    Raises:
+        RunFailure: `data_changed`: other pixels would be kept, and trained on, under the name of those.
+    """
+    try:
+        picture = decode(image.path)
+        changed = file_digest(image.path) != image.digest  # afterwards: of what was decoded
+    except (Unusable, OSError):
+        changed = True
+    if changed:
+        raise RunFailure("data_changed", f"'{image.path}' is not what it was when the images were counted: run again")
+    return picture
 
 
 def squash(image: Image.Image, size: int) -> np.ndarray:
@@ -82,11 +98,11 @@ def find(sources: Sequence[str], cache: Path, *, option: str = "--data", progres
         files += inside
         skipped += left_out
     stamps = [_stamp(path) for path in files]
-    identity = hashlib.sha256(json.dumps([SCAN_VERSION, stamps, skipped]).encode()).hexdigest()[:16]
+    identity = hashlib.sha256(json.dumps([SCAN_VERSION, decoder(), stamps, skipped]).encode()).hexdigest()[:16]
     remembered = cache / f"scan-{identity}.json"
-    if (recalled := recall(remembered)) is not None:
-        return recalled
     try:
+        if (recalled := recall(remembered)) is not None and not _more_readable(recalled, cache):
+            return recalled
         result, levels = _sorted_out(files, skipped, _checked(files, cache, progress))
         if len(levels) <= MOST_IMAGES:
             _levels(result, cache, lambda: levels)
@@ -96,6 +112,12 @@ def find(sources: Sequence[str], cache: Path, *, option: str = "--data", progres
     except OSError as error:
         raise UserError(storage_failure(cache, error).message) from None
     return result
+
+
+def _more_readable(found: Scan, cache: Path) -> bool:
+    """Whether a file can be read that could not be: that its disk failed, or its share was away, is no part of it."""
+    again = [Path(name) for name, reason in found.skipped if reason == NOT_READABLE]
+    return bool(again) and NOT_READABLE.encode() not in set(_checked(again, cache, None)["reason"].tolist())
 
 
 def levels_of(found: Scan, cache: Path) -> np.ndarray | None:
@@ -117,7 +139,7 @@ def levels_of(found: Scan, cache: Path) -> np.ndarray | None:
 
 
 def _levels(found: Scan, cache: Path, build: Callable[[], np.ndarray]) -> np.ndarray:
-    return arrays.cached_array(cache, "levels", f"{SCAN_VERSION} {found.fingerprint}", build)
+    return arrays.cached_array(cache, "levels", f"{SCAN_VERSION} {decoder()} {found.fingerprint}", build)
 
 
 def _stamp(path: Path) -> tuple[str | int, ...]:
@@ -179,7 +201,7 @@ class _Check:
         except ValueError as error:
             row["reason"] = str(error).encode()
         except OSError:
-            row["reason"] = b"not readable"
+            row["reason"] = NOT_READABLE.encode()
         return row
 
 
@@ -204,12 +226,13 @@ def _sorted_out(
     Of files with the same pixels in other bytes it is the one whose digest comes first.
     """
     images: dict[str, tuple[ImageFile, np.void]] = {}
-    skipped = list(left_out)
+    skipped, doubles = list(left_out), []  # those with the pixels that they share
     for path, row in zip(files, found, strict=True):
         if reason := row["reason"].decode():
             skipped.append((str(path), reason))
         elif (digest := row["bytes"].decode()) in images:
             skipped.append((str(path), "duplicate"))
+            doubles.append((str(path), images[digest][0].pixels))
         else:
             images[digest] = ImageFile(path, digest, row["pixels"].decode()), row
     once: dict[str, ImageFile] = {}
@@ -218,9 +241,12 @@ def _sorted_out(
         image, row = images[digest]
         if image.pixels in once:
             skipped.append((str(image.path), "same pixels as another"))
+            doubles.append((str(image.path), image.pixels))
         else:
             once[image.pixels] = image
             rows.append(row["small"])
     levels = np.array(rows, np.uint8).reshape(-1, SIDE * SIDE)
     pairs = tuple((index, other) for index, other in enumerate(look_alikes(levels).tolist()) if other >= 0)
-    return Scan(tuple(once.values()), tuple(skipped), pairs), levels
+    places = {pixels: place for place, pixels in enumerate(once)}
+    shown = tuple((name, places[pixels]) for name, pixels in doubles)
+    return Scan(tuple(once.values()), tuple(skipped), pairs, shown), levels

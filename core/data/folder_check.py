@@ -11,13 +11,13 @@ from pathlib import Path
 from core.config import FPRS
 from core.config_sections import DataConfig, EvalConfig
 from core.data import folder as folders
-from core.data.alike_pairs import Pair, between, in_both, within
+from core.data.alike_pairs import Pair, between, within
 from core.data.cache import cache_dir
 from core.data.corpus import RealCaptures, corpus
 from core.data.image_file import Unusable, header
 from core.data.look_alikes import MOST_IMAGES
 from core.data.rendering import Progress
-from core.data.scans import ImageFile, Scan
+from core.data.scans import ImageFile, Scan, contents_of
 from core.errors import UserError
 from core.support import supported_fpr
 
@@ -48,8 +48,8 @@ class Overlap:
     Args:
         other: the other folder.
         same: how many images of the first are in the other, pixel for pixel: what `--data` leaves out for `--eval`.
-        alike: further images of the first that look like one of the other, with that one; None where there are too many
-            to look.
+        alike: images of the first that look like one of the other that is not left out, with that one; None where there
+            are too many to look.
     """
 
     other: Path
@@ -65,6 +65,8 @@ class FolderReport:
         images: usable ones, each content once.
         skipped: reason -> (how many, the first of them).
         alike: pairs of images that look alike and count as different documents; None where there are too many to look.
+        alike_inside: such pairs in one sub-folder, which `--data` takes for different documents, too, and `--eval` for
+            captures of one identity.
         captures: for a folder of identities the least, median and most captures of one.
         pages: TIFF files with several pages, of which the first alone is used.
         identities: that `--eval` would judge on, after those it takes for validation.
@@ -79,6 +81,7 @@ class FolderReport:
     long_side: Sides | None
     skipped: dict[str, tuple[int, tuple[str, ...]]]
     alike: tuple[Pair, ...] | None
+    alike_inside: tuple[Pair, ...]
     layout: str
     captures: tuple[int, float, int] | None
     pages: int
@@ -113,6 +116,7 @@ def check_folder(folder: Path, cache: Path | None = None, progress: Progress | N
     layout, captures = _layout(folder, found.images)
     data, evaluation, identities = _uses(folder, cache) if found.images else (*_NOTHING, 0)
     best = supported_fpr(identities)
+    apart, together = within(found, [str(folder)])
     return FolderReport(
         folder=folder,
         images=len(found.images),
@@ -121,7 +125,8 @@ def check_folder(folder: Path, cache: Path | None = None, progress: Progress | N
         short_side=_sides([min(one.width, one.height) for one in headers]),
         long_side=_sides([max(one.width, one.height) for one in headers]),
         skipped=_skipped(found),
-        alike=tuple(within(found, [str(folder)])) if len(found.images) <= MOST_IMAGES else None,
+        alike=tuple(apart) if len(found.images) <= MOST_IMAGES else None,
+        alike_inside=tuple(together),
         layout=layout,
         captures=captures,
         pages=sum(one.pages > 1 for one in headers),
@@ -145,7 +150,9 @@ def overlap(folder: Path, other: Path, cache: Path | None = None, progress: Prog
     judged = folders.find([str(folder)], cache, option="DIR", progress=progress)
     trained = folders.find([str(other)], cache, option="--against", progress=progress)
     alike = between(judged, trained, cache)
-    return Overlap(other, len(in_both(judged, trained)), None if alike is None else tuple(alike))
+    known = contents_of(trained.images)
+    same = sum(image.is_in(known) for image in judged.images)
+    return Overlap(other, same, None if alike is None else tuple(alike))
 
 
 _NOTHING = (Use(False, "no readable image"), Use(False, "no readable image"))

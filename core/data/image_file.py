@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import PIL
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 MAX_PIXELS = 50_000_000
@@ -18,6 +19,7 @@ _MAX_TEXT_BYTES = 20_000_000  # of a file of pixels as decimal numbers: Pillow r
 MIN_SIDE = 8  # pixels; less shows no document
 MASTER_SIDE = 256  # captures are simulated from images of at most this many pixels a side
 MAX_BYTES = 500_000_000  # of a file: 50 megapixels of four 16-bit channels have fewer, uncompressed
+NOT_READABLE = "not readable"  # the reason that may pass: others are the file's own
 _TOO_LARGE = f"over {MAX_PIXELS // 1_000_000} megapixels"
 
 
@@ -58,7 +60,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
                 if any(tile[0] == "ppm_plain" for tile in image.tile) and path.stat().st_size > _MAX_TEXT_BYTES:
                     raise Unusable(f"over {_MAX_TEXT_BYTES // 1_000_000} MB of pixels as text")
                 yield image
-    except Unusable:
+    except (Unusable, MemoryError):  # that there is no memory says nothing of the file
         raise
     except Image.DecompressionBombError:
         raise Unusable(_TOO_LARGE) from None
@@ -67,7 +69,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     except Exception as error:  # decoders raise whatever they like on damaged input
         # An error number comes from the operating system, not from a decoder.
         unreadable = isinstance(error, OSError) and error.errno is not None
-        raise Unusable("not readable" if unreadable else "damaged image") from error
+        raise Unusable(NOT_READABLE if unreadable else "damaged image") from error
 
 
 def _what_else(path: Path) -> str:
@@ -86,7 +88,7 @@ def _require_bytes(path: Path) -> None:
     try:
         status = path.stat()
     except OSError:
-        raise Unusable("broken link" if path.is_symlink() else "not readable") from None
+        raise Unusable("broken link" if path.is_symlink() else NOT_READABLE) from None
     if not stat.S_ISREG(status.st_mode):
         raise Unusable("not a regular file")
     if not status.st_size:
@@ -101,6 +103,11 @@ def _formats() -> tuple[str, ...]:
     Image.init()
     wanted = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "MPO", "PCX", "PNG", "PPM", "QOI", "TIFF", "WEBP")
     return tuple(name for name in wanted if name in Image.OPEN)
+
+
+def decoder() -> str:
+    """What stands for the library that reads images, and the formats that it reads."""
+    return f"Pillow {PIL.__version__} {' '.join(_formats())}"
 
 
 def header(path: Path) -> Header:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,15 @@ class ImageFile:
     digest: str
     pixels: str
 
+    def is_in(self, known: Set[str]) -> bool:
+        """Whether `contents_of` some images have this one: by its bytes, which no decoder changes, or by its pixels."""
+        return self.digest in known or self.pixels in known
+
+
+def contents_of(images: Iterable[ImageFile]) -> set[str]:
+    """What stands for the bytes and for the pixels of images, as `ImageFile.is_in` takes it."""
+    return {mark for image in images for mark in (image.digest, image.pixels)}
+
 
 def content_digest(images: Sequence[ImageFile]) -> str:
     """16 hex digits that stand for the content of images in their order, whatever their names."""
@@ -37,11 +46,13 @@ class Scan:
     Args:
         skipped: files that are not used, each with the reason.
         alike: images (by their place in `images`) that look like another, with the other; of two alike each may say so.
+        doubles: of the files in `skipped` those that another file shows, too, with its place in `images`.
     """
 
     images: tuple[ImageFile, ...]
     skipped: tuple[tuple[str, str], ...]
     alike: tuple[tuple[int, int], ...] = ()
+    doubles: tuple[tuple[str, int], ...] = ()
 
     @property
     def fingerprint(self) -> str:
@@ -58,7 +69,8 @@ class Scan:
 def dump(scan: Scan) -> bytes:
     """The file in which a scan is remembered."""
     images = [[str(image.path), image.digest, image.pixels] for image in scan.images]
-    return record.seal({"images": images, "skipped": scan.skipped, "alike": scan.alike}, SCAN_VERSION)
+    rest = {"skipped": scan.skipped, "alike": scan.alike, "doubles": scan.doubles}
+    return record.seal({"images": images, **rest}, SCAN_VERSION)
 
 
 def recall(path: Path) -> Scan | None:
@@ -68,6 +80,7 @@ def recall(path: Path) -> Scan | None:
         images = tuple(ImageFile(Path(name), digest, pixels) for name, digest, pixels in stored["images"])
         skipped = tuple((name, reason) for name, reason in stored["skipped"])
         alike = tuple((image, other) for image, other in stored["alike"])
+        doubles = tuple((name, image) for name, image in stored["doubles"])
     except (UserError, OSError, ValueError, KeyError, TypeError):
         return None
-    return Scan(images, skipped, alike)
+    return Scan(images, skipped, alike, doubles)

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from core.data.folder import decode, squash
+from core.data.folder import read, squash
 from core.data.scans import ImageFile, content_digest
 
 # Templates of the three splits are drawn from seeds of their own, so no layout group is shared.
@@ -98,7 +98,7 @@ class FolderDocuments:
         return len(self.files)
 
     def clean(self, index: int, size: int) -> np.ndarray:
-        return squash(decode(self.files[index].path), size)
+        return squash(read(self.files[index]), size)
 
     def page(self, index: int, capture: int, size: int) -> np.ndarray:
-        return np.asarray(decode(self.files[index].path))
+        return np.asarray(read(self.files[index]))

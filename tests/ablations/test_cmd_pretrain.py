@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import yaml
@@ -9,6 +10,7 @@ import yaml
 from core.config_sections import ModelConfig
 from core.model.embedder import Embedder
 from tests.ablations.conftest import CommandLine
+from tests.conftest import make_images
 
 
 def test_pretrain_writes_weights_and_their_card(cli: CommandLine) -> None:
@@ -19,6 +21,19 @@ def test_pretrain_writes_weights_and_their_card(cli: CommandLine) -> None:
     assert set(card["unseen_procedural_documents"]) == {"untrained", "pretrained"}
     assert yaml.safe_load(cli.out) == card
     Embedder(ModelConfig(pretrained="made/lcnet_050.safetensors"), 32, 0)
+
+
+def test_what_runs_judge_on_is_left_out(cli: CommandLine, tmp_path: Path) -> None:
+    words = ["--samples", "128", "--classes", "64", "--image-size", "32", "--out", "made"]
+    make_images(tmp_path / "scans", 70)
+    for path in make_images(tmp_path / "judged", 6, seed=9):
+        shutil.copy(path, tmp_path / "scans" / f"judged {path.name}")
+    assert cli("pretrain", *words, "--data", "scans", "--eval", "judged") == 0
+    assert "the 70 images of a folder that are not held out" in yaml.safe_load(cli.out)["made_by"]
+    assert cli("pretrain", *words, "--eval", "judged") == 2
+    assert "--eval: it leaves images out of --data, which is not given" in cli.err
+    assert cli("pretrain", *words, "--data", "judged", "--eval", "judged") == 2
+    assert "--data: all images of judged are judged on" in cli.err
 
 
 def test_unknown_backbone(cli: CommandLine) -> None:

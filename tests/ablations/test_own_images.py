@@ -132,6 +132,37 @@ def test_images_that_look_alike_are_told_by_plan_and_by_check(cli: CommandLine, 
     assert {Path(one).name, Path(other).name} == {"again.jpg", paths[3].name}
 
 
+def test_look_alikes_of_a_sub_folder_are_documents_apart_to_train_on(cli: CommandLine, tmp_path: Path) -> None:
+    """Scans sorted by year are no captures of one document."""
+    (path, *_) = make_images(tmp_path / "scans" / "2023", 40)
+    with Image.open(path) as image:
+        image.save(path.with_name("again.jpg"), quality=90)
+    assert cli("plan", "resolution", *TINY, "--set", "data.images=20", "--data", "scans") == 0
+    (told,) = [line for line in cli.out.splitlines() if "look alike" in line]
+    assert "--data: two images look alike:" in told
+    assert cli("data", "check", "scans") == 0
+    text = " ".join(cli.out.split())
+    assert "look alike 1 pair in one sub-folder: different documents to --data, captures of one identity" in text
+    assert cli("data", "check", "scans", "--json") == 0
+    facts = json.loads(cli.out)
+    assert facts["alike"] == []
+    assert {Path(one).name for one in facts["alike_inside"][0]} == {"again.jpg", path.name}
+
+
+def test_a_picture_in_the_folders_of_two_identities_is_told_of(cli: CommandLine, tmp_path: Path) -> None:
+    laid_out(tmp_path, *IDS)
+    first = min((tmp_path / "ids/p3").iterdir())
+    shutil.copy(first, first.with_name("again.png"))  # of the same identity: nothing to tell
+    words = ("plan", "norm", *TINY, "--eval", "ids")
+    assert cli(*words) == 0
+    assert "two identities" not in cli.out
+    shutil.copy(first, tmp_path / "ids/p7/copy.png")
+    folder_notes_of_this_process.cache_clear()
+    assert cli(*words) == 0
+    (note,) = [line for line in cli.out.splitlines() if "two identities" in line]
+    assert f"'{Path('ids/p7/copy.png')}', which is left out" in note
+
+
 def test_images_to_judge_on_that_look_like_one_to_train_on_are_told(cli: CommandLine, tmp_path: Path) -> None:
     paths = make_images(tmp_path / "scans", 20)
     judged = make_images(tmp_path / "judged", 12, seed=40)

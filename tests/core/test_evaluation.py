@@ -11,8 +11,24 @@ from torch import nn
 
 from core.data.corpus_images import Captures
 from core.evaluation import embed, judge
+from reports.replicates import tpr_replicates
 
 CPU = torch.device("cpu")
+
+
+def test_so_many_negatives_are_kept_that_any_draw_of_few_identities_has_its_threshold() -> None:
+    """A draw that has some look-alikes several times has its threshold far beyond the share that its rate takes."""
+    rng = np.random.default_rng(0)
+    layouts = rng.normal(size=(5, 16)).repeat(20, 0)  # 20 documents each
+    identities = np.arange(100).repeat(5)
+    rows = (layouts + 0.5 * rng.normal(size=layouts.shape))[identities] + 0.5 * rng.normal(size=(500, 16))
+    judged = judge(
+        torch.tensor(rows / np.linalg.norm(rows, axis=1, keepdims=True), dtype=torch.float32),
+        Captures(np.zeros((500, 1, 1, 3), np.uint8), identities),
+    )
+    found = tpr_replicates(judged.scores(), 1e-2)
+    assert found is not None
+    assert found.std() > 0
 
 
 @pytest.mark.parametrize("training", [True, False])

@@ -42,6 +42,21 @@ def test_copies_saved_anew_are_found_and_shared_images_are_not(scans: tuple[Scan
     assert names == [(originals[2], "anew.jpg"), (originals[3], "large.png")]
 
 
+def test_a_small_copy_is_found_beside_the_image_itself(tmp_path: Path) -> None:
+    """The image is left out of what is trained on, its preview is not."""
+    judged, trained = make_images(tmp_path / "judged", 6), tmp_path / "trained"
+    make_images(trained, 7, seed=50)
+    for path in judged[:4]:
+        shutil.copy(path, trained / f"copy of {path.name}")
+        with Image.open(path) as image:
+            image.resize((30, 20)).save(trained / f"preview of {path.name}")
+    found, other = (folder.scan([str(tmp_path / name)], tmp_path / "cache") for name in ("judged", "trained"))
+    pairs = between(found, other, tmp_path / "cache")
+    assert pairs is not None
+    names = [(Path(one).name, Path(two).name) for one, two in pairs]
+    assert names == [(path.name, f"preview of {path.name}") for path in judged[:4]]
+
+
 def test_what_was_found_is_remembered_until_images_change(
     scans: tuple[Scan, Scan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

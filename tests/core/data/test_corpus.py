@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +11,10 @@ import pytest
 from PIL import Image
 
 from core.config_sections import DataConfig, EvalConfig
-from core.data.corpus import Corpus, RealCaptures, _for_validation, corpus, trainable
+from core.data.corpus import Corpus, RealCaptures, _for_validation, _of_folders, _split, corpus, trainable
 from core.data.corpus_images import captures, pool_images
 from core.data.folder import decode, scan, squash
+from core.data.scans import ImageFile, Scan
 from core.data.sources import FolderDocuments
 from core.errors import UserError
 from tests.conftest import make_images
@@ -147,11 +150,43 @@ def test_what_is_judged_on_is_not_trained_on_from_another_file_of_the_same_pixel
     assert "20 images of documents; 8 left out, as --eval has them" in found.notes["train"]
 
 
+def test_what_is_judged_on_is_known_by_its_bytes_where_a_decoder_gives_other_pixels(tmp_path: Path) -> None:
+    """Scans are remembered: one may be older than the library that reads images."""
+    make_images(tmp_path / "documents", 20)
+    for path in make_images(tmp_path / "photos", 8, seed=50):
+        shutil.copy(path, tmp_path / "documents" / f"copy of {path.name}")
+    own = EvalConfig(source=(str(tmp_path / "photos"),))
+    found = scan([str(tmp_path / "documents")], tmp_path)
+    other = Scan(tuple(replace(image, pixels=image.pixels[::-1]) for image in found.images), ())
+    held = of_folder(tmp_path / "documents", tmp_path, own)
+    kept, _, left_out = _of_folders(other, [], own, (held.validation, held.test))
+    assert (len(kept), left_out) == (20, 8)
+
+
 def test_weights_are_made_of_what_runs_would_train_on(image_folder: Path, tmp_path: Path) -> None:
-    found = of_folder(image_folder, tmp_path, EvalConfig())
-    assert {file.digest for file in trainable(scan([str(image_folder)], tmp_path)).images} == digests(found.train)
+    def used(folder: Path, *evaluation: Path) -> set[str]:
+        found = trainable(scan([str(folder)], tmp_path), [str(one) for one in evaluation], tmp_path)
+        return {file.digest for file in found.images}
+
+    assert used(image_folder) == digests(of_folder(image_folder, tmp_path, EvalConfig()).train)
     make_images(tmp_path / "few", 5)
-    assert len(trainable(scan([str(tmp_path / "few")], tmp_path)).images) == 5
+    assert len(used(tmp_path / "few")) == 5
+    make_images(tmp_path / "photos", 8, seed=50)
+    for path in (tmp_path / "photos").iterdir():
+        shutil.copy(path, image_folder / f"copy of {path.name}")
+    own = of_folder(image_folder, tmp_path, EvalConfig(source=(str(tmp_path / "photos"),)))
+    assert used(image_folder, tmp_path / "photos") == digests(own.train)
+    assert len(used(image_folder, tmp_path / "photos")) == 40
+
+
+@pytest.mark.parametrize("identities", [10, 1000, 5000])
+def test_weights_have_seen_nothing_that_any_number_of_identities_holds_out(identities: int) -> None:
+    images = tuple(ImageFile(Path(f"{number:05d}"), f"{number:05d}", f"p{number:05d}") for number in range(12_000))
+    found = Scan(images, ())
+    evaluation = EvalConfig(identities=identities, validation_identities=identities)
+    train, validation, test = _split(found, evaluation, [])
+    assert {*trainable(found, [], Path()).images} <= {*train}
+    assert not {*trainable(found, [], Path()).images} & {*validation, *test}
 
 
 @pytest.mark.parametrize(

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import socket
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import PIL
 import pytest
 from PIL import Image
 
-from core.data.folder import scan
-from core.errors import UserError
+from core.data.folder import read, scan
+from core.errors import RunFailure, UserError
 from tests.conftest import gradient, make_images
 
 
@@ -108,6 +113,67 @@ def test_a_remembered_scan_that_is_damaged_is_made_again(tmp_path: Path) -> None
     remembered.write_text(remembered.read_text().replace(digest, digest[::-1]))  # another content, another key
     assert scan([str(tmp_path / "a")], tmp_path) == before
     assert digest in remembered.read_text()
+
+
+def test_a_file_that_could_not_be_read_is_looked_at_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A share that was away for a moment is no property of the file, and decides what runs are trained on."""
+    paths, whole = make_images(tmp_path / "a", 5), Image.open
+    looked: list[str] = []
+
+    def failing(path: Path, **how: Any) -> Image.Image:
+        looked.append(Path(path).name)
+        if Path(path) == paths[2]:
+            raise OSError(errno.EIO, "Input/output error")
+        return whole(path, **how)
+
+    monkeypatch.setattr(Image, "open", failing)
+    before = scan([str(tmp_path / "a")], tmp_path)
+    assert [reason for _, reason in before.skipped] == ["not readable"]
+    looked.clear()
+    assert scan([str(tmp_path / "a")], tmp_path) == before
+    assert set(looked) == {paths[2].name}
+    monkeypatch.setattr(Image, "open", whole)
+    assert len(scan([str(tmp_path / "a")], tmp_path).images) == 5
+
+
+def test_an_image_is_not_damaged_where_memory_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_images(tmp_path / "a", 2)
+
+    def full(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Image.Image, "convert", full)
+    with pytest.raises(MemoryError):
+        scan([str(tmp_path / "a")], tmp_path)
+    assert not list(tmp_path.glob("scan-*"))
+
+
+def test_a_scan_is_made_anew_for_another_library_that_reads_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_images(tmp_path / "a", 2)
+    scan([str(tmp_path / "a")], tmp_path)
+    monkeypatch.setattr(PIL, "__version__", "99.0")
+    scan([str(tmp_path / "a")], tmp_path)
+    assert len(list(tmp_path.glob("scan-*"))) == 2
+
+
+@pytest.mark.parametrize("what", ["other", "gone", "torn"])
+def test_a_file_that_was_changed_since_it_was_counted_is_not_drawn(tmp_path: Path, what: str) -> None:
+    """Its pixels would be kept, and trained on, under the name of those that were there."""
+    paths = make_images(tmp_path / "a", 3)
+    found = scan([str(tmp_path / "a")], tmp_path)
+    assert np.asarray(read(found.images[0])).shape == (40, 60, 3)
+    path = found.images[0].path
+    if what == "other":
+        shutil.copy(next(one for one in paths if one != path), path)
+    elif what == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(RunFailure, match=f"'{path}' is not what it was when the images were counted") as failure:
+        read(found.images[0])
+    assert failure.value.kind == "data_changed"
 
 
 @pytest.mark.parametrize("kind", ["missing", "empty", "textual"])
