@@ -110,13 +110,14 @@ def run(
         loss = loss_of(training.order.next())
         training.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(parameters, clip)
+        norm = nn.utils.clip_grad_norm_(parameters, clip)
+        value = loss.item()
+        if not (math.isfinite(value) and torch.isfinite(norm)):  # before weights are lost by it, and kept
+            told = f"the loss is {value}, and the norm of its gradient {float(norm)},"
+            raise RunFailure("diverged", f"{what}: {told} at step {training.step + 1} of {steps}")
         for group in training.optimizer.param_groups:
             group["lr"] = lr * learning_rate_factor(training.step, steps, warmup)
         training.optimizer.step()
-        value = loss.item()
-        if not math.isfinite(value):
-            raise RunFailure("diverged", f"{what}: the loss is {value} at step {training.step + 1} of {steps}")
         training.loss = value if math.isnan(training.loss) else training.loss + _SMOOTHING * (value - training.loss)
         training.step += 1
         training.seconds = spent.seconds()

@@ -121,16 +121,17 @@ class ChunkedSoftmax:
             peaks.append(self._peak)
         log_total = self._log_total(total)
         # What makes each block's exponentials probabilities over B; where no peak is taken off, the same for all.
-        apart = peaks if self._shifts else peaks[-1:]
-        self._factors = [(peak - log_total).exp_().div_(batch).T for peak in apart]
+        factors = [(peak - log_total).exp_().div_(batch).T for peak in (peaks if self._shifts else peaks[:1])]
+        self._factors = factors if self._shifts else factors * len(peaks)
         log_total = log_total.T
         probability = (self._logit - log_total[self._mine]).exp_()
         self.loss = self._mean_loss(log_total)
         # The target's share of the gradient passes through the margin, all others' through the cosine alone.
         self._correction = ((probability - 1) * self._slope - probability).div_(batch)
         pulled.mul_(self._factors[-1])
-        ((centres, place),) = self._parts(0)
-        own = centres.index_select(0, self._target).mul_(self._inverse[place][self._target])
+        positives = self._blocks[0].rows
+        assert isinstance(positives, torch.Tensor)
+        own = self._table.index_select(0, positives[self._target]).mul_(self._inverse[self._target])
         if isinstance(self._mine, slice):
             pulled.addcmul_(own, self._correction)
         else:
@@ -154,10 +155,13 @@ class ChunkedSoftmax:
     def _measured(self, index: int) -> tuple[_Parts, torch.Tensor]:
         """The block's centres, and (R, 1) one over their lengths."""
         parts = self._parts(index)
-        inverse = self._inverse[self._starts[index] : self._starts[index + 1]]
+        inverse = self._inverse_of(index)
         for centres, place in parts:
             torch.linalg.vector_norm(centres, dim=1, keepdim=True, out=inverse[place])
         return parts, inverse.clamp_(min=_TINY).reciprocal_()
+
+    def _inverse_of(self, index: int) -> torch.Tensor:
+        return self._inverse[self._starts[index] : self._starts[index + 1]]
 
     def _parts(self, index: int) -> _Parts:
         """The block's centres as (r, D) parts with their places among its R rows; the next block reuses the memory."""
@@ -238,14 +242,13 @@ class ChunkedSoftmax:
             yield block, self._gradients[index] if self._gradients else self._gradient(index)
 
     def _gradient(self, index: int) -> RowGradient:
-        factor = self._factors[-1]
         if self._kept is None:
             parts, inverse = self._measured(index)
-            powers = self._powers(index, parts, inverse, first=False).mul_(inverse)  # from the last peak
+            powers = self._powers(index, parts, inverse, first=False).mul_(inverse)
+            factor = self._factors[-1]  # as they were found anew, from the last peak
         else:
-            parts, inverse = self._parts(index), self._inverse[self._starts[index] : self._starts[index + 1]]
-            powers = self._slot(index, len(self._blocks[index]), len(self._unit))
-            factor = self._factors[index] if self._shifts else factor
+            parts, inverse = self._parts(index), self._inverse_of(index)
+            powers, factor = self._slot(index, len(self._blocks[index]), len(self._unit)), self._factors[index]
         raw = self._scratch.take("gradient", self._table, len(powers), self._table.shape[1])
         torch.mm(powers, self._scaled * factor, out=raw)
         if index == 0:

@@ -5,8 +5,9 @@ The batch's own classes are always in; negatives fill the sample up to its size.
 * ``uniform``: every set of negatives is equally likely, as in the record's top-k of random priorities, but drawn
   by the gaps between them, which takes time in the size of the sample.
 * ``windows``: the classes lie in the table in an order shuffled once, and whole runs of neighbouring rows are drawn.
-  Every class is as likely as under ``uniform``, but neighbours come together; in return rows are used where they
-  lie, without gathering or scattering them.
+  Neighbours come together, and the batch's own classes are not drawn again in place of those that a run had anyway:
+  of 1,000 classes at rate 0.3 and batch 64 there are 220 negatives for 236, of 390,144 at 0.1 and 512 2 % fewer. In
+  return rows are used where they lie, without gathering or scattering them.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _SPARE = 6.0  # standard deviations by which more negatives are drawn than neede
 
 @dataclass(frozen=True)
 class Block:
-    """Rows of negatives; `hidden` (H,) int64 are its columns that are classes of the batch and do not count here."""
+    """Rows of negatives; `hidden` (H,) int64 are places among them of classes of the batch, which do not count here."""
 
     rows: Rows
     hidden: torch.Tensor | None = None
@@ -43,15 +44,16 @@ class Block:
 
     def within(self, part: Part) -> Block:
         """The rows that are also in `part` of the table, numbered from its first."""
-        ids = numbers(self.rows)
-        inside = (ids >= part.start) & (ids < part.stop)
         if not isinstance(self.rows, Runs):
-            return Block(ids[inside] - part.start)  # rows that are named one by one hide none
-        hidden = self.hidden
-        if hidden is not None:
-            places, inside = inside.cumsum(0).to(hidden.device) - 1, inside.to(hidden.device)
-            hidden = places[hidden[inside[hidden]]]
-        return Block(self.rows.within(part), hidden if hidden is not None and len(hidden) else None)
+            inside = (self.rows >= part.start) & (self.rows < part.stop)
+            return Block(self.rows[inside] - part.start)  # rows that are named one by one hide none
+        rows = self.rows.within(part)
+        if self.hidden is None:
+            return Block(rows)
+        own = numbers(self.rows).to(self.hidden.device)[self.hidden]
+        own = own[(own >= part.start) & (own < part.stop)] - part.start
+        hidden = torch.searchsorted(numbers(rows).to(own.device), own)
+        return Block(rows, hidden if len(hidden) else None)
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ class FastPartialFC(nn.Module):
             `forward` with its part of the embeddings and all labels; the loss is that of the whole batch.
 
     Attributes:
-        num_sampled: classes in a step that does not overflow (`windows` uses up to a window fewer).
+        num_sampled: classes in a step that does not overflow (`windows` uses fewer: `core.loss.class_sampling`).
         overflow_steps: steps so far whose batch had more classes than `num_sampled`.
 
     Raises:

@@ -127,7 +127,8 @@ class RowOptimizer(nn.Module):
         found = list(pieces(rows))
         ids = found[0][0] if len(found) == 1 else numbers(rows).to(table.device)
         used, second = take(self.used, ids), take(self.second, ids)
-        before = None if hidden is None else (used[hidden], second[hidden])
+        if hidden is not None:
+            before = used[hidden], second[hidden]
         used += 1
         mean_square = gradient.square_norms().mul_(factor.square() / table.shape[1])
         second.lerp_(mean_square, 1 - beta)
@@ -135,7 +136,7 @@ class RowOptimizer(nn.Module):
         # w (1 - lr decay) - lr factor g / size, with g taken apart, so that the rows are passed over but twice.
         share = factor * -lr / size
         keep = (1 - lr * self.weight_decay) - share * gradient.along * gradient.inverse
-        if before is not None and hidden is not None:
+        if hidden is not None:
             used[hidden], second[hidden] = before
             share.index_fill_(0, hidden, 0)
             keep.index_fill_(0, hidden, 1)

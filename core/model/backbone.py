@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 from torch import nn
+from torch.nn.modules.dropout import _DropoutNd
 
 from core.config_sections import ModelConfig
 from core.errors import RunFailure, first_line, nearest
@@ -33,6 +34,9 @@ class Backbone(nn.Module):
 def build_backbone(config: ModelConfig, seed: int) -> Backbone:
     """The backbone of a configuration, initialised from the stream `init.backbone`, then from its weights.
 
+    Dropout and drop-path, which some of timm's models have by default, are off: arms differ in declared fields alone,
+    and draws from torch's global stream would make a run depend on those before it.
+
     Raises:
         RunFailure: `bad_config` for a model that timm does not have or cannot take features of;
             `bad_weights` for a file that does not hold this model's weights.
@@ -58,6 +62,10 @@ def build_backbone(config: ModelConfig, seed: int) -> Backbone:
     for module in features.modules():
         if isinstance(module, _NEED_THEIR_INPUT):
             module.inplace = False
+        if isinstance(module, _DropoutNd):
+            module.p = 0.0
+        if hasattr(module, "drop_prob"):  # timm has several classes of drop-path
+            module.drop_prob = 0.0  # type: ignore[assignment]
     return Backbone(use_small_depthwise(features))
 
 

@@ -41,6 +41,7 @@ ARMS: list[dict[str, Any]] = [
     *({"loss__centre_update": update} for update in ("rows", "row_scalar")),
     {"loss__centre_update": "row_scalar", "loss__sampler": "windows", "loss__sample_rate": 0.1},
     {"loss__centre_update": "row_scalar", "loss__sample_rate": 1.0, "loss__scale": 96.0},
+    {"loss__centre_update": "rows", "loss__sample_rate": 1.0},
     {"distill__kind": "kld"},
     {"distill__kind": "similarity", "distill__clean_view": True},
     {"precision__mode": "bf16"},

@@ -73,3 +73,21 @@ def test_a_loss_that_is_not_finite_is_a_typed_failure(tmp_path: Path) -> None:
     with pytest.raises(RunFailure, match="step 1 of 12") as caught:
         carry_out(training, net, tmp_path / "checkpoint", scale=float("nan"))
     assert caught.value.kind == "diverged"
+
+
+def test_weights_that_a_gradient_would_lose_are_not_kept(tmp_path: Path) -> None:
+    """Its loss is finite, and was found before the step."""
+    training, net = made()
+    path = tmp_path / "checkpoint"
+
+    def spoil(gradient: torch.Tensor) -> torch.Tensor:
+        return gradient * (float("nan") if training.step == 4 else 1.0)
+
+    hook = next(net.parameters()).register_hook(spoil)
+    with pytest.raises(RunFailure, match=r"the loss is \d\.\d+, and the norm of its gradient nan, at step 5 of 12"):
+        carry_out(training, net, path)
+    hook.remove()
+    again, net = made()
+    carry_out(again, net, path)
+    assert again.step == STEPS
+    assert all(torch.isfinite(one).all() for one in net.state_dict().values())

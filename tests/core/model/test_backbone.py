@@ -42,3 +42,14 @@ def test_activations_keep_their_input_instead_of_a_copy(name: str, activations: 
     assert copied(copy.deepcopy(stock), images) - copied(copy.deepcopy(ours), images) >= activations
     for mine, its in zip(step(ours, images), step(stock, images), strict=True):
         assert torch.equal(mine, its)
+
+
+@pytest.mark.parametrize("name", ["fasternet_t1", "lcnet_050"])
+def test_training_draws_nothing(name: str) -> None:
+    """Masks from the stream that all of a process share would make a run depend on those before it."""
+    backbone = build_backbone(ModelConfig(backbone=name, pretrained="none"), 0).train()
+    images = torch.rand(2, 3, 64, 64)
+    state = torch.get_rng_state()
+    first = backbone(images)
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.testing.assert_close(backbone(images), first)
