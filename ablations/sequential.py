@@ -99,7 +99,7 @@ def sweep_looks(
 def describe(studies: Sequence[Study], verdicts: Iterable[Verdict], *, last: bool = False) -> str:
     """What is open and what is not, e.g. ``open: 4, 9; resolved: 7 (reproduced); not run: 8``; `last`: of looks."""
     tested = {name for study in studies for name in study.tested}
-    left = "inconclusive at the last look" if last else "inconclusive whatever the seeds"
+    left = "inconclusive at the last look" if last else "not judged, for the reason in the report"
     groups: dict[str, list[str]] = {"open": [], "resolved": [], "not run": [], left: []}
     for verdict in verdicts:
         label = verdict.finding.label

@@ -12,7 +12,7 @@ from reports.cells import HEAD_STEP, LEFT_OUT, READABLE
 from reports.claims import Study
 from reports.contrasts import Contrast
 from reports.decision import Difference
-from reports.gates import at_edge, gate, remarks
+from reports.gates import at_edge, gate, no_op, remarks
 from reports.metrics import readable_metric
 from reports.reader import Part, Reader, oriented
 from reports.replicates import Replicates
@@ -25,7 +25,8 @@ class Estimate:
 
     `interval` is of the whole contrast: for `cost_ratio` it holds ratios (its standard errors are of the logarithm),
     for an interaction the sum of its two parts. All are oriented so that the claim lies above 0, or above 1. `missing`
-    says why there is no estimate, `gate` why there is one that must not be judged. `tried` counts the seeds with which
+    says why there is no estimate, `gate` why there is one that must not be judged, `gates` why it must not at a look;
+    `no_op` that its arms are one under two names on this hardware. `tried` counts the seeds with which
     every arm was trained, whether or not a run failed; `caveats` are those of the notes that a verdict must not be told
     without; `tests` are those of all seeds, `looks` those of each look that was tried whole and may be judged, by what
     was there then.
@@ -40,6 +41,8 @@ class Estimate:
     missing: str = ""
     unavailable: bool = False
     gate: str = ""
+    gates: Mapping[int, str] = field(default_factory=dict)
+    no_op: bool = False
     notes: tuple[str, ...] = ()
     caveats: tuple[str, ...] = ()
     parts: tuple[Part, ...] = ()
@@ -102,7 +105,8 @@ def _estimate(
             reason, unavailable = _why_absent(study.study, arm, rows[rows["arm"] == arm])
             return replace(empty, missing=reason, unavailable=unavailable)
     ended = _ended(read)
-    metric, fallback = readable_metric(metric, _at_first_look(done, ended, looks), contrast.pairs)
+    first = _at_first_look(done, ended, looks)
+    metric, fallback = readable_metric(metric, first, contrast.pairs)
     empty = replace(empty, metric=metric)
     values = done.pivot(index="seed", columns="arm", values=metric)[list(contrast.arms)].dropna().sort_index()
     if values.empty:
@@ -115,16 +119,22 @@ def _estimate(
         return replace(empty, missing=f"'{contrast.metric}' of '{study.study}' is not positive, so it has no ratio.")
     keys = done.pivot(index="seed", columns="arm", values="key").loc[values.index, list(contrast.arms)]
     reader = Reader(contrast, metric, values, keys, replicates, float(done["identities"].min()))
-    tried = _tried(read, ended, values.index)
+    # Turns of the class head are no runs: where fewer were timed than there are seeds, a look rests on those there are.
+    tried = ended if metric == HEAD_STEP else _tried(read, ended, values.index)
     read_at: dict[int, tuple[Difference, ...]] = {}
+    gates_at: dict[int, str] = {}
     for look in (look for look in looks if look <= len(tried)):
         # What is judged at a look, by what was there then: what came after must not undo a verdict, nor a gate's.
         rows_then, paired = read[read["seed"].isin(tried[:look])], int(values.index.isin(tried[:look]).sum())
-        if paired and not (gate(study, contrast, metric, rows_then) or reader.gate(paired)):
+        if not paired:
+            continue
+        if gated := gate(study, contrast, metric, rows_then) or reader.gate(paired):
+            gates_at[look] = gated
+        else:
             read_at[look] = reader.tests(paired)
     absent = [*_unpaired(read), *_unrecorded(read, values.index, metric)]
-    caveats = remarks(contrast, metric, read)
-    notes = (fallback, _levels(contrast, values), *absent, *caveats, *reader.notes())
+    caveats = [*remarks(contrast, metric, read), *reader.caveats()]
+    notes = (fallback, _levels(contrast, values), *absent, *caveats)
     return replace(
         empty,
         interval=reader.whole(len(values)),
@@ -134,6 +144,8 @@ def _estimate(
         tests=reader.tests(len(values)),
         looks=read_at,
         gate=gate(study, contrast, metric, read) or reader.gate(len(values)),
+        gates=gates_at,
+        no_op=no_op(contrast, first),
         notes=tuple(note for note in notes if note),
         caveats=tuple(caveats),
     )

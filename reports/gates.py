@@ -17,7 +17,8 @@ from reports.markdown import brief
 from reports.metrics import CEILING, FLOOR, at_ceiling, at_floor, metric_name
 
 DISTINCT_ARITHMETIC = 10.0  # times the relative error of the other arm: TF32 and bf16 are off by hundreds of times
-NO_OP = "Nothing was compared"
+TIMED = ("seconds", "samples_per_second", "peak_memory_mb")  # what belongs to a machine as much as to an arm
+_NO_OP = "Nothing was compared"
 TRAINED_AUROC = 0.6
 MANY_STEPS = 0.1  # share of steps in which PartialFC's sample is no sample
 MOST_FAILED = 0.2  # share of an arm's runs that may fail before what is left is a selection
@@ -38,11 +39,17 @@ def gate(study: Study, contrast: Contrast, metric: str, rows: pd.DataFrame) -> s
         _no_room(contrast, metric, done),
         _same_arithmetic(contrast, done),  # before outcomes: what is no other arithmetic ends the same to the bit
         _same_outcome(contrast, done),
+        _other_hardware(contrast, metric, done),
         _too_few_impostors(metric, done),
         _weak_teacher(contrast, metric, done),
         _constant(metric, done),
     )
     return next((reason for reason in checks if reason), "")
+
+
+def no_op(contrast: Contrast, rows: pd.DataFrame) -> bool:
+    """Whether the arms are one under two names on this hardware: nothing that is seen of them changes that."""
+    return _same_arithmetic(contrast, rows[rows["state"] == "done"]).startswith(_NO_OP)
 
 
 def remarks(contrast: Contrast, metric: str, rows: pd.DataFrame) -> list[str]:
@@ -158,6 +165,18 @@ def _same_outcome(contrast: Contrast, done: pd.DataFrame) -> str:
     return ""
 
 
+def _other_hardware(contrast: Contrast, metric: str, done: pd.DataFrame) -> str:
+    """A cost that was measured of one arm on one machine and of another on a second is as much the machines'."""
+    if metric not in TIMED:
+        return ""
+    here = done[["device", "hardware"]].fillna("").agg(" ".join, axis=1)
+    several = here.groupby(done["seed"]).nunique() > 1
+    if not several.any():
+        return ""
+    first, second = sorted(set(here[done["seed"] == several.idxmax()]))[:2]
+    return f"Of {several.sum()} seeds the arms ran on different hardware ({first}; {second}): their costs differ by it."
+
+
 def _stuck(rows: pd.DataFrame) -> bool:
     """A margin loss on its plateau, where all cosines are equal: nothing is told apart yet."""
     return bool(len(rows)) and bool(rows["loss_end"].mean() >= rows["loss_plateau"].mean())
@@ -200,7 +219,7 @@ def _same_arithmetic(contrast: Contrast, done: pd.DataFrame) -> str:
     if not max(errors) < DISTINCT_ARITHMETIC * min(errors):
         return ""
     return (
-        f"{NO_OP}: the arithmetic of '{contrast.better}' and '{contrast.than}' does not differ on this "
+        f"{_NO_OP}: the arithmetic of '{contrast.better}' and '{contrast.than}' does not differ on this "
         f"hardware (relative error {brief(errors[0])} against {brief(errors[1])})."
     )
 

@@ -13,7 +13,7 @@ from core.support import ENOUGH_PAIRS
 from reports.cells import COSTS, LESS_IS_BETTER
 from reports.contrasts import Contrast
 from reports.decision import Difference
-from reports.replicates import Replicates
+from reports.replicates import Replicates, is_rate
 from reports.stats import Interval, effect_size, identity_error, mean_interval, share_above, sign_flip_p
 from reports.trend import ordered_p
 
@@ -88,17 +88,24 @@ class Reader:
         trend = self._trend(n) if contrast.through else None
         return tuple(Difference(part.interval, contrast.null, contrast.worth, trend) for part in self.parts(n))
 
-    def notes(self) -> list[str]:
+    def caveats(self) -> list[str]:
         """What the interval leaves out."""
-        if self._replicates is None or self._metric in COSTS:
-            return []
-        if self._identity_se(self._pairs, len(self._values)) is not None:
+        if self._replicates is None or self._metric in COSTS or is_rate(self._metric):
             return []
         return ["The interval covers seeds alone: nothing to resample test identities from is kept for this metric."]
 
     def gate(self, n: int) -> str:
         """Why n seeds must not be judged, by what `reports.gates` does not see; empty where they may be."""
-        return self._few_impostors(n) or self._no_variation(n)
+        return self._few_impostors(n) or self._no_variation(n) or self._without_identities(n)
+
+    def _without_identities(self, n: int) -> str:
+        """A rate whose interval would leave out the test identities, which may be the most of it."""
+        if self._replicates is None or not is_rate(self._metric) or self._identity_se(self._pairs, n) is not None:
+            return ""
+        return (
+            "Of a run too few scores are kept to resample its test identities: an interval of seeds alone would be too "
+            "sure."
+        )
 
     def _no_variation(self, n: int) -> str:
         """A rate whose difference is the same in all seeds, such as of saturated ones; a size may well be so."""

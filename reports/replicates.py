@@ -31,6 +31,11 @@ def identity_weights(identities: int, replicates: int = REPLICATES) -> NDArray[n
     return np.ascontiguousarray(drawn.T.astype(np.uint8))
 
 
+def is_rate(metric: str) -> bool:
+    """Whether a column of the frame is a TPR at an FPR, of which there are replicates."""
+    return metric.removeprefix(SHIFTED_PREFIX).startswith("tpr@")
+
+
 def tpr_replicates(
     scores: Mapping[str, np.ndarray], fpr: float, replicates: int = REPLICATES, prefix: str = ""
 ) -> NDArray[np.float64] | None:
@@ -145,7 +150,7 @@ class Replicates:
 
     def _compute(self, key: str, metric: str) -> tuple[NDArray[np.float64] | None, int | None]:
         plain = metric.removeprefix(SHIFTED_PREFIX)
-        if not plain.startswith("tpr@"):
+        if not is_rate(metric):
             return None, None
         try:
             scores, fpr = self._load(key), float(plain.removeprefix("tpr@"))

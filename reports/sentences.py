@@ -50,7 +50,8 @@ def _since(decider: Estimate, look: int, part: int) -> str:
     """What all seeds say, where there are more than those that decided."""
     if decider.tried <= look:
         return ""
-    now = f" Of all {decider.tried} seeds it is {_with_interval(decider, decider.tests[part].interval)}"
+    interval = decider.tests[part].interval
+    now = f" Of all {interval.n} seeds it is {_with_interval(decider, interval)}"
     return f"{now}, and could not be judged: {decider.gate}" if decider.gate else f"{now}."
 
 
@@ -89,6 +90,8 @@ def _undecided(estimates: Sequence[Estimate], seeds: int, looks: Collection[int]
     need = _need(power, _size(weakest, test.interval.estimate), seeds, looks)
     if test.claim_p <= levels.claim and not test.large_enough:
         return f"It is there, but whether it is worth having (at least {_worth(weakest)}) is open: {seen}; {need}."
+    if test.claim_p <= levels.claim and seeds not in looks:
+        return f"It is sure by these {seeds} seeds, but they are no look: {seen}; {_again(seeds, looks)}."
     if test.interval.low > test.null and test.claim_p > test.interval.p_above(test.null):
         return f"{_levels(weakest, test, seen)}; {_again(seeds, looks)}."
     reach = f"{_reach(weakest, test, power.detectable)}, and " if power and power.detectable is not None else ""
@@ -149,7 +152,7 @@ def _need(power: Power | None, seen: str, seeds: int, looks: Collection[int]) ->
 
 def _again(seeds: int, looks: Collection[int]) -> str:
     later = min((look for look in looks if look > seeds), default=None)
-    return f"the next look is at {later} seeds" if later else "the last look is past"
+    return f"the next look is at {later} seeds" if later else "the last look is past: it takes others, and other seeds"
 
 
 def _comparison(estimate: Estimate, *, turned: bool = False) -> str:

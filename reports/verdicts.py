@@ -11,7 +11,6 @@ import pandas as pd
 from reports.claims import Finding, Study, findings
 from reports.decision import ALPHA, Decision, Difference, Outcome, decide_over_looks
 from reports.estimates import Estimate, study_estimates
-from reports.gates import NO_OP
 from reports.power import Levels
 from reports.replicates import Replicates
 from reports.sentences import sentence
@@ -70,7 +69,8 @@ def judge(
     own = {name: study.finding(name) for study in studies for name in study.claims}
     shown = {**findings(), **own}
     by_finding = {name: tuple(one for one in read if one.contrast.finding == name) for name in shown}
-    tested = [name for name in shown if name in named]
+    # What no contrast decides is no hypothesis of the report's, and takes no share of its error.
+    tested = [name for name in shown if name in named and deciding(by_finding[name])]
     decided = decide_over_looks(_readings([by_finding[name] for name in tested], looks), looks, alpha)
     decisions = dict(zip(tested, decided, strict=True)) if decided else {}
     nothing: tuple[Decision, int | None] = (Decision("inconclusive", 1.0), None)
@@ -87,7 +87,7 @@ def deciding(estimates: Sequence[Estimate]) -> tuple[Estimate, ...]:
     no results: leaving their pairs out does not choose among results. At least one pair must be left.
     """
     declared = tuple(one for one in estimates if one.contrast.decides)
-    here = tuple(one for one in declared if not one.unavailable and not one.gate.startswith(NO_OP))
+    here = tuple(one for one in declared if not one.unavailable and not one.no_op)
     return here or declared
 
 
@@ -124,18 +124,30 @@ def _verdict(
     """
     deciders = deciding(estimates)
     if not deciders:
-        return Verdict(finding, "not run", "No study in this report tests it.", estimates)
+        none = "No contrast of it is declared to decide." if estimates else "No study in this report tests it."
+        return Verdict(finding, "not run", none, estimates)
     if missing := next((one.missing for one in deciders if one.missing), ""):
         return Verdict(finding, "not run", missing, estimates)
     if not look and (gated := next((one.gate for one in deciders if one.gate), "")):
         return Verdict(finding, "inconclusive", gated, estimates)
     decider, part = _owner(deciders, decision.decider, look)
     seeds = min(one.tried for one in deciders)
+    if not look and (told := _gated_then(deciders, shares, seeds)):
+        return Verdict(finding, "inconclusive", told, estimates, open=seeds < max(shares))
     still_open = decision.outcome == "inconclusive" and seeds < max(shares, default=0)
     levels = _levels(shares, seeds, tested, sum(len(one.tests) for one in deciders))
     reason = sentence(decision, deciders, decider, seeds, shares, levels, look=look, part=part)
     return Verdict(
         finding, decision.outcome, reason, estimates, look, decision.adjusted_p if look else None, decider, still_open
+    )
+
+
+def _gated_then(deciders: Sequence[Estimate], shares: Mapping[int, float], seeds: int) -> str:
+    """Why the last look that was reached could not be judged, where later seeds could be."""
+    reached = max((look for look in shares if look <= seeds), default=0)
+    gated = next((one.gates[reached] for one in deciders if reached in one.gates), "")
+    return (
+        f"At the look of {reached} seeds it could not be judged, and later seeds are no look: {gated}" if gated else ""
     )
 
 

@@ -96,7 +96,7 @@ def test_what_is_said_of_a_look() -> None:
     verdicts = [verdict(NORM, "inconclusive"), verdict(LN_BN, "reproduced"), verdict("6_pretrain", "not run")]
     assert describe([study()], verdicts) == "open: 4; resolved: 9 (reproduced)"
     gated = replace(verdicts[0], open=False)
-    assert describe([study()], [gated]) == "open: none; inconclusive whatever the seeds: 4"
+    assert describe([study()], [gated]) == "open: none; not judged, for the reason in the report: 4"
     assert describe([study()], [gated], last=True) == "open: none; inconclusive at the last look: 4"
     assert describe([study()], verdicts[1:]) == "open: none; resolved: 9 (reproduced)"
 

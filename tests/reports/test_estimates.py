@@ -14,7 +14,9 @@ from reports.metrics import primary_metric
 from reports.replicates import Replicates
 from reports.stats import paired_interval
 from reports.verdicts import judge
-from tests.reports.judging import CLAIM, frame_of, pairs, shifted_by, study_of
+from tests.reports.judging import CLAIM, LOOKS, found, frame_of, pairs, shifted_by, study_of
+
+TOP1 = Contrast(finding=CLAIM.finding, better="a", than="b", metric="top1")
 
 
 def test_identities_widen_the_interval_and_are_said_to_be_left_out_where_they_are() -> None:
@@ -45,7 +47,13 @@ def test_identities_widen_the_interval_and_are_said_to_be_left_out_where_they_ar
     assert np.isinf(uncounted.interval.identity_df)
     (unknown,) = study_estimates(study_of(CLAIM), frame_of([row | {"key": "x"} for row in rows]), Known(dict))
     assert unknown.interval == plain.interval
-    assert "covers seeds alone" in unknown.notes[-1]
+    assert unknown.gate.startswith("Of a run too few scores are kept to resample its test identities")
+    assert unknown.looks == {}
+    of_top1 = [row | {"top1": row["tpr@1e-4"]} for row in rows]
+    (other,) = study_estimates(study_of(TOP1), frame_of(of_top1), Known(dict), LOOKS)
+    assert (other.gate, list(other.looks)) == ("", [5])
+    assert "covers seeds alone" in other.caveats[-1]
+    assert found(TOP1, of_top1, replicates=Known(dict)).reason.endswith(other.caveats[-1])
 
 
 def test_pairs_by_seed_and_only_over_seeds_that_both_have() -> None:
