@@ -72,13 +72,14 @@ class Choice:
         return CategoricalDistribution(sorted({*self.values, *others}))
 
 
-# The order is part of the sequence: a new dimension goes last and changes all points.
+# The order is part of the sequence: a new dimension goes last and changes all points. The record's values and all
+# presets' lie well inside: a search that confirms them must not end at an edge.
 SPACE: Mapping[str, Range | Choice] = {
-    "optim.lr": Range(1e-4, 1e-2, log=True),
-    "optim.centre_lr_ratio": Range(0.1, 100.0, log=True),
+    "optim.lr": Range(2e-5, 1e-2, log=True),
+    "optim.centre_lr_ratio": Range(0.1, 1000.0, log=True),
     "loss.margin": Range(0.1, 0.6),  # cosine units or radians, by the loss
     "loss.scale": Choice((32.0, 64.0)),
-    "distill.weight": Range(1.0, 4000.0, log=True),
+    "distill.weight": Range(0.3, 4000.0, log=True),
 }
 
 

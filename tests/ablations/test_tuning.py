@@ -12,6 +12,7 @@ import pytest
 
 from ablations import tuning, tuning_store
 from ablations.options import choose
+from ablations.preset import load_preset, preset_names
 from ablations.registry import load_study, study_names
 from ablations.tune_cli import Search, search_plan
 from ablations.tuning import PUBLISHED, SPACE, TUNING_SEED, Choice, Range, Trial
@@ -111,7 +112,7 @@ def test_the_points_stay_what_they_are_and_more_only_adds_to_them() -> None:
     few, many = tuning.sobol_points(3), tuning.sobol_points(20)
     assert many[:3] == few
     # Another point here means that optuna or scipy changed the sequence: searches of before cannot be gone on with.
-    assert list(few[0].values()) == [0.0005751, 59.12, 0.504, 64.0, 7.846]
+    assert list(few[0].values()) == [0.000212, 496.2, 0.504, 64.0, 3.174]
     for point in many:
         for field, dimension in SPACE.items():
             inside = point[field] in dimension.values if isinstance(dimension, Choice) else (
@@ -219,11 +220,11 @@ def test_a_failed_trial_is_the_worst_and_is_not_lost() -> None:
 @pytest.mark.parametrize(
     ("field", "value", "edge"),
     [
-        ("optim.lr", 1e-4, True),
-        ("optim.lr", 1.2e-4, True),
-        ("optim.lr", 1.3e-4, False),
-        ("optim.lr", 7.8e-3, False),
-        ("optim.lr", 8.0e-3, True),
+        ("optim.lr", 2e-5, True),
+        ("optim.lr", 2.7e-5, True),
+        ("optim.lr", 2.8e-5, False),
+        ("optim.lr", 7.3e-3, False),
+        ("optim.lr", 7.4e-3, True),
         ("optim.lr", 0.5, True),
         ("optim.centre_lr_ratio", 0.14, True),
         ("optim.centre_lr_ratio", 1.0, False),
@@ -231,11 +232,17 @@ def test_a_failed_trial_is_the_worst_and_is_not_lost() -> None:
         ("loss.margin", 0.13, False),
         ("loss.margin", 0.58, True),
         ("loss.scale", 64.0, False),
-        ("distill.weight", 1.0, True),
+        ("distill.weight", 0.4, True),
     ],
 )
 def test_the_edge_is_a_twentieth_of_the_range(field: str, value: float, edge: bool) -> None:
     assert tuning.at_edge({field: value, "loss.scale": 32.0}) == ([field] if edge else [])
+
+
+@pytest.mark.parametrize("preset", preset_names())
+def test_what_every_search_starts_from_is_inside_its_ranges(preset: str) -> None:
+    own = tuning.values_of(RunConfig().with_overrides(load_preset(preset).set), list(SPACE))
+    assert tuning.at_edge(own) == tuning.at_edge(PUBLISHED) == []
 
 
 def test_positions_are_on_the_scale_that_is_searched() -> None:
