@@ -13,6 +13,7 @@ from reports.claims import Study
 from reports.contrasts import Contrast
 from reports.decision import Difference
 from reports.gates import at_edge, gate, no_op, remarks
+from reports.markdown import interval
 from reports.metrics import readable_metric
 from reports.reader import Part, Reader, oriented
 from reports.replicates import Replicates
@@ -134,13 +135,14 @@ def _estimate(
             read_at[look] = reader.tests(paired)
     absent = [*_unpaired(read), *_unrecorded(read, values.index, metric)]
     caveats = [*remarks(contrast, metric, read), *reader.caveats()]
-    notes = (fallback, _levels(contrast, values), *absent, *caveats)
+    parts = reader.parts(len(values))
+    notes = (fallback, _levels(contrast, values), _both(parts), *absent, *caveats)
     return replace(
         empty,
         interval=reader.whole(len(values)),
         seeds=tuple(int(seed) for seed in values.index),
         tried=len(tried),
-        parts=reader.parts(len(values)),
+        parts=parts,
         tests=reader.tests(len(values)),
         looks=read_at,
         gate=gate(study, contrast, metric, read) or reader.gate(len(values)),
@@ -157,6 +159,14 @@ def _levels(contrast: Contrast, values: pd.DataFrame) -> str:
         return ""
     means = ", ".join(f"'{level}' {values[level].mean():.3f}" for level in contrast.levels)
     return f"Means of the levels: {means}."
+
+
+def _both(parts: Sequence[Part]) -> str:
+    """What an interaction's interval, which is of a sum, does not tell."""
+    if len(parts) == 1:
+        return ""
+    told = [f"'{one.first}' − '{one.second}' {interval(one.interval)}" for one in parts]
+    return f"It is the sum of two differences, each of which must be there: {' and '.join(told)}."
 
 
 def _at_first_look(done: pd.DataFrame, ended: Sequence[int], looks: Sequence[int]) -> pd.DataFrame:

@@ -147,7 +147,7 @@ class Reader:
 
     def _interval(self, differences: Array, pairs: Sequence[tuple[str, str]], n: int) -> Interval:
         se = self._identity_se(pairs, n)
-        known = se and self._identities > 1  # how many there are is not told by every result
+        known = se is not None and self._identities > 1  # how many there are is not told by every result
         return mean_interval(differences, identity_se=se or 0.0, identity_df=self._identities - 1 if known else None)
 
     def _identity_se(self, pairs: Sequence[tuple[str, str]], n: int) -> float | None:

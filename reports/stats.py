@@ -38,6 +38,11 @@ class Interval:
     n: int
 
     @property
+    def over_identities(self) -> bool:
+        """Whether the test identities are part of it, be their part 0."""
+        return bool(self.identity_se) or math.isfinite(self.identity_df)
+
+    @property
     def se(self) -> float:
         return math.hypot(self.seed_se, self.identity_se)
 

@@ -104,7 +104,8 @@ def _contrasts(study: Study, material: Material, figures: Mapping[str, Figure]) 
     drawn = [figures["contrasts"]] if "contrasts" in figures else []
     statistics = statistics_table(study, estimates)
     behind = (
-        "An interval has two parts: variation over seeds, and over the test identities (bootstrap; none of a cost). "
+        "An interval has two parts: variation over seeds, and over the test identities (bootstrap; none of a cost, and "
+        "0.0000 where no more than that over seeds already holds was seen). "
         "Effect size d is the mean difference over its SD, P(A > B) the share of seeds with the first arm ahead. "
         "Both p are one-sided, of the claim, and not adjusted for other findings; that of flipped signs, a check, is "
         "never under 2^-n with n seeds. Ratios are by their logarithms."
@@ -151,7 +152,7 @@ def _overflows(study: Study, frame: pd.DataFrame, results: Mapping[str, Mapping[
         keys = frame[(frame["arm"] == arm) & (frame["state"] == "done")]["key"]
         steps = sum(number_at(results.get(key, {}), "cost.overflow_steps") for key in keys)
         if steps > 0:
-            told.append(f"{code(arm)} ({steps:,.0f})")
+            told.append(f"{code(arm)} ({steps:,.0f} in {len(keys)} run{'s' if len(keys) > 1 else ''})")
     if not told:
         return ""
     return f" Steps whose batch had more classes than PartialFC samples, so that none were drawn: {', '.join(told)}."

@@ -60,6 +60,7 @@ def verdict_rows(verdicts: Sequence[Verdict], tuned: Sequence[Verdict]) -> list[
     for verdict in verdicts:
         look = f"{verdict.look} seeds" if verdict.look else NONE
         p = brief(verdict.adjusted_p) if verdict.adjusted_p is not None else NONE
+        p = NONE if verdict.verdict == "not reproduced" else p  # which rests on an interval
         row = [escape(verdict.finding.label), f"**{verdict.verdict}**", escape(verdict.reason), look, p]
         rows.append([*row, *([tuned_cell(verdict, again.get(verdict.finding.id))] if tuned else [])])
     header = ["finding", "verdict", "why", "decided at", "adjusted p", *(["with tuned values"] if tuned else [])]
@@ -106,7 +107,7 @@ def _statistics(study: Study, estimate: Estimate, part: Part) -> list[str]:
     label = f"{code(part.first)} {'/' if estimate.is_ratio else '−'} {code(part.second)}"
     return [
         escape(study.finding(estimate.contrast.finding).label), f"{label} on {escape(metric_name(estimate.metric))}",
-        number(part.seed_sd, 4), number(of.seed_se, 4), number(of.identity_se, 4) if of.identity_se else NONE,
+        number(part.seed_sd, 4), number(of.seed_se, 4), number(of.identity_se, 4) if of.over_identities else NONE,
         _finite(part.effect_size), number(part.share_above, 2),
         brief(of.p_above(estimate.contrast.null)) if several else NONE,
         _p_of_flips(part.sign_flip_p(estimate.contrast.null)) if several else NONE,

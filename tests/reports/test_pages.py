@@ -272,7 +272,7 @@ def test_steps_without_negatives_are_told(world: Any, tmp_path: Path) -> None:
     result["cost"]["overflow_steps"] = 17
     reseal(world.store, key, result)
     write_report(world.studies, world.cells, world.store, tmp_path / "out", **RUN)
-    assert "so that none were drawn: `bn` (17)." in page.read_text()
+    assert "so that none were drawn: `bn` (17 in 2 runs)." in page.read_text()
     assert "of the steps of 'bn' the batch" not in page.read_text()  # too few of them
     steps = result["cost"]["samples"] / result["config"]["optim"]["batch_size"]
     result["cost"]["overflow_steps"] = steps  # all of one of the two runs that are done

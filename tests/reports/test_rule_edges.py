@@ -273,3 +273,12 @@ def test_a_small_p_of_flipped_signs_is_not_told_as_nothing() -> None:
     (one,) = found(CLAIM, shifted_by(0.1, n=14)).estimates
     (row,) = statistics_table(study_of(CLAIM), [one]).rows
     assert row[-1] == "6e-5"  # 2^-14
+
+
+def test_an_interaction_tells_both_of_its_differences() -> None:
+    """Its own interval is of their sum, which may be sure where neither part is."""
+    rows = around(0.05, 0.01) + elsewhere(around(0.002, 0.01))
+    (one,) = study_estimates(study_of(INTERACTION, arms=("a", "b", "c", "d")), frame_of(rows))
+    told = next(note for note in one.notes if note.startswith("It is the sum of two differences"))
+    assert "each of which must be there: 'a' − 'b' +0.050 [" in told
+    assert " and 'd' − 'c' +0.002 [−" in told

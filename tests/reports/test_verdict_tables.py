@@ -74,6 +74,8 @@ def test_the_standard_error_over_identities_is_that_of_their_replicates() -> Non
     told = statistics(CLAIM, rows, Known(dict))
     assert told["SE over identities"] == f"{(drawn['a'] - drawn['b']).std(ddof=1):.4f}"
     assert told["SE over seeds"] == statistics(CLAIM, rows)["SE over seeds"]
+    drawn["b"] = drawn["a"] + 0.1  # which vary alike
+    assert statistics(CLAIM, rows, Known(dict))["SE over identities"] == "0.0000"
 
 
 def test_a_single_seed_has_its_sign_and_no_spread() -> None:
