@@ -39,8 +39,8 @@ def is_file(name: str) -> bool:
 
 
 def can_name(field: str) -> bool:
-    """Whether a declaration can say a field: it is there, and neither the seed nor where a run happens."""
-    return field in field_names() and field != "seed" and not field.startswith("runtime.")
+    """Whether a declaration can say a field: it is there, and neither the seed nor where a run happens or is judged."""
+    return field in field_names() and field not in ("seed", "eval.judged") and not field.startswith("runtime.")
 
 
 def text_of(path: Path) -> str:

@@ -26,7 +26,7 @@ _SETUP_SECONDS = {"cpu": 3.0, "cuda": 15.0}
 _EVAL_SPEEDUP = 3.0  # a forward pass alone against a training step
 
 
-Rates = Mapping[tuple[str, str, int], float]  # measured samples per second by (kind of device, backbone, image size)
+Rates = Mapping[tuple[str, str, int], float]  # measured views per second by (kind of device, backbone, image size)
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,8 @@ def estimate(config: RunConfig, rates: Rates) -> Estimate:
     backbone, size = config.model.backbone, config.data.image_size
     kind = device_kind(config.runtime.device)
     rate = rates.get((kind, backbone, size)) or _guessed_rate(kind, backbone, size)
-    views = 2 if config.distill.clean_view else 1
-    if config.precision.mode == "fp16" and kind == "cpu":
-        rate /= 2
+    views = _views(config.distill.clean_view)
+    rate /= _slower(kind, config.precision.mode)
     source = corpus_of(config)
     captures = source.judged_count(config.eval.judged) + config.eval.points * source.capture_count(source.validation)
     evaluation = captures / (_EVAL_SPEEDUP * rate)
@@ -71,6 +70,16 @@ def encoding_seconds(config: RunConfig, views: int) -> float:
     return views / (embedded if config.distill.teacher == "procedural" else other)
 
 
+def _views(clean_view: bool) -> int:
+    """Of a sample, that the embedder sees."""
+    return 2 if clean_view else 1
+
+
+def _slower(kind: str, precision: str) -> float:
+    """How many times as long a step of that precision takes, where it is emulated."""
+    return 2.0 if precision == "fp16" and kind == "cpu" else 1.0
+
+
 def _guessed_rate(kind: str, backbone: str, size: int) -> float:
     if kind == "cuda":
         return min(_GPU_RATE_128.get(backbone, _GPU_DEFAULT_RATE) * (128 / size) ** 2, _GPU_MOST)
@@ -78,7 +87,11 @@ def _guessed_rate(kind: str, backbone: str, size: int) -> float:
 
 
 def measured_rates(store: Store) -> Rates:
-    """Median samples per second by (kind of device, backbone, image size) of the store's done runs."""
+    """Median views per second by (kind of device, backbone, image size) of the store's done runs.
+
+    A sample is two views where its clean image is embedded as well; of arithmetic that takes longer, what it would be
+    without.
+    """
     found: dict[tuple[str, str, int], list[float]] = {}
     for key in store.run_keys()[:200]:
         if store.state(key) != "done":
@@ -90,7 +103,8 @@ def measured_rates(store: Store) -> Rates:
                 continue
             kind = device_kind(str(result["environment"]["device"]))
             where = (kind, config["model"]["backbone"], config["data"]["image_size"])
-            found.setdefault(where, []).append(float(result["cost"]["samples_per_second"]))
+            share = _views(config["distill"]["clean_view"]) * _slower(kind, config["precision"]["mode"])
+            found.setdefault(where, []).append(share * float(result["cost"]["samples_per_second"]))
         except (UserError, KeyError, TypeError, ValueError):
             continue
     return {where: sorted(rates)[len(rates) // 2] for where, rates in found.items()}

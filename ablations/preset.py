@@ -18,7 +18,13 @@ from core.errors import UserError, nearest
 _FOLDER = Path(__file__).resolve().parent / "presets"
 DEFAULT_PRESET = "quick"
 MOST_SEEDS = 1000  # that a number can ask for
-_ELSEWHERE = {"seed": "seeds:", "data.source": "--data", "eval.source": "--eval", "data.strict": "--strict"}
+_ELSEWHERE = {
+    "seed": "seeds:",
+    "eval.judged": "`tune`",
+    "data.source": "--data",
+    "eval.source": "--eval",
+    "data.strict": "--strict",
+}
 
 
 class Preset(BaseModel):

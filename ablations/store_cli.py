@@ -90,7 +90,7 @@ def export_(
 
     It holds runs that are done, with checksums, and `store import` takes them up elsewhere. Searches of `tune` and the
     timing of `cost` go with them. Equal runs give equal bytes. Ends with code 1 where something that was asked for is
-    damaged, and left out.
+    left out, as it is damaged, or is a --key that is not done.
     """
     opened = Store(store)
     if not store.is_dir():
@@ -117,7 +117,7 @@ def export_(
     else:
         wanted = opened.run_keys()
     with terminal.bars(terminal.stderr()) as progress:
-        told = export_store(opened, file, wanted, searches, failed=failed, progress=progress)
+        told = export_store(opened, file, wanted, searches, failed=failed, named=bool(keys), progress=progress)
     not_chosen = sum(opened.state(key) == "done" for key in set(opened.run_keys()) - set(wanted))
     if as_json:
         print_json({"file": str(file), **asdict(told), "not_chosen": not_chosen})

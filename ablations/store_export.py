@@ -39,7 +39,7 @@ class Exported:
 
 def export_store(
     store: Store, target: Path, keys: Sequence[str], searches: Sequence[Path], *, failed: bool = False,
-    progress: Progress | None = None,
+    named: bool = False, progress: Progress | None = None,
 ) -> Exported:  # fmt: skip
     """Write runs, searches and the head's timing to an archive, which is then there whole or not at all.
 
@@ -47,6 +47,7 @@ def export_store(
 
     Args:
         keys: of the runs that are wanted; those that are not done are left out, failed ones but with `failed`.
+        named: the keys were asked for one by one, so that each that is left out is told of.
 
     Raises:
         UserError: nothing to export, a file that is damaged, or a name that does not end as a .tar.gz does.
@@ -56,7 +57,11 @@ def export_store(
         raise UserError(f"'{target}': expected a name that ends in .tar.gz or .tgz")
     told, chosen = Exported(), dict[str, Path]()
     for key in keys:
-        for name in _files_of(store, key, failed, told):
+        files = _files_of(store, key, failed, told)
+        if named and not files and not any(one.startswith(key) for one in told.left_out):
+            is_failed = store.state(key) == "failed"
+            told.left_out.append(f"{key}: it is {'failed: --failed takes it' if is_failed else 'unfinished'}")
+        for name in files:
             chosen[f"runs/{key}/{name}"] = store.path(key, name)
     for name, path in _others(store, searches, told):
         chosen[name] = path

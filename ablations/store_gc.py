@@ -50,7 +50,11 @@ def find_garbage(store: Store, *, other_code: bool = False, failed: bool = False
         raise UserError(f"--store: '{store.root}' is not a folder")
     now = time.time() if now is None else now
     garbage, in_use = [], 0
-    for path, reason, owner in _candidates(store, other_code, failed):
+    candidates = list(_candidates(store, other_code, failed))
+    whole = {path for path, _, _ in candidates}
+    for path, reason, owner in candidates:
+        if path.parent in whole:  # goes with its folder, and is counted there
+            continue
         if now - _last_written(owner) < IN_USE or _leased(store, owner.name, now):
             in_use += 1
         else:

@@ -19,8 +19,9 @@ from core.data.archives import Limits, extract
 from core.data.rendering import Progress
 from core.errors import UserError
 from core.integrity import examine, put_aside, set_aside
+from core.lease import Leases
 from core.record import Damaged
-from core.store import HEAD_COST, HEAD_COST_SCHEMA, Store, publish, storage_failure
+from core.store import HEAD_COST, HEAD_COST_SCHEMA, Store, leases_folder, publish, storage_failure
 
 _NAMES = re.compile(
     rf"runs/[0-9a-f]{{16,64}}/(config\.yaml|metrics\.jsonl|scores\.npz|(result|failure)\.json)"
@@ -73,9 +74,16 @@ def import_store(store: Store, archive: Path, progress: Progress | None = None) 
                 raise UserError(
                     f"{archive}: run {key} is {found.condition}: {_relative(found.reason, whole)}; {_NOTHING}"
                 )
-        told = Imported()
+        told, leases = Imported(), Leases(leases_folder(store.root))
         for number, key in enumerate(keys, 1):
-            _take_run(store, source, key, told)
+            if (lease := leases.acquire(key)) is None:
+                told.kept.append(key)
+                told.notes.append(f"{key} is being trained here: import again, should that fail")
+            else:
+                try:
+                    _take_run(store, source, key, told)
+                finally:
+                    lease.release()
             if progress:
                 progress("importing", number, len(keys))
         for path in [whole / HEAD_COST, *sorted((whole / "tuning").glob("*.json"))]:

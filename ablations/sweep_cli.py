@@ -13,6 +13,7 @@ from rich.console import Console
 
 from ablations import options, report_cli, terminal, views
 from ablations.budget import Budget, parse_duration
+from ablations.estimate import device_kind
 from ablations.executors.choice import Where
 from ablations.executors.layout import Layout, measure_if_worth
 from ablations.options import (
@@ -143,13 +144,17 @@ def _train(chosen: Chosen, train: Callable[[Plan], None], console: Console) -> P
 
 def _resting_on_the_head(chosen: Chosen) -> list[str]:
     """Labels of findings that rest on steps of the class head, where the store has no such measurement yet."""
-    if not chosen.request.preset.looks or head_turns(chosen.store):
+    if not chosen.request.preset.looks or _timed(chosen):
         return []
     labels = dict.fromkeys(
         study.finding(one.finding).label for study in chosen.request.studies for one in study.contrasts
         if one.decides and one.column == HEAD_STEP
     )  # fmt: skip
     return list(labels)
+
+
+def _timed(chosen: Chosen) -> bool:
+    return bool(head_turns(chosen.store, device_kind(str(chosen.request.overrides["runtime.device"]))))
 
 
 def _tell_untimed(chosen: Chosen, console: Console) -> None:
@@ -170,7 +175,7 @@ def _time_head(chosen: Chosen, console: Console) -> None:
     from core import head_cost  # torch takes seconds to import, and other commands need none
 
     with terminal.bars(console) as progress, Leases(leases_folder(chosen.store.root)).hold("head-cost"):
-        if head_turns(chosen.store):  # another process timed it meanwhile
+        if _timed(chosen):  # another process timed it meanwhile
             return
         try:
             make_way(chosen.store, chosen.store.root / HEAD_COST, HEAD_COST_SCHEMA, console)
@@ -179,7 +184,7 @@ def _time_head(chosen: Chosen, console: Console) -> None:
             return
         console.print("timing steps of the class head, some minutes (`cost` does it again)")
         head_cost.measure(chosen.store.root, device=chosen.request.overrides["runtime.device"], progress=progress)
-    if not head_turns(chosen.store):
+    if not _timed(chosen):
         console.print("the class head could not be timed here: `python -m ablations cost` says why", soft_wrap=True)
 
 

@@ -11,7 +11,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from ablations import options, terminal, tuning, tuning_journal, tuning_store
 from ablations.estimate import estimate
@@ -36,6 +35,7 @@ from ablations.sweep import clock, sweep
 from ablations.tending import make_way
 from ablations.tuning_claims import Claims, Place
 from ablations.tuning_gate import TrialGate, settle
+from ablations.tuning_views import print_choices
 from ablations.views import absent_facts, print_absent, print_json
 from core import inputs
 from core.config import RunConfig
@@ -43,10 +43,8 @@ from core.errors import RunFailure, UserError
 from core.lease import Leases
 from core.store import Store, leases_folder
 from reports.claims import Study
-from reports.markdown import NONE
 
 _TRIALS = 12
-_WIDTH = 200  # of a table at most: a narrow terminal may break its lines, but no number is cut
 
 
 @dataclass(frozen=True)
@@ -118,23 +116,27 @@ def tune(
         settled = iter(settle(claims, [place for one in searches for place in one.places], chosen.store))
         searches = [replace(one, trials=tuple(islice(settled, len(one.trials)))) for one in searches]
         claims.close()
-    if opened is not None:
-        searches = [_judged(search, chosen.store) for search in searches]
-        with Leases(leases_folder(chosen.store.root)).hold("tuning"):  # another `tune` may have the same to tell
+    with Leases(leases_folder(chosen.store.root)).hold("tuning"):  # another `tune` may have the same to tell
+        if opened is not None:
+            searches = [_judged(search, chosen.store) for search in searches]
             for search in searches:
                 tuning_store.tell(opened, search.name, search.config, search.trials)
-    facts = _save(chosen, planned.baseline, searches)
-    print_json({"storage": where, "studies": facts}) if as_json else _print(facts)
+        facts = _save(chosen, planned.baseline, searches)
+    print_json({"storage": where, "studies": facts}) if as_json else print_choices(facts)
     if lost := [search.name for search in searches if tuning.choose(search.trials) is None]:
         raise RunFailure("no_choice", f"all trials failed of {', '.join(lost)}: see `status`")
 
 
 def search_plan(chosen: Chosen, count: int) -> tuple[Plan, list[Search]]:
-    """The trials of every arm that can be run here, and the plan of the distinct runs behind them."""
+    """The trials of every arm that can be run here, and the plan of the distinct runs behind them.
+
+    Of a study that was searched with more trials than `count` it is those: a choice is never made anew of fewer.
+    """
     arms = plan(replace(chosen.request, seeds=(tuning.TUNING_SEED,), control=False), chosen.store)
     full = {run.key: run for run in arms.runs}
     studies = {study.study: study for study in chosen.request.studies}
     digests = {name: tuning_store.search_digest(study, arms.baseline) for name, study in studies.items()}
+    known = {name: tuning_store.trials_known(chosen.store, studies[name], digest) for name, digest in digests.items()}
     searches, runs = [], dict[str, Run]()
     for cell in arms.cells:
         if cell.key is None:
@@ -146,7 +148,7 @@ def search_plan(chosen: Chosen, count: int) -> tuple[Plan, list[Search]]:
                 f"nothing of '{cell.arm}' is left to tune"
             )
         trials = []
-        for trial in tuning.trials_of(study, arm.config, count):
+        for trial in tuning.trials_of(study, arm.config, max(count, known[cell.study])):
             run = _run(arm, trial, f"{cell.study}/{cell.arm} trial {trial.number}", chosen.store)
             runs.setdefault(run.key, run)
             trials.append(replace(trial, key=run.key))
@@ -170,7 +172,10 @@ def _announce(console: Console, planned: Plan, searches: Sequence[Search], trial
     device = planned.baseline.runtime.device
     measure_if_worth(planned.seconds(), jobs, device, console.print)
     new = len(planned.pending(retry_failed=False))
-    line = f"{trials} trials each of {len(searches)} arms: {len(planned.runs)} different runs, {new} new"
+    counts = sorted({len(search.trials) for search in searches})
+    most = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0]) if counts else str(trials)
+    kept = ", as they were searched with before" if counts and counts[-1] > trials else ""
+    line = f"{most} trials each of {len(searches)} arms{kept}: {len(planned.runs)} different runs, {new} new"
     if new:
         processes = Layout.choose(jobs, new, device).jobs
         line += f"; about {clock(planned.seconds() / processes)} on {processes} processes"
@@ -200,56 +205,19 @@ def _judged(search: Search, store: Store) -> Search:
 
 
 def _save(chosen: Chosen, baseline: RunConfig, searches: Sequence[Search]) -> list[dict[str, Any]]:
-    """Write the choices, a file a study; the facts to print."""
+    """Write the choices, a file a study; the facts to print. One that was made of more trials meanwhile stays."""
     facts = []
     for study in chosen.request.studies:
         own = [search for search in searches if search.study is study]
         arms = {search.arm: {"optuna": search.name, **tuning.record(search.trials)} for search in own}
         digest = tuning_store.search_digest(study, baseline)
+        most = max((len(search.trials) for search in own), default=0)
+        if tuning_store.trials_known(chosen.store, study, digest) > most:
+            path = tuning_store.search_path(chosen.store, study, digest)
+            facts.append(
+                {"study": study.study, "digest": digest, "file": str(path), "arms": tuning_store.read_arms(path)}
+            )
+            continue
         path = tuning_store.save(chosen.store, study, digest, chosen.request.preset.preset, arms)
         facts.append({"study": study.study, "digest": digest, "file": str(path), "arms": arms})
     return facts
-
-
-def _print(facts: Sequence[dict[str, Any]]) -> None:
-    console = terminal.stdout()
-    for study in facts:
-        terminal.PlainConsole(width=_WIDTH).print(_table(study))
-        console.print(f"written to {study['file']}\n", soft_wrap=True)
-    console.print(
-        "Values are validation TPR@1e-3 of one short run each, the best of several: optimistic, and no result. "
-        "`run --tuned` trains with them on the evaluation seeds.", soft_wrap=True,
-    )  # fmt: skip
-
-
-def _table(facts: dict[str, Any]) -> Table:
-    """A row an arm: its best trial beside the preset's, and the values of the best."""
-    records = facts["arms"].values()
-    fields = [field for field in tuning.SPACE if any(field in one["trials"][0]["values"] for one in records)]
-    table = Table(box=None, pad_edge=False, header_style="bold", title=facts["study"], title_justify="left")
-    table.add_column("arm")
-    for name in ("trials", "failed", "best", "preset's", "chosen", *map(_short, fields)):
-        table.add_column(name, justify="left" if name == "chosen" else "right")
-    table.add_column("at the edge")
-    for arm, record in facts["arms"].items():
-        values = record["values"] or {}
-        table.add_row(
-            arm, *_outcome(record), *(f"{values[field]:g}" if field in values else NONE for field in fields),
-            ", ".join(map(_short, record["at_edge"])) or NONE,
-        )  # fmt: skip
-    return table
-
-
-def _short(field: str) -> str:
-    return field.split(".")[1].replace("_", " ")
-
-
-def _outcome(record: dict[str, Any]) -> list[str]:
-    """Trials, failed ones, the best value, the preset's, and which trial was the best."""
-    trials = record["trials"]
-    preset, best = trials[1], None if record["trial"] is None else trials[record["trial"]]
-    return [
-        str(len(trials)), str(record["failed"]), "failed" if best is None else f"{best['value']:.3f}",
-        "failed" if preset["failure"] else f"{preset['value']:.3f}",
-        NONE if best is None else f"{best['trial']} {best['origin']}",
-    ]  # fmt: skip

@@ -162,6 +162,15 @@ def search_path(store: Store, study: Study, search: str) -> Path:
     return store.root / "tuning" / f"{study.study}-{search}.json"
 
 
+def trials_known(store: Store, study: Study, search: str) -> int:
+    """How many trials an arm of the study had when its choices were written; 0 where they were not, or are damaged."""
+    try:
+        arms = read_arms(search_path(store, study, search), study.study)
+    except (UserError, FileNotFoundError):
+        return 0
+    return max((len(arm["trials"]) for arm in arms.values()), default=0)
+
+
 def load(store: Store, study: Study, baseline: RunConfig) -> dict[str, Any]:
     """Arm -> record (`ablations.tuning.record`) of the study's search on this baseline; empty without one.
 

@@ -59,6 +59,8 @@ def parse_sets(pairs: Sequence[str], option: str = "--set") -> dict[str, Any]:
             raise UserError(f"{option}: expected FIELD=VALUE, got '{pair}'")
         if field.startswith(("data.source", "eval.source", "runtime.")) or field == "seed":
             raise UserError(f"{option} {field}: use --data, --eval, --device or --seeds")
+        if field == "eval.judged":
+            raise UserError(f"{option} {field}: it is for trials of `tune`; results are of test identities")
         try:
             overrides[field], _ = yaml_text.parse(f"{option} {field}", text)
         except yaml_text.NotYaml:

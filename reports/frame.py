@@ -39,7 +39,8 @@ def build_frame(cells: Sequence[Cell], store: Store) -> pd.DataFrame:
     threshold of FPR F; `shifted.M` is metric M on shifted captures, nan where the run was not judged on them.
     `instability` is the standard deviation of the steps of validation TPR@1e-3 between the points of the second half of
     training. `head_step` is the time in ms of a step of the class head at the run's sample rate and the record's number
-    of classes: the first turn of `python -m ablations cost` for the lowest seed, and so on; nan where none is left.
+    of classes, on the run's kind of device: the first turn of `python -m ablations cost` for the lowest seed, and so
+    on; nan where none is left.
     `loss_plateau` is `core.loss.margin.plateau_loss`; `config` the dotted fields of the run, as a mapping.
 
     Raises:
@@ -48,15 +49,17 @@ def build_frame(cells: Sequence[Cell], store: Store) -> pd.DataFrame:
     for place, count in Counter((cell.study, cell.arm, cell.seed, cell.tuned) for cell in cells).items():
         if count > 1:
             raise ValueError(f"{count} cells for study, arm, seed, tuned {place}: give one")
-    reads, timed = read_runs(cells, store), head_turns(store)
+    reads, timed = read_runs(cells, store), dict[str, dict[float, list[float]]]()
     turns = {seed: turn for turn, seed in enumerate(sorted({cell.seed for cell in cells}))}
     rows = []
     for cell in cells:
         read = Read("unavailable", cell.reason) if cell.key is None else reads[cell.key]
         row = {**_place(cell), "key": cell.key, "state": read.state, "reason": read.reason}
         row |= _numbers(read.result or {})
+        if (kind := str(row["device"])) not in timed:
+            timed[kind] = head_turns(store, kind)
         # A turn stands for no more than one seed: seeds beyond the last turn have none.
-        seen, turn = timed.get(row["config"].get("loss.sample_rate"), ()), turns[cell.seed]
+        seen, turn = timed[kind].get(row["config"].get("loss.sample_rate"), ()), turns[cell.seed]
         rows.append({**row, HEAD_STEP: seen[turn] if turn < len(seen) else math.nan})
     return pd.DataFrame(rows, columns=list(COLUMNS))
 

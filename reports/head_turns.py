@@ -14,10 +14,17 @@ def read_head_cost(store: Store) -> dict[str, Any]:
     return record.read(store.root / HEAD_COST, HEAD_COST_SCHEMA, "measure again with `python -m ablations cost`")
 
 
-def head_turns(store: Store) -> dict[float, list[float]]:
-    """Milliseconds of a documented step by sample rate, one a turn; empty where they were not, or badly, measured."""
+def head_turns(store: Store, kind: str | None = None) -> dict[float, list[float]]:
+    """Milliseconds of a documented step by sample rate, one a turn; empty where they were not, or badly, measured.
+
+    Args:
+        kind: of device, such as ``cuda``, that runs are trained on: of another a step says nothing of theirs. Default
+            any.
+    """
     try:
         found = read_head_cost(store)
+        if kind is not None and str(found["environment"]["device"]).partition(":")[0] != kind:
+            return {}
         turns = {float(rate): [float(ms) for ms in seen] for rate, seen in found["turns"].items()}
     except (UserError, OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}

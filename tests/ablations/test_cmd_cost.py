@@ -109,7 +109,7 @@ def test_run_times_the_head_once_where_a_verdict_rests_on_it(
     def measure(store: Path, *, device: str, progress: object) -> None:
         asked.append(device)
         store.mkdir(parents=True, exist_ok=True)
-        (store / HEAD_COST).write_text(json.dumps({"turns": {"0.3": [1.0]}}))
+        (store / HEAD_COST).write_text(json.dumps({"turns": {"0.3": [1.0]}, "environment": {"device": device}}))
 
     monkeypatch.setattr(head_cost, "measure", measure)
     monkeypatch.setattr(sweep_cli, "sweep", lambda *args, **options: 0)

@@ -70,6 +70,7 @@ def test_plan_tells_what_a_teacher_encodes_before_the_runs(cli: CommandLine, mon
         (["norm", "--preset", "published"], "ImageNet weights"),
         (["norm", "--data", "nowhere"], "--data: 'nowhere' is not a folder"),
         (["norm", "--device", "tpu"], "runtime.device"),
+        (["norm", "--set", "eval.judged=validation"], "it is for trials of `tune`"),
         (["norm", "--set", "model.pretrained=imagenet"], "cannot be reached"),
         (["norm", "--set", "model.pretrained=nowhere.pth"], "neither a file"),
         (["norm", "--set", "data.images=9999"], "data.images is 9999"),

@@ -20,8 +20,9 @@ from ablations.scale_cli import STEP_COST, STEP_COST_SCHEMA
 from ablations.tuning_store import save
 from core import record
 from core.integrity import examine, set_aside
+from core.lease import Leases
 from core.result import code_digest
-from core.store import HEAD_COST, HEAD_COST_SCHEMA, RESULT_SCHEMA, Store
+from core.store import HEAD_COST, HEAD_COST_SCHEMA, RESULT_SCHEMA, Store, leases_folder
 from tests.ablations.conftest import CommandLine
 from tests.core.stores import add_run, add_run_of_schema_1
 
@@ -162,6 +163,15 @@ class TestGc:
         assert cli("store", "gc") == 0
         assert "nothing to remove" in cli.out
 
+    def test_what_goes_with_its_folder_is_counted_once(self, cli: CommandLine, store: Store) -> None:
+        store.begin("a" * 16, "seed: 9\n")
+        store.path("a" * 16, ".checkpoint.pt.abcdefgh").write_bytes(bytes(1000))
+        age(store.root)
+        assert cli("store", "gc", "--json") == 0
+        facts = json.loads(cli.out)
+        assert [one["reason"] for one in facts["garbage"]] == ["unfinished run without a checkpoint"]
+        assert facts["bytes"] == 1000 + len("seed: 9\n")
+
     def test_what_was_written_of_late_stays(self, cli: CommandLine, messy: Store) -> None:
         os.utime(messy.path("a" * 16, "config.yaml"))
         os.utime(messy.root / ".head_cost.json.zzzzzzzz", (time.time() + 9e5,) * 2)  # by a clock that is ahead
@@ -256,6 +266,35 @@ class TestArchive:
         assert examine(store, second, digests=True).condition == "done"
         assert (store.root / ".damaged" / f"{second}-1").is_dir()
         assert store.state(third) == "new"
+
+    def test_a_run_that_somebody_is_at_work_on_is_left_to_them(
+        self, cli: CommandLine, store: Store, archive: Path
+    ) -> None:
+        """They begin by removing what is there: an imported run would be damaged by it."""
+        key = next(key for key in store.run_keys() if key != FAILED)
+        other = Store("other")
+        lease = Leases(leases_folder(other.root)).acquire(key)
+        assert lease is not None
+        assert cli("store", "import", archive, "--store", "other") == 0
+        assert "2 runs imported into other, 1 were there already" in cli.out
+        assert f"{key} is being trained here" in cli.out
+        other.begin(key, "seed: 0\n")
+        assert examine(other, key, digests=True).condition == "new"
+        lease.release()
+        shutil.rmtree(other.path(key))
+        assert cli("store", "import", archive, "--store", "other") == 0
+        assert examine(other, key, digests=True).condition == "done"
+        assert not list(leases_folder(other.root).iterdir())
+
+    def test_a_run_that_was_named_and_is_not_done_is_told_of(self, cli: CommandLine, store: Store) -> None:
+        done = next(key for key in store.run_keys() if key != FAILED)
+        store.begin("a" * 16, "seed: 9\n")
+        words = ["--key", done, "--key", FAILED, "--key", "a" * 16]
+        assert cli("store", "export", "some.tgz", *words) == 1
+        assert f"left out: {FAILED}: it is failed: --failed takes it" in cli.out
+        assert f"left out: {'a' * 16}: it is unfinished" in cli.out
+        assert cli("store", "export", "some.tgz", *words[:4], "--failed") == 0
+        assert cli("store", "export", "some.tgz") == 0  # of all that is done
 
     @pytest.mark.parametrize("length", [0, 1, 20, 1000, -1000, -9, -8, -1])
     def test_a_torn_archive_is_refused_whole(self, cli: CommandLine, archive: Path, length: int) -> None:

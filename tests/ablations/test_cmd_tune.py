@@ -11,7 +11,7 @@ from typing import Any
 import optuna
 import pytest
 
-from ablations import tune_cli
+from ablations import tune_cli, tuning_store
 from ablations.options import choose
 from ablations.preset import load_preset
 from ablations.tune_cli import search_plan
@@ -84,6 +84,37 @@ def test_a_second_call_trains_nothing_and_more_trials_only_add(here: CommandLine
     rows = [line.split() for line in here.out.splitlines()]
     assert {"bn", "3", "0"} <= set(next(row for row in rows if row[:1] == ["bn"]))
     assert "centre lr ratio" in here.out
+
+
+def test_fewer_trials_than_before_are_not_chosen_from(here: CommandLine) -> None:
+    assert here("tune", "mine.yaml", *TINY, "--trials", "4", "--jobs", "1") == 0
+    before = choices()
+    assert here("tune", "mine.yaml", *TINY, "--trials", "2", "--json") == 0
+    assert "4 trials each of 2 arms, as they were searched with before: 8 different runs, 0 new" in here.err
+    assert choices() == before
+    assert json.loads(here.out)["studies"][0]["arms"] == before["arms"]
+    assert here("store", "check") == 0
+    assert not Path("runs/.damaged").exists()
+
+
+def test_choices_of_more_trials_that_another_command_wrote_meanwhile_stay(
+    here: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert here("tune", "mine.yaml", *TINY, "--trials", "3", "--jobs", "1") == 0
+    before, seen, first = choices(), tuning_store.trials_known, iter([0])
+    monkeypatch.setattr(tuning_store, "trials_known", lambda *given: 0 if next(first, None) == 0 else seen(*given))
+    assert here("tune", "mine.yaml", *TINY, "--trials", "2") == 0
+    assert choices() == before
+
+
+def test_a_trial_that_was_told_before_a_stop_is_no_damage(here: CommandLine) -> None:
+    """The journal is told first, and the choices are written then."""
+    before = next(Path("runs/tuning").glob("mine-*.json")).read_bytes()
+    assert here("tune", "mine.yaml", *TINY, "--trials", "3", "--jobs", "1") == 0
+    next(Path("runs/tuning").glob("mine-*.json")).write_bytes(before)
+    assert here("store", "check") == 0
+    assert here("tune", "mine.yaml", *TINY, "--trials", "3") == 0
+    assert "damaged" not in here.err
 
 
 def test_tuned_runs_stand_beside_the_others(here: CommandLine) -> None:

@@ -128,13 +128,27 @@ def test_rates_are_of_the_device_that_they_were_measured_on() -> None:
         if key == "e":  # eight GPUs that trained it together
             return result("d") | {"environment": {"device": "cuda", "ranks": 8}, "cost": {"samples_per_second": 2e5}}
         device, rate = {"a": ("cpu", 400), "b": ("cuda:0", 20_000), "c": ("cuda", 30_000), "d": ("cuda", 28_000)}[key]
-        config = {"model": {"backbone": "lcnet_050"}, "data": {"image_size": 128}}
+        config = RunConfig().with_overrides({"data.image_size": 128}).model_dump()
         return {"config": config, "environment": {"device": device}, "cost": {"samples_per_second": rate}}
 
     store = SimpleNamespace(run_keys=lambda: list("abcde"), state=lambda _: "done", result=result)
     assert measured_rates(cast(Store, store)) == {
         ("cpu", "lcnet_050", 128): 400.0, ("cuda", "lcnet_050", 128): 28_000.0,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "times"), [({"distill.clean_view": True}, 2), ({"precision.mode": "fp16"}, 2), ({"optim.lr": 1e-4}, 1)]
+)
+def test_measured_rates_are_of_a_plain_arm_whichever_was_measured(changes: dict[str, Any], times: float) -> None:
+    """A store that holds seed 0 of an arm alone: seed 1 of it takes as long, and a plain arm less."""
+    config = RunConfig().with_overrides({"distill.kind": "kld", **changes})
+    result = {"config": config.model_dump(), "environment": {"device": "cpu"}, "cost": {"samples_per_second": 300.0}}
+    store = SimpleNamespace(run_keys=lambda: ["a"], state=lambda _: "done", result=lambda _: result)
+    rates = measured_rates(cast(Store, store))
+    assert rates == {("cpu", config.model.backbone, config.data.image_size): times * 300.0}
+    assert estimate(config, rates).seconds > config.optim.samples / 300.0
+    assert estimate(config, rates).seconds < 1.3 * config.optim.samples / 300.0
 
 
 def test_processes_that_share_a_gpu_are_taken_to_be_no_faster(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,7 +72,8 @@ def make_home(home: Path) -> None:
         store = Store("runs")
         plan = json.loads(_said(["plan", "mine.yaml", *TINY, "--seeds", "2", "--json"])[1])
         keys = {run["run"]: run["key"] for run in plan["runs"]}
-        (store.root / HEAD_COST).write_bytes(record.seal({"turns": {"0.3": [20.0, 21.0]}}, HEAD_COST_SCHEMA))
+        timed = {"turns": {"0.3": [20.0, 21.0]}, "environment": {"device": "cpu"}}
+        (store.root / HEAD_COST).write_bytes(record.seal(timed, HEAD_COST_SCHEMA))
         shutil.copytree("runs", "whole")
         failed, unfinished = keys["mine/gap seed 1"], keys["mine/flat seed 1"]
         (store.path(failed) / "result.json").unlink()

@@ -204,7 +204,7 @@ def test_reports_need_neither_torch_nor_the_command_line() -> None:
 
 
 def test_a_turn_of_the_heads_timing_stands_for_one_seed(world: Any) -> None:
-    kept = {"turns": {"0.3": [20.0, 21.0], "1": [60.0, 61.0]}}
+    kept = {"turns": {"0.3": [20.0, 21.0], "1": [60.0, 61.0]}, "environment": {"device": "cpu"}}
     (world.store.root / HEAD_COST).write_text(json.dumps(kept))
     frame = build_frame(world.cells, world.store)
     rows = frame[(frame["study"] == "norm") & (frame["arm"] == "ln")].set_index("seed")
@@ -213,7 +213,8 @@ def test_a_turn_of_the_heads_timing_stands_for_one_seed(world: Any) -> None:
     later = [replace(cell, seed=cell.seed + 10) for cell in world.cells]  # on other seeds the turns are as good
     rows = build_frame(later, world.store).groupby("seed")["head_step"].max()
     assert rows.loc[[10, 11]].tolist() == [20.0, 21.0]
-    for damage in ("{", '{"turns": {"0.3": [0]}}', '{"turns": 3}', "{}"):
+    elsewhere = json.dumps({**kept, "environment": {"device": "cuda"}})  # no step of what these runs are trained on
+    for damage in ("{", '{"turns": {"0.3": [0]}}', '{"turns": 3}', "{}", elsewhere):
         (world.store.root / HEAD_COST).write_text(damage)
         assert build_frame(world.cells, world.store)["head_step"].isna().all()
 
