@@ -14,13 +14,14 @@ from core.config import FPRS
 from core.data.corpus_images import Captures
 from core.data.rendering import Progress
 from core.device import CPU
-from core.support import fpr_name
+from core.support import fpr_name, supported_fpr
 from core.verification import MOST_POSITIVES, Tick, Verification, hardest_pairs, one_shot_top1, positive_pairs, verify
 
 _BATCH = 128
-# Share of all negative pairs kept to resample identities, and how many at least where there are as many: of few
-# identities those that look alike may be drawn several times each, whose pairs then count far more often than once.
-_KEPT_SHARE, _KEPT_LEAST = 2 * FPRS[-1], 250_000
+_KEPT_SHARE = 2 * FPRS[-1]  # of all negative pairs, to resample identities at every FPR
+# Of identities so few that the highest FPR is read: those that look alike may be drawn several times each, and a
+# threshold then lies far beyond what the FPR takes as a rule. At lower ones the share above holds twenty times that.
+_KEPT_OF_FEW = 250_000
 
 
 @torch.no_grad()
@@ -74,8 +75,9 @@ class Evaluation:
         }
         if self.verification.positives > MOST_POSITIVES:
             return roc  # a few identities with very many captures: their pairs would fill the disk
-        count = self.verification.negatives
-        keep = max(1, int(count * _KEPT_SHARE), min(count, _KEPT_LEAST))
+        count, lowest = self.verification.negatives, supported_fpr(len(np.unique(self.captures.identities)))
+        few = lowest is None or lowest == FPRS[-1]
+        keep = max(1, int(count * _KEPT_SHARE), min(count, _KEPT_OF_FEW) if few else 0)
         positives, positive_ids = positive_pairs(self.embeddings, self.captures.identities)
         negatives, left, right = hardest_pairs(
             self.embeddings, self.captures.identities, keep, _tick("ranking pairs", progress), self.device
