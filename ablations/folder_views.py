@@ -40,7 +40,8 @@ def print_check(report: FolderReport, shared: Overlap | None) -> None:
         rates = ", ".join(f"{fpr:g} {'yes' if ok else 'no'}" for fpr, ok in report.rates.items())
         line("--eval at FPR", f"{rates} ({report.identities:,} identities, {report.pairs:,} pairs)")
     rows = _alike(report.alike, "pair", "that may be one document saved twice, but count as different ones")
-    rows += _alike_inside(report.alike_inside)
+    told = "in one sub-folder: different documents to --data, captures of one identity to --eval"
+    rows += _alike(report.alike_inside, "pair", told)
     for label, text in rows + (_shared(shared) if shared else []):
         line(label, text)
     for reason, (count, examples) in report.skipped.items():
@@ -66,12 +67,6 @@ def _alike(pairs: Sequence[Pair] | None, one: str, of_them: str) -> list[_Row]:
     rows = [("look alike", f"{_count(len(pairs), one)} {of_them}:")]
     rows += [("", f"{first} and {second}") for first, second in pairs[:EXAMPLES]]
     return rows + ([("", "... (all of them with --json)")] if len(pairs) > EXAMPLES else [])
-
-
-def _alike_inside(pairs: Sequence[Pair]) -> list[_Row]:
-    """What looks alike in one sub-folder, where the options differ in what that means."""
-    told = "in one sub-folder: different documents to --data, captures of one identity to --eval"
-    return [] if not pairs else _alike(pairs, "pair", told)
 
 
 def _shared(shared: Overlap) -> list[_Row]:

@@ -57,11 +57,7 @@ def export_store(
         raise UserError(f"'{target}': expected a name that ends in .tar.gz or .tgz")
     told, chosen = Exported(), dict[str, Path]()
     for key in keys:
-        files = _files_of(store, key, failed, told)
-        if named and not files and not any(one.startswith(key) for one in told.left_out):
-            is_failed = store.state(key) == "failed"
-            told.left_out.append(f"{key}: it is {'failed: --failed takes it' if is_failed else 'unfinished'}")
-        for name in files:
+        for name in _files_of(store, key, failed, named, told):
             chosen[f"runs/{key}/{name}"] = store.path(key, name)
     for name, path in _others(store, searches, told):
         chosen[name] = path
@@ -76,7 +72,7 @@ def export_store(
     return told
 
 
-def _files_of(store: Store, key: str, failed: bool, told: Exported) -> list[str]:
+def _files_of(store: Store, key: str, failed: bool, named: bool, told: Exported) -> list[str]:
     """The names of a run's files that go into the archive, verified."""
     found = examine(store, key, digests=True)
     if found.result is not None:
@@ -93,6 +89,8 @@ def _files_of(store: Store, key: str, failed: bool, told: Exported) -> list[str]
         return [name for name in ("config.yaml", "failure.json") if store.path(key, name).is_file()]
     if found.condition in ("damaged", "newer"):
         told.left_out.append(f"{key}: {found.reason}")
+    elif named:
+        told.left_out.append(f"{key}: it is {'unfinished' if found.failure is None else 'failed: --failed takes it'}")
     return []
 
 

@@ -173,9 +173,9 @@ def _announce(console: Console, planned: Plan, searches: Sequence[Search], trial
     measure_if_worth(planned.seconds(), jobs, device, console.print)
     new = len(planned.pending(retry_failed=False))
     counts = sorted({len(search.trials) for search in searches})
-    most = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0]) if counts else str(trials)
+    each = " to ".join(map(str, counts[:1] + counts[1:][-1:])) or str(trials)
     kept = ", as they were searched with before" if counts and counts[-1] > trials else ""
-    line = f"{most} trials each of {len(searches)} arms{kept}: {len(planned.runs)} different runs, {new} new"
+    line = f"{each} trials each of {len(searches)} arms{kept}: {len(planned.runs)} different runs, {new} new"
     if new:
         processes = Layout.choose(jobs, new, device).jobs
         line += f"; about {clock(planned.seconds() / processes)} on {processes} processes"
@@ -211,13 +211,11 @@ def _save(chosen: Chosen, baseline: RunConfig, searches: Sequence[Search]) -> li
         own = [search for search in searches if search.study is study]
         arms = {search.arm: {"optuna": search.name, **tuning.record(search.trials)} for search in own}
         digest = tuning_store.search_digest(study, baseline)
+        path = tuning_store.search_path(chosen.store, study, digest)
         most = max((len(search.trials) for search in own), default=0)
         if tuning_store.trials_known(chosen.store, study, digest) > most:
-            path = tuning_store.search_path(chosen.store, study, digest)
-            facts.append(
-                {"study": study.study, "digest": digest, "file": str(path), "arms": tuning_store.read_arms(path)}
-            )
-            continue
-        path = tuning_store.save(chosen.store, study, digest, chosen.request.preset.preset, arms)
+            arms = tuning_store.read_arms(path)
+        else:
+            tuning_store.save(chosen.store, study, digest, chosen.request.preset.preset, arms)
         facts.append({"study": study.study, "digest": digest, "file": str(path), "arms": arms})
     return facts

@@ -100,11 +100,14 @@ def _differing(path: Path, searches: Mapping[str, Search]) -> str:
         for study in opened.get_all_studies():
             trials = opened.get_all_trials(study._study_id, deepcopy=False)
             search = searches.get(study.study_name)
-            for told in trials if search is not None else ():
+            if search is None:
+                continue
+            last = max(search, default=None)
+            for told in trials:
                 number = told.user_attrs.get("trial")
-                ours = search.get(number) if search is not None and isinstance(number, int) else None
-                if ours is None and search and isinstance(number, int) and number > max(search):
+                if isinstance(number, int) and last is not None and number > last:
                     continue  # told by a command that was stopped before it wrote its choices
+                ours = search.get(number) if isinstance(number, int) else None
                 if ours is None or not _same(told, ours):
                     return f"trial {number} of {study.study_name} is not as it was told"
     except Exception as error:  # what Optuna makes of operations that nobody wrote

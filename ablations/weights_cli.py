@@ -36,8 +36,7 @@ def pretrain(
 
     recipe = Recipe(backbone=backbone, samples=samples, classes=classes, image_size=image_size, seed=seed)
     with terminal.bars(terminal.stderr()) as progress:
-        given = {"data": data or (), "evaluation": evaluation or ()}
-        card = make(recipe, out, **given, threads=threads, progress=progress)
+        card = make(recipe, out, data=data or (), evaluation=evaluation or (), threads=threads, progress=progress)
     print(yaml.safe_dump(card, sort_keys=False), end="")
 
 

@@ -27,10 +27,10 @@ class Estimate:
     `interval` is of the whole contrast: for `cost_ratio` it holds ratios (its standard errors are of the logarithm),
     for an interaction the sum of its two parts. All are oriented so that the claim lies above 0, or above 1. `missing`
     says why there is no estimate, `gate` why there is one that must not be judged, `gates` why it must not at a look;
-    `no_op` that its arms are one under two names on this hardware. `tried` counts the seeds with which
-    every arm was trained, whether or not a run failed; `caveats` are those of the notes that a verdict must not be told
-    without; `tests` are those of all seeds, `looks` those of each look that was tried whole and may be judged, by what
-    was there then.
+    `no_op` that its arms are one under two names on this hardware. `tried` counts the seeds with which every arm was
+    trained, whether or not a run failed; `caveats` are those of the notes that a verdict must not be told without;
+    `tests` are those of all seeds, `looks` those of each look that was tried whole and may be judged, by what was there
+    then.
     """
 
     study: str

@@ -17,8 +17,7 @@ from reports.markdown import brief
 from reports.metrics import CEILING, FLOOR, at_ceiling, at_floor, metric_name
 
 DISTINCT_ARITHMETIC = 10.0  # times the relative error of the other arm: TF32 and bf16 are off by hundreds of times
-TIMED = ("seconds", "samples_per_second", "peak_memory_mb")  # what belongs to a machine as much as to an arm
-_NO_OP = "Nothing was compared"
+_TIMED = ("seconds", "samples_per_second", "peak_memory_mb")  # what belongs to a machine as much as to an arm
 TRAINED_AUROC = 0.6
 MANY_STEPS = 0.1  # share of steps in which PartialFC's sample is no sample
 MOST_FAILED = 0.2  # share of an arm's runs that may fail before what is left is a selection
@@ -47,9 +46,14 @@ def gate(study: Study, contrast: Contrast, metric: str, rows: pd.DataFrame) -> s
     return next((reason for reason in checks if reason), "")
 
 
-def no_op(contrast: Contrast, rows: pd.DataFrame) -> bool:
-    """Whether the arms are one under two names on this hardware: nothing that is seen of them changes that."""
-    return _same_arithmetic(contrast, rows[rows["state"] == "done"]).startswith(_NO_OP)
+def no_op(contrast: Contrast, done: pd.DataFrame) -> bool:
+    """Whether two precisions are one under two names on this hardware: their arithmetic is equally wrong.
+
+    Nothing that is seen of such arms changes that.
+    """
+    errors = _arithmetic_errors(contrast, done)
+    measured = bool(errors) and not any(map(math.isnan, errors))
+    return measured and max(errors) < DISTINCT_ARITHMETIC * min(errors)
 
 
 def remarks(contrast: Contrast, metric: str, rows: pd.DataFrame) -> list[str]:
@@ -167,7 +171,7 @@ def _same_outcome(contrast: Contrast, done: pd.DataFrame) -> str:
 
 def _other_hardware(contrast: Contrast, metric: str, done: pd.DataFrame) -> str:
     """A cost that was measured of one arm on one machine and of another on a second is as much the machines'."""
-    if metric not in TIMED:
+    if metric not in _TIMED:
         return ""
     here = done[["device", "hardware"]].fillna("").agg(" ".join, axis=1)
     several = here.groupby(done["seed"]).nunique() > 1
@@ -209,19 +213,23 @@ def _too_few_impostors(metric: str, done: pd.DataFrame) -> str:
 
 
 def _same_arithmetic(contrast: Contrast, done: pd.DataFrame) -> str:
-    """Two precisions whose arithmetic is equally wrong on this hardware are one arm under two names."""
-    arms = [done[done["arm"] == arm] for arm in (contrast.better, contrast.than)]
-    if set(arms[0]["precision"].dropna()) == set(arms[1]["precision"].dropna()):
-        return ""
-    errors = [float(rows["precision_error"].median()) for rows in arms]
-    if any(math.isnan(error) for error in errors):
+    errors = _arithmetic_errors(contrast, done)
+    if any(map(math.isnan, errors)):
         return f"What precision '{contrast.better}' and '{contrast.than}' were computed in was not measured in both."
-    if not max(errors) < DISTINCT_ARITHMETIC * min(errors):
+    if not no_op(contrast, done):
         return ""
     return (
-        f"{_NO_OP}: the arithmetic of '{contrast.better}' and '{contrast.than}' does not differ on this "
+        f"Nothing was compared: the arithmetic of '{contrast.better}' and '{contrast.than}' does not differ on this "
         f"hardware (relative error {brief(errors[0])} against {brief(errors[1])})."
     )
+
+
+def _arithmetic_errors(contrast: Contrast, done: pd.DataFrame) -> list[float]:
+    """Relative errors of both arms' arithmetic, nan where it was not measured; none where their precision is one."""
+    arms = [done[done["arm"] == arm] for arm in (contrast.better, contrast.than)]
+    if set(arms[0]["precision"].dropna()) == set(arms[1]["precision"].dropna()):
+        return []
+    return [float(rows["precision_error"].median()) for rows in arms]
 
 
 def _weak_teacher(contrast: Contrast, metric: str, done: pd.DataFrame) -> str:

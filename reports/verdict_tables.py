@@ -59,8 +59,8 @@ def verdict_rows(verdicts: Sequence[Verdict], tuned: Sequence[Verdict]) -> list[
     rows = []
     for verdict in verdicts:
         look = f"{verdict.look} seeds" if verdict.look else NONE
-        p = brief(verdict.adjusted_p) if verdict.adjusted_p is not None else NONE
-        p = NONE if verdict.verdict == "not reproduced" else p  # which rests on an interval
+        of = verdict.adjusted_p if verdict.verdict != "not reproduced" else None  # that word rests on an interval
+        p = NONE if of is None else brief(of)
         row = [escape(verdict.finding.label), f"**{verdict.verdict}**", escape(verdict.reason), look, p]
         rows.append([*row, *([tuned_cell(verdict, again.get(verdict.finding.id))] if tuned else [])])
     header = ["finding", "verdict", "why", "decided at", "adjusted p", *(["with tuned values"] if tuned else [])]
