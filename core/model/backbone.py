@@ -20,15 +20,19 @@ _NEED_THEIR_INPUT = (nn.Hardswish, nn.SiLU, nn.Mish)
 
 
 class Backbone(nn.Module):
-    """The last feature map of a timm model: images (B, 3, S, S) in [0, 1] -> (B, C, H, W)."""
+    """The last feature map of a timm model: images (B, 3, S, S) in [0, 1] -> (B, C, H, W).
+
+    Some models of timm, Swin for one, give (B, H, W, C), and say so.
+    """
 
     def __init__(self, features: nn.Module) -> None:
         super().__init__()
         self.features = features
+        self.channels_last = getattr(features, "output_fmt", "NCHW") == "NHWC"
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         last: torch.Tensor = self.features(images)[-1]
-        return last
+        return last.permute(0, 3, 1, 2) if self.channels_last else last
 
 
 def build_backbone(config: ModelConfig, seed: int) -> Backbone:
@@ -83,6 +87,8 @@ def load_features(features: nn.Module, path: Path) -> None:
         RunFailure: `bad_weights` when a tensor is missing or of another shape.
     """
     state = read_state(path)
+    # Where timm takes a model apart into stages, the names of a sequence and of its member are one: stages.0, stages_0.
+    state = {**{name.replace(".", "_", 1): tensor for name, tensor in state.items()}, **state}
     wanted = features.state_dict()
     missing = [name for name in wanted if name not in state and not name.endswith("num_batches_tracked")]
     wrong = [name for name in wanted if name in state and state[name].shape != wanted[name].shape]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 
 import pytest
+import timm
 import torch
+from safetensors.torch import save_file
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
@@ -42,6 +45,25 @@ def test_activations_keep_their_input_instead_of_a_copy(name: str, activations: 
     assert copied(copy.deepcopy(stock), images) - copied(copy.deepcopy(ours), images) >= activations
     for mine, its in zip(step(ours, images), step(stock, images), strict=True):
         assert torch.equal(mine, its)
+
+
+def test_maps_have_their_channels_first_whatever_timm_gives() -> None:
+    backbone = build_backbone(ModelConfig(backbone="mambaout_femto", pretrained="none"), 0).eval()
+    images = torch.rand(1, 3, 64, 96)
+    given = backbone.features(images)[-1]
+    assert given.shape == (1, 2, 3, 288)
+    assert torch.equal(backbone(images), given.permute(0, 3, 1, 2))
+
+
+@pytest.mark.parametrize("name", ["convnext_atto", "lcnet_050"])
+def test_a_file_of_the_whole_model_fits_however_timm_names_its_stages(name: str, tmp_path: Path) -> None:
+    whole = timm.create_model(name).state_dict()
+    save_file(whole, tmp_path / "whole.safetensors")
+    backbone = build_backbone(ModelConfig(backbone=name, pretrained=str(tmp_path / "whole.safetensors")), 0)
+    loaded = backbone.features.state_dict()
+    assert len(loaded) > 50
+    for key, tensor in loaded.items():
+        assert torch.equal(tensor, whole[key] if key in whole else whole[key.replace("_", ".", 1)])
 
 
 @pytest.mark.parametrize("name", ["fasternet_t1", "lcnet_050"])
