@@ -2,9 +2,10 @@
 
 `highest`, `high` and `medium` set `torch.set_float32_matmul_precision`, as the record does; `bf16` and
 `fp16` are autocast of what that setting touches, the products of the head and of the class centres, with
-convolutions left alone, so that all arms differ in the same place. On hardware without the
-lower-precision kernels the setting changes nothing, so a run measures its own arithmetic instead of
-believing the setting.
+convolutions left alone, so that all arms differ in the same place. The setting is of the whole process:
+what it is not to touch, pictures and convolutions that are computed as products, goes by `full_product`
+and `lowers_products`. On hardware without the lower-precision kernels the setting changes nothing, so a
+run measures its own arithmetic instead of believing the setting.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -79,17 +81,49 @@ class Probe:
 
 def probe(mode: str, device: torch.device) -> Probe:
     """Measure the arithmetic of `mode` on `device`; `took_effect` is true for a mode that needs none."""
+
+    def error(of: str) -> float:
+        with matmul_precision(of), autocast(of, device):
+            return _linear_error(device)
+
+    reference, measured = error("highest"), error(mode)
+    took_effect = mode == "highest" or measured >= _TOOK_EFFECT * reference
+    return Probe(mode, str(device), measured, reference, took_effect)
+
+
+@torch.no_grad()
+def _linear_error(device: torch.device) -> float:
+    """Relative error (Frobenius) of a linear layer against float64, as products are now."""
     generator = torch.Generator().manual_seed(0)
     rows, inner, columns = _PROBE_SHAPE
     x = torch.randn(rows, inner, generator=generator).to(device)
     weight = torch.randn(columns, inner, generator=generator).to(device)
     exact = x.double() @ weight.double().T
+    got = torch.nn.functional.linear(x, weight).double()
+    return float((got - exact).norm() / exact.norm())
 
-    def error(of: str) -> float:
-        with matmul_precision(of), autocast(of, device), torch.no_grad():
-            got = torch.nn.functional.linear(x, weight).double()
-        return float((got - exact).norm() / exact.norm())
 
-    reference, measured = error("highest"), error(mode)
-    took_effect = mode == "highest" or measured >= _TOOK_EFFECT * reference
-    return Probe(mode, str(device), measured, reference, took_effect)
+def lowers_products(device: torch.device) -> bool:
+    """Whether the float32 products of a device may be lowered by the setting that stands.
+
+    Of a CPU it is measured, once a setting: most have no such kernels, and compute the same whatever is set. Of an
+    accelerator it is not, as it would be waited for.
+    """
+    setting = torch.get_float32_matmul_precision()
+    return setting != "highest" and (device.type != "cpu" or _lowered_on_cpu(setting))
+
+
+@cache
+def _lowered_on_cpu(setting: str) -> bool:
+    return _linear_error(torch.device("cpu")) >= _TOOK_EFFECT * torch.finfo(torch.float32).eps
+
+
+def full_product(
+    a: torch.Tensor, b: torch.Tensor, *, plus: torch.Tensor | None = None, out: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Float32 `a @ b`, three-dimensional with `plus` to be added, that no setting lowers."""
+    if lowers_products(a.device):
+        exact = a.double() @ b.double()
+        exact = exact if plus is None else exact.add_(plus)
+        return exact.float() if out is None else out.copy_(exact)
+    return torch.matmul(a, b, out=out) if plus is None else torch.baddbmm(plus, a, b, out=out)

@@ -13,6 +13,7 @@ from core.data.blur import BLURS, between, blur, choice, sample, sampling_grid
 from core.data.noise import NOISES, add_noise, random_bytes
 from core.data.views import photographed
 from core.device import constant, send
+from core.precision import full_product
 from core.ranks import Part
 
 POLICIES = ("documented", "geometric", "photographed", "none")
@@ -54,7 +55,7 @@ def shift_scale_rotate_maps(u: torch.Tensor) -> torch.Tensor:
     cos, sin = angle.cos() / scale, angle.sin() / scale
     maps = torch.zeros(u.shape[0], 3, 3, device=u.device)
     maps[:, 0, 0], maps[:, 0, 1], maps[:, 1, 0], maps[:, 1, 1] = cos, -sin, sin, cos
-    maps[:, :2, 2] = -(maps[:, :2, :2] @ shift[:, :, None]).squeeze(2)
+    maps[:, :2, 2] = -full_product(maps[:, :2, :2], shift[:, :, None]).squeeze(2)
     maps[:, 2, 2] = 1
     return maps
 
@@ -91,7 +92,8 @@ def _jitter(u: torch.Tensor, mean: torch.Tensor) -> tuple[torch.Tensor, torch.Te
     cos, sin = angle.cos(), angle.sin()
     hue = cos * eye + (1 - cos) / 3 + (sin / math.sqrt(3)) * constant(_HUE, device)
     saturate = saturation * eye + (1 - saturation) * gray
-    return (hue @ saturate) * (brightness * contrast), (1 - contrast) * brightness * (gray @ mean[:, :, None])
+    mixed, grays = full_product(hue, saturate), full_product(gray, mean[:, :, None])
+    return mixed * (brightness * contrast), (1 - contrast) * brightness * grays
 
 
 def _column(values: torch.Tensor) -> torch.Tensor:
@@ -166,7 +168,7 @@ class Augment:
         part = part or Part(0, len(images), len(images))
         u = torch.rand(part.of, _PARAMETERS, generator=generator)[part.rows]
         if self.policy == "geometric":
-            maps = crop_maps(u[:, _CROP]) @ shift_scale_rotate_maps(u[:, _SHIFT])
+            maps = full_product(crop_maps(u[:, _CROP]), shift_scale_rotate_maps(u[:, _SHIFT]))
             return _warp(images, maps, u[:, _BORDER]).clamp_(0, 1)
         grain = random_bytes((part.of, *images.shape[1:]), noise)[part.rows]
         out = torch.empty(images.shape, device=images.device)
@@ -208,7 +210,7 @@ def _documented(images: torch.Tensor, u: torch.Tensor, noise: torch.Tensor, out:
         add_noise(noisy[part], option, u[part, _NOISE_ARGS], grain)
 
     matrices, offsets = _colour_maps(u, noisy.mean((2, 3)))
-    coloured = torch.baddbmm(offsets, matrices, noisy.flatten(2), out=warped.view(noisy.shape[0], 3, -1))
+    coloured = full_product(matrices, noisy.flatten(2), plus=offsets, out=warped.view(noisy.shape[0], 3, -1))
     coloured.clamp_(0, 1)
     torch.index_select(coloured.view_as(noisy), 0, send(torch.argsort(order), device), out=out)
 

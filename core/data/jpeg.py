@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from core.device import constant, send
+from core.precision import full_product
 
 # ITU-T T.81, Annex K.1: the example quantisation tables, row by row.
 _LUMINANCE = (
@@ -48,10 +49,10 @@ def _requantise(planes: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
     tile = block * math.gcd(size // block, max(32 // block, 1))
     dct = _block_dct(tile, block, planes.device)
     steps = steps.repeat(1, size // block, size // block)[:, None]
-    coefficients = (planes.reshape(-1, tile) @ dct.T).view(-1, tile, size)
-    coefficients = torch.matmul(dct, coefficients).view(n, c, size, size).div_(steps).round_().mul_(steps)
-    rows = torch.matmul(dct.T, coefficients.view(-1, tile, size))
-    return (rows.view(-1, tile) @ dct).view(n, c, size, size)
+    coefficients = full_product(planes.reshape(-1, tile), dct.T).view(-1, tile, size)
+    coefficients = full_product(dct, coefficients).view(n, c, size, size).div_(steps).round_().mul_(steps)
+    rows = full_product(dct.T, coefficients.view(-1, tile, size))
+    return full_product(rows.view(-1, tile), dct).view(n, c, size, size)
 
 
 def jpeg(images: torch.Tensor, quality: torch.Tensor, block: int = 8) -> torch.Tensor:
@@ -71,7 +72,7 @@ def jpeg(images: torch.Tensor, quality: torch.Tensor, block: int = 8) -> torch.T
     padded = F.pad(images, (0, spare, 0, spare), mode="replicate") if spare else images
     side = size + spare
     to_ycc = constant(_TO_YCC, device).mul(255).expand(n, 3, 3)
-    ycc = torch.bmm(to_ycc, padded.reshape(n, 3, -1)).view(n, 3, side, side)
+    ycc = full_product(to_ycc, padded.reshape(n, 3, -1)).view(n, 3, side, side)
     luma = _requantise(ycc[:, :1].sub(128).contiguous(), steps[0])
     rows = ycc[:, 1:].unflatten(2, (side // 2, 2))
     rows = rows[:, :, :, 0] + rows[:, :, :, 1]
@@ -79,5 +80,5 @@ def jpeg(images: torch.Tensor, quality: torch.Tensor, block: int = 8) -> torch.T
     ycc[:, :1] = luma
     ycc[:, 1:].view(n, 2, side // 2, 2, side // 2, 2).copy_(chroma[:, :, :, None, :, None].expand(-1, -1, -1, 2, -1, 2))
     to_rgb = constant(_TO_RGB, device).div(255).expand(n, 3, 3)
-    rgb = torch.bmm(to_rgb, ycc.view(n, 3, -1)).add_(128 / 255).clamp_(0, 1).view(n, 3, side, side)
+    rgb = full_product(to_rgb, ycc.view(n, 3, -1)).add_(128 / 255).clamp_(0, 1).view(n, 3, side, side)
     return rgb[:, :, :size, :size].contiguous() if spare else rgb

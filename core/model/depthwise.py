@@ -3,7 +3,8 @@
 oneDNN's backward pass of a 5 x 5 depthwise convolution on a 2 x 2 or 4 x 4 map costs tens of times its
 arithmetic on CPUs without AVX-512, and half of lcnet's training step goes there. On a map that small
 the convolution is a matrix of (H W) x (H' W') entries for each channel, which batched products do well.
-Same parameters, same names, same function to float tolerance.
+Same parameters, same names, same function to float tolerance: where the products would be lowered, and
+those of convolutions would not (`core.precision`), it stays a convolution.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from functools import lru_cache
 import torch
 from torch import nn
 from torch.nn import functional
+
+from core.precision import lowers_products
 
 _MAX_POSITIONS = 16  # of the input map: 4 x 4; beyond it the dense matrices cost more than they save
 
@@ -39,7 +42,7 @@ class SmallDepthwiseConv2d(nn.Conv2d):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         batch, channels, height, width = input.shape
-        if input.device.type != "cpu" or height * width > _MAX_POSITIONS:
+        if input.device.type != "cpu" or height * width > _MAX_POSITIONS or lowers_products(input.device):
             return super().forward(input)
         taps, rows, columns = _taps(height, width, self.kernel_size[0], self.stride[0])
         # One more tap that is always zero stands for pairs of positions without a kernel entry.

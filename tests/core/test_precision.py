@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch.nn import functional
 
-from core.precision import autocast, full_float32, matmul_precision, probe
+from core.data.augment import Augment
+from core.model.depthwise import use_small_depthwise
+from core.precision import _lowered_on_cpu, autocast, full_float32, lowers_products, matmul_precision, probe
 
 CPU = torch.device("cpu")
 
@@ -44,6 +48,42 @@ def test_a_setting_that_does_nothing_is_found_out(off: float, mode: str, monkeyp
 def test_the_setting_is_that_of_the_mode_and_highest_beneath_autocast(mode: str) -> None:
     with matmul_precision("medium" if mode == "highest" else "highest"), matmul_precision(mode):
         assert torch.get_float32_matmul_precision() == ("highest" if mode in ("bf16", "fp16") else mode)
+
+
+@pytest.mark.parametrize("off", [0.0, 1e-3])
+def test_what_no_setting_is_to_touch_is_computed_in_full(off: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a pretended CPU, whose float32 products are off by so much where the setting is `medium`."""
+
+    def lowered(product: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+        def made(*operands: torch.Tensor, **how: torch.Tensor) -> torch.Tensor:
+            exact = product(*operands, **how)
+            setting = torch.get_float32_matmul_precision()
+            return exact.mul_(1 + off) if setting == "medium" and exact.dtype == torch.float32 else exact
+
+        return made
+
+    for place, name in ((functional, "linear"), (torch, "matmul"), (torch, "baddbmm"), (torch, "bmm")):
+        monkeypatch.setattr(place, name, lowered(getattr(place, name)))
+    _lowered_on_cpu.cache_clear()
+    images = torch.randint(0, 256, (96, 3, 32, 32), dtype=torch.uint8)
+    layer = use_small_depthwise(torch.nn.Conv2d(8, 8, 3, padding=1, groups=8))
+    maps = torch.rand(2, 8, 4, 4)
+    try:
+        seen = []
+        for setting in ("highest", "medium"):
+            with matmul_precision(setting):
+                assert lowers_products(CPU) == (setting == "medium" and off > 0)
+                pictures = Augment("documented")(images, torch.Generator().manual_seed(0))
+                seen.append((pictures, layer(maps)))
+    finally:
+        _lowered_on_cpu.cache_clear()
+    (pictures, mapped), (again, mapped_again) = seen
+    if off:  # by double precision, or another way: other roundings, of which quantisation may make a step
+        assert float((again - pictures).abs().mean()) < 1e-6
+        torch.testing.assert_close(mapped_again, mapped)
+    else:
+        assert torch.equal(again, pictures)
+        assert torch.equal(mapped_again, mapped)
 
 
 def test_precision_is_put_back_after_an_error() -> None:
