@@ -23,7 +23,7 @@ def pretrain(
         list[str] | None,
         typer.Option("--eval", help="Folder that runs will judge on: its images are left out; may be repeated."),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of weights, patterns and their order.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of weights, views and their order.")] = 0,
     threads: Annotated[int, typer.Option("--threads", min=1, help="Of PyTorch.")] = 1,
     out: Annotated[Path, typer.Option("--out", help="Folder of the weights.")] = Path("weights"),
 ) -> None:

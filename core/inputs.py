@@ -12,6 +12,8 @@ from core.data.corpus import Corpus, corpus
 from core.errors import UserError
 from core.model import hub, weights
 
+_WEIGHTS, _SETTINGS = "open_clip_model.safetensors", "open_clip_config.json"  # of an open_clip folder
+
 
 @lru_cache(maxsize=32)
 def _corpus(data_json: str, eval_json: str, folder: Path) -> Corpus:
@@ -51,8 +53,8 @@ def teacher_fingerprint(config: RunConfig) -> str:
         return "openai:ViT-B-32-quickgelu"
     path = teacher_path(name)
     digest = weights.file_digest(path)
-    settings = path.parent / "open_clip_config.json"  # the same weights under another configuration are another teacher
-    if path.name == "open_clip_model.safetensors" and settings.is_file():
+    settings = path.with_name(_SETTINGS)  # the same weights under another configuration are another teacher
+    if path.name == _WEIGHTS and settings.is_file():
         digest += f":{weights.file_digest(settings)}"
     return f"{'procedural' if name == 'procedural' else 'file'}:{digest}"
 
@@ -60,11 +62,16 @@ def teacher_fingerprint(config: RunConfig) -> str:
 def teacher_path(name: str) -> Path:
     """The weights file of a local teacher: the embedded one, or an open_clip folder or file of the user's."""
     folder = Path(str(weights.EMBEDDED / "teacher")) if name == "procedural" else Path(name)
-    path = folder / "open_clip_model.safetensors" if os.path.isdir(folder) else folder
+    path = folder / _WEIGHTS if os.path.isdir(folder) else folder
     if not os.path.isfile(path):
         raise UserError(
-            f"distill.teacher: '{name}' is neither an open_clip folder (open_clip_config.json and "
-            "open_clip_model.safetensors) nor one of procedural, random, openai"
+            f"distill.teacher: '{name}' is neither an open_clip folder ({_SETTINGS} and "
+            f"{_WEIGHTS}) nor one of procedural, random, openai"
+        )
+    if path.name != _WEIGHTS and path.with_name(_SETTINGS).is_file():  # it would be taken for another architecture
+        raise UserError(
+            f"distill.teacher: '{name}' would be read as OpenAI's ViT-B/32, whatever the {_SETTINGS} beside it says: "
+            f"save its weights there as {_WEIGHTS}, and name the folder"
         )
     return path
 

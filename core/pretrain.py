@@ -124,10 +124,10 @@ def pretrain(
     found = trainable(scan(data, store), evaluation, store) if data else None
     if found is not None and not found.images:
         raise UserError(f"--data: all images of {', '.join(data)} are judged on, as --eval has them too: name others")
-    images = _images(recipe, found, store, progress)
     config = _config(recipe)
-    held_out = captures(ProceduralDocuments("validation", 100), 5, recipe.image_size, store, progress)
     embedder = Embedder(config.model, recipe.image_size, recipe.seed).to(memory_format=torch.channels_last)
+    images = _images(recipe, found, store, progress)
+    held_out = captures(ProceduralDocuments("validation", 100), 5, recipe.image_size, store, progress)
     pooled = nn.Sequential(embedder.backbone, nn.AdaptiveAvgPool2d(1), nn.Flatten())
     device = torch.device("cpu")
     before = evaluate(pooled, held_out, device).metrics
@@ -137,7 +137,7 @@ def pretrain(
     after = evaluate(pooled, held_out, device).metrics
     state = {name: tensor.contiguous() for name, tensor in embedder.backbone.features.state_dict().items()}
     card = {
-        "made_by": _made_by(found),
+        "made_by": _made_by(recipe, found),
         "recipe": asdict(recipe),
         "seconds": round(trained.seconds, 1),
         "final_loss": round(trained.loss, 4),
@@ -150,12 +150,13 @@ def pretrain(
     return card
 
 
-def _made_by(found: Scan | None) -> str:
+def _made_by(recipe: Recipe, found: Scan | None) -> str:
     command = "python -m ablations pretrain"
     if found is None:
         return f"{command}: formula-driven patterns, no natural images, no documents"
-    images = f"the {len(found.images)} images of a folder that are not held out"
-    return f"{command} --data: {images} (content {found.fingerprint})"
+    count = len(found.images)
+    images = f"the {count} images" if count <= recipe.classes else f"{recipe.classes} of the {count} images"
+    return f"{command} --data: {images} of a folder that are not held out (content {found.fingerprint})"
 
 
 def _identity(recipe: Recipe, found: Scan | None) -> str:

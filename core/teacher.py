@@ -165,6 +165,8 @@ def _encoder(model: Any, preprocess: Any, device: torch.device) -> Encoder:
     size = model.visual.image_size
     side = size[0] if isinstance(size, tuple) else size
     normalise = next(step for step in preprocess.transforms if hasattr(step, "mean"))
+    # `bicubic` or `bilinear`: open_clip builds no other.
+    mode = next(step.interpolation.value for step in preprocess.transforms if hasattr(step, "interpolation"))
     mean = send(torch.tensor(normalise.mean).view(1, 3, 1, 1), device)
     std = send(torch.tensor(normalise.std).view(1, 3, 1, 1), device)
 
@@ -172,7 +174,7 @@ def _encoder(model: Any, preprocess: Any, device: torch.device) -> Encoder:
     def encode(images: torch.Tensor) -> torch.Tensor:
         x = images.float().div_(255)
         if x.shape[-1] != side:
-            x = functional.interpolate(x, size=(side, side), mode="bicubic", align_corners=False, antialias=True)
+            x = functional.interpolate(x, size=(side, side), mode=mode, align_corners=False, antialias=True)
         features = model.encode_image((x.clamp_(0, 1) - mean) / std)
         return functional.normalize(features.float(), dim=1)
 

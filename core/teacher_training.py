@@ -180,7 +180,7 @@ def _train(
 
     model.train()
     run(
-        training, recipe.samples // recipe.batch_size, loss_of,
+        training, max(1, recipe.samples // recipe.batch_size), loss_of,
         lr=recipe.lr, warmup=0.1, clip=1.0, checkpoint=checkpoint, what="teacher", progress=progress,
     )  # fmt: skip
     return training

@@ -17,7 +17,11 @@ _TURN = np.linspace(0, 2 * np.pi, 72, endpoint=False)
 
 
 def _colours(rng: np.random.Generator, count: int) -> list[tuple[int, int, int]]:
-    """`count` colours, neighbours at least 60 apart in one channel, some of them near grey."""
+    """`count` colours, some of them near grey. One that is near the last is inverted, to be told apart from it.
+
+    Of two that are near mid-grey the inverse is near, too; a change would be other patterns than those that the
+    embedded weights were made from.
+    """
     drawn = rng.random((count, 3)) * 255
     if rng.random() < 0.25:
         drawn = drawn.mean(axis=1, keepdims=True) + 0.25 * (drawn - drawn.mean(axis=1, keepdims=True))

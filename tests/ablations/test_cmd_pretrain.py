@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
+import pytest
 import yaml
 
+from core import pretrain as pretraining
 from core.config_sections import ModelConfig
 from core.model.embedder import Embedder
 from tests.ablations.conftest import CommandLine
@@ -36,6 +39,15 @@ def test_what_runs_judge_on_is_left_out(cli: CommandLine, tmp_path: Path) -> Non
     assert "--data: all images of judged are judged on" in cli.err
 
 
-def test_unknown_backbone(cli: CommandLine) -> None:
+def test_the_card_says_how_many_images_were_used(cli: CommandLine, tmp_path: Path) -> None:
+    make_images(tmp_path / "scans", 160)
+    assert cli("pretrain", "--samples", "128", "--classes", "64", "--image-size", "32", "--data", "scans") == 0
+    told = re.search(r"64 of the (\d+) images of a folder that are not held out", yaml.safe_load(cli.out)["made_by"])
+    assert told
+    assert 64 < int(told[1]) < 160
+
+
+def test_unknown_backbone(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pretraining, "_images", lambda *_: pytest.fail("patterns were drawn for nothing"))
     assert cli("pretrain", "--backbone", "lcnet_777", "--classes", "64", "--image-size", "32") == 1
     assert cli.err.strip().splitlines()[-1].startswith("error: model.backbone: timm has no 'lcnet_777'")

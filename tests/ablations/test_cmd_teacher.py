@@ -25,3 +25,10 @@ def test_teacher_writes_an_open_clip_folder(cli: CommandLine, monkeypatch: pytes
     assert yaml.safe_load(cli.out)["recipe"]["samples"] == 32
     features = load_encoder("made")(torch.zeros(2, 3, 40, 40, dtype=torch.uint8))
     assert features.shape == (2, 256)
+
+
+def test_few_samples_are_a_step(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(teacher_training, "EvalConfig", lambda: EvalConfig(validation_identities=20))
+    monkeypatch.setattr(teacher_training, "TeacherRecipe", partial(teacher_training.TeacherRecipe, batch_size=16))
+    assert cli("teacher", "--samples", "15", "--templates", "256", "--patterns", "64", "--out", "made") == 0
+    assert yaml.safe_load(cli.out)["final_loss"] > 0

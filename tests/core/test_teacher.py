@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import json
 import os
 import shutil
 import threading
@@ -15,6 +16,8 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+from PIL import Image
+from torch.nn import functional
 
 from core import teacher
 from core.config import RunConfig
@@ -186,6 +189,28 @@ def test_a_teacher_that_is_none(tmp_path: Path) -> None:
     assert caught.value.kind == "bad_weights"
     with pytest.raises(UserError, match=r"distill\.teacher=openai"):
         teacher_fingerprint(config(teacher="openai"))
+
+
+def test_a_file_beside_its_configuration_is_not_taken_for_another_architecture(tmp_path: Path) -> None:
+    copied = shutil.copytree(TEACHER, tmp_path / "mine")
+    weights = (copied / "open_clip_model.safetensors").rename(copied / "open_clip_pytorch_model.bin")
+    with pytest.raises(UserError, match=r"open_clip_pytorch_model\.bin' would be read as OpenAI's.* beside it"):
+        teacher_fingerprint(config(teacher=str(weights)))
+    (copied / "open_clip_config.json").unlink()
+    assert teacher_fingerprint(config(teacher=str(weights))).startswith("file:")
+
+
+@pytest.mark.parametrize("way", ["bicubic", "bilinear"])
+def test_images_are_resized_as_the_model_asks(way: str, tmp_path: Path, pool: np.ndarray) -> None:
+    copied = shutil.copytree(TEACHER, tmp_path / "mine")
+    settings = json.loads((copied / "open_clip_config.json").read_text())
+    settings["preprocess_cfg"]["interpolation"] = way
+    (copied / "open_clip_config.json").write_text(json.dumps(settings))
+    model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{copied}")
+    with torch.no_grad():
+        expected = model.eval().encode_image(torch.stack([preprocess(Image.fromarray(image)) for image in pool]))
+    found = load_encoder(str(copied))(torch.from_numpy(pool).permute(0, 3, 1, 2))
+    assert float(functional.cosine_similarity(found, expected).min()) > 0.9995
 
 
 def test_gate_of_identical_captures_is_perfect() -> None:
