@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ablations import memory
 from core.config import RunConfig
+from core.config_sections import device_kind
 from core.errors import UserError
 from core.inputs import corpus_of
 from core.store import Store
@@ -35,11 +36,6 @@ class Estimate:
 
     seconds: float
     memory_mb: float
-
-
-def device_kind(device: str) -> str:
-    """`cuda:1` -> `cuda`, without PyTorch, which takes seconds to import."""
-    return device.partition(":")[0]
 
 
 def estimate(config: RunConfig, rates: Rates) -> Estimate:

@@ -13,7 +13,6 @@ from rich.console import Console
 
 from ablations import options, report_cli, terminal, views
 from ablations.budget import Budget, parse_duration
-from ablations.estimate import device_kind
 from ablations.executors.choice import Where
 from ablations.executors.layout import Layout, measure_if_worth
 from ablations.options import (
@@ -42,6 +41,7 @@ from ablations.sequential import sweep_looks
 from ablations.sweep import sweep
 from ablations.tending import make_way
 from ablations.words import words_of
+from core.config_sections import device_kind
 from core.errors import UserError
 from core.integrity import examine
 from core.lease import Leases

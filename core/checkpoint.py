@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from core import json_text
+from core.config_sections import device_kind
 from core.result import environment
 from core.store import atomic_file
 
@@ -34,7 +35,7 @@ def identity(key: str, device: str) -> str:
 
     made = environment(device, 1)
     facts = {name: made[name] for name in _SAME}
-    facts |= {"key": key, "device": device.split(":")[0], "instructions": torch.backends.cpu.get_cpu_capability()}
+    facts |= {"key": key, "device": device_kind(device), "instructions": torch.backends.cpu.get_cpu_capability()}
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 

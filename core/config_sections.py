@@ -147,6 +147,11 @@ class EvalConfig(Section):
     )
 
 
+def device_kind(device: str) -> str:
+    """`cuda:1` -> `cuda`: which of equal devices it is decides nothing."""
+    return device.partition(":")[0]
+
+
 class RuntimeConfig(Section):
     """Where and how fast, never what: no field here is part of the identity."""
 

@@ -75,7 +75,8 @@ class Evaluation:
         }
         if self.verification.positives > MOST_POSITIVES:
             return roc  # a few identities with very many captures: their pairs would fill the disk
-        count, lowest = self.verification.negatives, supported_fpr(len(np.unique(self.captures.identities)))
+        captures = np.unique(self.captures.identities, return_counts=True)[1]
+        count, lowest = self.verification.negatives, supported_fpr(len(captures))
         few = lowest is None or lowest == FPRS[-1]
         keep = max(1, int(count * _KEPT_SHARE), min(count, _KEPT_OF_FEW) if few else 0)
         positives, positive_ids = positive_pairs(self.embeddings, self.captures.identities)
@@ -89,7 +90,7 @@ class Evaluation:
             "negative_scores": np.asarray(negatives, np.float32),
             "negative_i": np.asarray(left, np.int32),
             "negative_j": np.asarray(right, np.int32),
-            "captures": np.bincount(np.unique(self.captures.identities, return_inverse=True)[1]).astype(np.int32),
+            "captures": captures.astype(np.int32),
         }
 
 

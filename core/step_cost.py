@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from core.config import RunConfig
+from core.config_sections import device_kind
 from core.data.augment import Augment
 from core.data.rendering import Progress
 from core.device import wait
@@ -59,7 +60,7 @@ def head_steps(kind: str, config: RunConfig, progress: Progress | None = None) -
         RunFailure: `worker_died`, for want of memory most likely.
     """
     runtime = config.runtime
-    work = _MOST_WORK[runtime.device.split(":")[0]]
+    work = _MOST_WORK[device_kind(runtime.device)]
     cells = [
         Cell(kind, rate, classes, batch, config.model.embed_dim, runtime.device, runtime.threads)
         for classes in CLASSES for rate in RATES for batch in BATCHES

@@ -103,6 +103,17 @@ def storage_failure(path: Path, error: OSError) -> RunFailure:
     return RunFailure("store_not_writable", f"cannot write {path}: {error.strerror or error}")
 
 
+@contextmanager
+def told_to_the_user(path: Path) -> Iterator[None]:
+    """What goes wrong in writing `path` outside of a run, which could fail of it, is a `UserError`."""
+    try:
+        yield
+    except RunFailure as failure:
+        raise UserError(failure.message) from None
+    except OSError as error:
+        raise UserError(storage_failure(path, error).message) from None
+
+
 class Store(StoredRuns):
     """The runs under one folder, read and written."""
 

@@ -10,6 +10,7 @@ import hashlib
 import numpy as np
 
 from core.config import RunConfig
+from core.config_sections import device_kind
 from core.data import cache
 from core.data.corpus_images import pool_in_cache
 from core.inputs import corpus_of, teacher_fingerprint
@@ -23,7 +24,7 @@ def description_of(config: RunConfig, pixels: np.ndarray, expansion: int) -> str
     The kind of device is part of it, as its bits are others; of the CPU nothing is said, as once there was none other.
     """
     digest = hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()
-    kind = config.runtime.device.partition(":")[0]
+    kind = device_kind(config.runtime.device)
     description = f"teacher {teacher_fingerprint(config)} {digest} {expansion}"
     return description if kind == "cpu" else f"{description} {kind}"
 

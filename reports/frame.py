@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from core.config import FPRS, METRICS
+from core.config_sections import device_kind
 from core.store import Store
 from core.support import expected_pairs, fpr_name
 from reports.cells import (
@@ -78,7 +79,7 @@ def _numbers(result: Mapping[str, Any]) -> dict[str, Any]:
     row |= _training(result)
     environment = _section(result, "environment")
     device = environment.get("device")
-    row["device"] = device.partition(":")[0] if isinstance(device, str) else device  # which of equal GPUs is no matter
+    row["device"] = device_kind(device) if isinstance(device, str) else device
     row["hardware"] = environment.get("hardware") or environment.get("cpu")
     row["identities"] = number_at(result, "test.identities")
     row |= {f"pairs@{fpr_name(fpr)}": expected_pairs(row["identities"], fpr) for fpr in FPRS}

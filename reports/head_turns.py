@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from core import record
+from core.config_sections import device_kind
 from core.errors import UserError
 from core.store import HEAD_COST, HEAD_COST_SCHEMA, Store
 
@@ -23,7 +24,7 @@ def head_turns(store: Store, kind: str | None = None) -> dict[float, list[float]
     """
     try:
         found = read_head_cost(store)
-        if kind is not None and str(found["environment"]["device"]).partition(":")[0] != kind:
+        if kind is not None and device_kind(str(found["environment"]["device"])) != kind:
             return {}
         turns = {float(rate): [float(ms) for ms in seen] for rate, seen in found["turns"].items()}
     except (UserError, OSError, ValueError, KeyError, TypeError, AttributeError):

@@ -11,7 +11,7 @@ import numpy as np
 from core.data import cache, folder
 from core.data.look_alikes import likenesses
 from core.data.scans import SCAN_VERSION, Scan, contents_of
-from core.errors import RunFailure, UserError
+from core.store import told_to_the_user
 
 Pair = tuple[str, str]
 
@@ -58,10 +58,8 @@ def between(judged: Scan, trained: Scan, cache_folder: Path) -> list[Pair] | Non
     theirs = np.array([not image.is_in(left_out) for image in trained.images], bool)
     others = others[theirs]
     description = f"{SCAN_VERSION} {_digest(levels)} {_digest(others)}"
-    try:
+    with told_to_the_user(cache_folder):
         found = cache.cached_array(cache_folder, "alike", description, lambda: likenesses(levels, others))
-    except RunFailure as failure:
-        raise UserError(failure.message) from None
     candidates = np.flatnonzero(theirs)
     return sorted(
         (str(image.path), str(trained.images[candidates[other]].path))

@@ -19,7 +19,7 @@ from core.data.look_alikes import MOST_IMAGES, SIDE, look_alikes, small
 from core.data.rendering import Progress, draw_rows, processes_for
 from core.data.scans import SCAN_VERSION, ImageFile, Scan, dump, recall
 from core.errors import RunFailure, UserError
-from core.store import file_digest, storage_failure, write_atomic
+from core.store import file_digest, told_to_the_user, write_atomic
 
 
 def read(image: ImageFile) -> Image.Image:
@@ -100,17 +100,13 @@ def find(sources: Sequence[str], cache: Path, *, option: str = "--data", progres
     stamps = [_stamp(path) for path in files]
     identity = hashlib.sha256(json.dumps([SCAN_VERSION, decoder(), stamps, skipped]).encode()).hexdigest()[:16]
     remembered = cache / f"scan-{identity}.json"
-    try:
+    with told_to_the_user(cache):
         if (recalled := recall(remembered)) is not None and not _more_readable(recalled, cache):
             return recalled
         result, levels = _sorted_out(files, skipped, _checked(files, cache, progress))
         if len(levels) <= MOST_IMAGES:
             _levels(result, cache, lambda: levels)
         write_atomic(remembered, dump(result))
-    except RunFailure as failure:
-        raise UserError(failure.message) from None
-    except OSError as error:
-        raise UserError(storage_failure(cache, error).message) from None
     return result
 
 
@@ -130,12 +126,8 @@ def levels_of(found: Scan, cache: Path) -> np.ndarray | None:
     """
     if len(found.images) > MOST_IMAGES:
         return None
-    try:
+    with told_to_the_user(cache):
         return _levels(found, cache, lambda: _checked([image.path for image in found.images], cache, None)["small"])
-    except RunFailure as failure:
-        raise UserError(failure.message) from None
-    except OSError as error:
-        raise UserError(storage_failure(cache, error).message) from None
 
 
 def _levels(found: Scan, cache: Path, build: Callable[[], np.ndarray]) -> np.ndarray:

@@ -26,8 +26,8 @@ from core.data.public_layouts import LAYOUTS, Frame
 from core.data.public_sets import PublicSet, RemoteFile
 from core.data.rectify import rectify, usable_quad
 from core.data.rendering import Progress
-from core.errors import RunFailure, UserError
-from core.store import file_digest, storage_failure, write_atomic
+from core.errors import UserError
+from core.store import file_digest, told_to_the_user, write_atomic
 
 MANIFEST = ("path", "identity", "group", "capture", "source")
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -67,15 +67,11 @@ def fetch(
     done = _done(public, home, every)
     if done is not None:
         return done
-    try:
+    with told_to_the_user(home):
         files = [_download(public, file, home / "downloads", mirror, progress) for file in public.files]
         if public.layout == "images":
             return _images(public, home, files[0], progress)
         return _identities(public, home, files, every, progress)
-    except OSError as error:
-        raise UserError(storage_failure(home, error).message) from None
-    except RunFailure as failure:
-        raise UserError(failure.message) from None
 
 
 def _download(public: PublicSet, file: RemoteFile, folder: Path, mirror: str | None, progress: Progress | None) -> Path:

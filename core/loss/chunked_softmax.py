@@ -23,8 +23,9 @@ from core.ranks import ALONE, Ranks
 _REACH = {torch.float32: 64.0, torch.float64: 320.0}
 _LOWEST = 80.0  # below the running maximum; what is lower adds nothing, and would be subnormal in float32
 _NO_CLASS = -1e30  # the peak where there is no logit: finite, so that differences are, too
-_Parts = list[tuple[torch.Tensor, slice]]
 _TINY = 1e-12  # length below which a centre is not scaled up, as `torch.nn.functional.normalize` has it
+
+_Parts = list[tuple[torch.Tensor, slice]]
 
 
 class Scratch:

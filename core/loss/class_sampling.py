@@ -13,6 +13,7 @@ The batch's own classes are always in; negatives fill the sample up to its size.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -110,7 +111,7 @@ class ClassSampler:
         room = self.size - len(positives)
         block = _BLOCK if device.type == "cpu" else _DEVICE_BLOCK
         if self.size == self.num_classes:
-            blocks = self._in_place(positives, list(range(-(-self.num_classes // block))), block, device)
+            blocks = self._in_place(positives, range(-(-self.num_classes // block)), block, device)
         elif room <= 0:
             blocks = ()
         elif self.kind == "windows":
@@ -151,7 +152,7 @@ class ClassSampler:
         self.row_of = order
 
     def _in_place(
-        self, positives: torch.Tensor, chosen: list[int], length: int, device: torch.device
+        self, positives: torch.Tensor, chosen: Sequence[int], length: int, device: torch.device
     ) -> tuple[Block, ...]:
         """Runs of `length` neighbouring rows, by number, some in a block, with the batch's own rows hidden."""
         inside: dict[int, list[int]] = {}
