@@ -124,13 +124,19 @@ class Ranks:
         """The leader's value."""
         return value if self.alone else bool(self.send(value))
 
-    def every(self, value: bool) -> bool:
-        """Whether it is so on all ranks."""
+    def same(self, value: Any) -> bool:
+        """Whether all ranks have an equal one."""
         if self.alone:
-            return value
+            return True
         told: list[Any] = [None] * self.count
         distributed.all_gather_object(told, value)
-        return all(told)
+        return all(one == told[0] for one in told)
+
+    def require_same(self, value: Any, failure: RunFailure) -> None:
+        """Raise the failure, on all ranks, where they do not have equal values."""
+        if not self.same(value):
+            self._led = failure
+            raise failure
 
     def send(self, value: Any = None) -> Any:
         """The leader's object, on every rank; what other ranks give does not matter."""

@@ -38,7 +38,7 @@ def join() -> Ranks:
 
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     distributed.init_process_group(backend, timeout=_PATIENCE)
-    if torch.cuda.is_available():
+    if local_rank() < torch.cuda.device_count():  # more ranks than GPUs may train on CPUs
         torch.cuda.set_device(local_rank())
     return Ranks(distributed.get_rank(), distributed.get_world_size())
 

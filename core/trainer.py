@@ -13,14 +13,14 @@ from core.config import RunConfig
 from core.data.rendering import Progress
 from core.errors import RunFailure
 from core.evaluation import evaluate
-from core.inputs import run_key
+from core.inputs import fingerprints, run_key
 from core.loop import Course, Log, begin, run_steps, threads_of
 from core.loss.distillation import LEAST_SIMILAR
 from core.materials import load_materials, prepare
 from core.model.embedder import flops_g, parameter_count, size_mb
 from core.precision import matmul_precision, probe
 from core.ranks import ALONE, Ranks
-from core.result import RunResult, environment
+from core.result import RunResult, code_versions, environment
 from core.teacher import teacher_metrics
 from core.training_state import Trainer
 
@@ -41,7 +41,8 @@ def train(
 
     Raises:
         UserError: data or weights that cannot be had.
-        RunFailure: `diverged`, `too_few_images`, `bad_weights`, `bad_config`, `no_space`, `store_not_writable`.
+        RunFailure: `diverged`, `too_few_images`, `bad_weights`, `bad_config`, `no_space`, `store_not_writable`; of
+            ranks on hosts that are not alike `other_code` or `data_changed`.
     """
     whole, threads = Stopwatch(), torch.get_num_threads()
     saver = _saver(config, checkpoint)
@@ -90,12 +91,12 @@ def _trained(
 ) -> tuple[Trainer, Course]:
     """Train to the last step, from the last checkpoint if there is one that all ranks can read."""
     _check(config, ranks)
-    kept = saver.read() if saver else None
-    kept = kept if ranks.every(kept is not None) else None
+    kept = _kept(saver, ranks)
     config = threads_of(config, kept)
     torch.set_num_threads(config.runtime.threads)
     if not ranks.alone:  # the leader makes what is not in the cache yet
         ranks.lead(lambda: prepare(config, progress))
+        _check_hosts(config, ranks)
     materials = load_materials(config, progress)
     with matmul_precision(config.precision.mode):
         trainer = Trainer(config, materials, ranks)
@@ -104,6 +105,20 @@ def _trained(
         del kept  # a second copy of all weights
         run_steps(trainer, course, whole, saver, progress, log)
     return trainer, course
+
+
+def _kept(saver: Saver | None, ranks: Ranks) -> dict[str, Any] | None:
+    """The checkpoint that all ranks have: on a host of its own one may have none, or an older one."""
+    kept = saver.read() if saver else None
+    return kept if ranks.same(None if kept is None else kept["course"]) else None
+
+
+def _check_hosts(config: RunConfig, ranks: Ranks) -> None:
+    """Each rank trains on what its own host has, under the key that the leader found for its own."""
+    told = "hosts that train a run together have other code or packages than one another: install the same on all"
+    ranks.require_same(code_versions(), RunFailure("other_code", told))
+    told = "hosts that train a run together have other images, fonts or weights under the same names: make them equal"
+    ranks.require_same(fingerprints(config), RunFailure("data_changed", told))
 
 
 def _check(config: RunConfig, ranks: Ranks) -> None:

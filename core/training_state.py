@@ -232,6 +232,9 @@ class Trainer:
         optimizer = state["optimizer"]
         if isinstance(self.head, PartialFC):
             optimizer = own_moments(optimizer, len(self._parameters()) - 1, part)
+        # How it steps is for who steps: alone or with others, `fp16` takes another kernel.
+        groups = zip(optimizer["param_groups"], self.optimizer.param_groups, strict=True)
+        optimizer = {**optimizer, "param_groups": [{**group, "fused": ours["fused"]} for group, ours in groups]}
         self.optimizer.load_state_dict(optimizer)
         self.scaler.load_state_dict(state["scaler"])
         self.batches.load(state)

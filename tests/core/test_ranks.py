@@ -172,7 +172,8 @@ def collected(ranks: Ranks) -> dict[str, Any]:
     found["same"] = rows.grad[part.rows].flatten().tolist()  # type: ignore[index]
     found["bytes"] = ranks.gather(torch.arange(7, dtype=torch.int32)[part.rows], 7).tolist()
     found["collected"] = ranks.collect(torch.arange(14, dtype=torch.int32).view(7, 2)[part.rows], 7).flatten().tolist()
-    found["sent"] = ranks.send({"of": ranks.index}), ranks.agree(ranks.leads), ranks.every(ranks.leads)
+    found["sent"] = ranks.send({"of": ranks.index}), ranks.agree(ranks.leads)
+    found["alike"] = ranks.same(ranks.leads), ranks.same("all")
     found["led"] = ranks.lead(lambda: ranks.index)
     for error in (RunFailure("no_space", "none left"), UserError("no such folder"), OSError("a disk")):
         try:
@@ -195,7 +196,8 @@ def test_collectives() -> None:
     assert (first["collected"], second["collected"]) == (list(range(14)), [])
     for rank in (first, second):
         assert rank["bytes"] == list(range(7))
-        assert rank["sent"] == ({"of": 0}, True, False)
+        assert rank["sent"] == ({"of": 0}, True)
+        assert rank["alike"] == (False, True)
         assert rank["led"] == 0
         assert rank["own"] == (False, True)
     assert first["OSError"] == ("OSError", "a disk", "", True)
