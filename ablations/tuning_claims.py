@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 State = Literal["free", "taken", "done", "failed"]
 _FRESH = 1.0  # seconds for which what was read of a study is taken for what is there
+_LOOKS = 6  # a lease is not over before it was looked at so often
 _DIED = "worker_died: the process that trained it gave no sign of life any more"
 
 
@@ -43,6 +44,15 @@ class Place:
     @property
     def id(self) -> tuple[str, int]:
         return self.study, self.trial.number
+
+
+@dataclass
+class _Silence:
+    """For how long the same count of a holder was seen."""
+
+    beat: Any
+    looked: float
+    seconds: float = 0.0
 
 
 @dataclass
@@ -67,7 +77,7 @@ class Claims:
         self._me = Process.own()
         self._ids: dict[str, int] = {}
         self._read: dict[str, tuple[float, list[FrozenTrial]]] = {}
-        self._heard: dict[int, tuple[Any, float]] = {}  # the count of other processes' claims, and since when
+        self._silences: dict[int, _Silence] = {}  # by Optuna's number of the claim
         self._held: dict[tuple[str, int], _Held] = {}
         self._lock, self._ended = threading.Lock(), threading.Event()
         threading.Thread(target=self._live, args=(beat,), daemon=True, name="claims").start()
@@ -193,10 +203,13 @@ class Claims:
         if one.state.name != "RUNNING":
             return False
         process, now, beat = _process(one), time.monotonic(), one.user_attrs.get("beat")
-        heard, since = self._heard.get(one._trial_id, (None, now))
-        if heard != beat or one._trial_id not in self._heard:
-            self._heard[one._trial_id] = beat, (since := now)
-        if now - since < self._lease and not (process is not None and process.gone):
+        seen = self._silences.get(one._trial_id)
+        if seen is None or seen.beat != beat:
+            self._silences[one._trial_id] = seen = _Silence(beat, now)
+        # Time in which this process, or the storage, stood still says nothing of the holder: a look counts little.
+        seen.seconds += min(now - seen.looked, self._lease / _LOOKS)
+        seen.looked = now
+        if seen.seconds < self._lease and not (process is not None and process.gone):
             return True
         self._end(one._trial_id, {"withdrawn": True, "failure": _DIED}, None)
         return False

@@ -48,6 +48,14 @@ def forget(one: Claims) -> Claims:
     return one
 
 
+def silent(one: Claims, lease: float) -> str:
+    """The trial's state to who looks often while nothing is heard of its holder for a lease."""
+    for _ in range(12):
+        time.sleep(lease / 10)
+        state = forget(one).state(place())
+    return state
+
+
 def elsewhere(one: Claims) -> None:
     """Claims as of a process of another machine, of which nothing is known but its signs of life."""
     one._me = replace(one._me, place="another boot", host="other")
@@ -114,7 +122,8 @@ def test_a_silent_holder_is_replaced_and_what_it_says_later_is_not_heard(claims:
     assert ours.take(place())
     assert theirs.state(place()) == "taken"
     time.sleep(0.4)
-    assert forget(theirs).state(place()) == "free"
+    assert forget(theirs).state(place()) == "taken"  # it may be the looker itself that stood still
+    assert silent(theirs, 0.3) == "free"
     assert theirs.take(place())
     theirs.tell(replace(place().trial, value=0.5, auroc=0.6), place())
     ours.tell(replace(place().trial, value=0.9, auroc=0.9), place())  # it was only paused
@@ -151,8 +160,7 @@ def test_a_claim_of_somebody_unknown_is_judged_by_its_silence(claims: Open, proc
     (number,) = (held.id for held in ours._held.values())
     ours._storage.set_trial_user_attr(number, "process", process)
     assert theirs.state(place()) == "taken"
-    time.sleep(0.3)
-    assert forget(theirs).state(place()) == "free"
+    assert silent(theirs, 0.2) == "free"
 
 
 def test_many_at_once_and_every_trial_has_one_result(tmp_path: Path) -> None:
