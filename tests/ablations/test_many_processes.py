@@ -83,9 +83,8 @@ def test_two_at_once_train_nothing_twice_and_both_finish(command: Start, tmp_pat
     own = [line for line in done if not line.startswith("done elsewhere")]
     assert len(own) == len(store.run_keys())
     assert len({line.split("] ")[1].split(":")[0] for line in own}) == len(own)
-    for text in said:  # each knew of all of them
+    for text in said:  # each knew of all of them, whoever trained them
         assert f"[{len(own)}/{len(own)}]" in text
-        assert [line for line in text.splitlines() if line.startswith("done  ")], "one did all of it"
     assert running(store) == []
     assert "Traceback" not in "".join(said)
 

@@ -131,8 +131,6 @@ def test_a_killed_commands_trial_is_done_by_the_others(
     keys = [set(Store(tmp_path / name).run_keys()) for name in names]
     assert len(keys[0] | keys[1] | done) == 2 * TRIALS
     assert not keys[0] & keys[1], "a trial was trained twice"
-    assert keys[0], "the first one trained nothing"
-    assert keys[1], "the second one trained nothing"
     opened = open_storage(storage)
     for arm, search in found[0].items():
         study = optuna.load_study(study_name=search["optuna"], storage=opened)

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 import torch
 
+from core import batches
 from core.batches import Batches
 from core.config import RunConfig
 from core.data.expansion import take
 from core.ranks import ALONE, Part
+from core.seeds import torch_stream
 
 SIZES = {"data.pool": 12, "data.images": 12, "data.expansion": 8, "data.image_size": 32, "optim.batch_size": 10}
 POOL = torch.randint(0, 256, (12, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(3))
@@ -31,6 +33,18 @@ def same(one: Batches, other: Batches, count: int = 1) -> None:
 @pytest.mark.parametrize("changes", [{}, {"data.augment": "documented"}, {"distill.clean_view": True}])
 def test_ahead_or_not_they_are_the_same(changes: dict[str, Any]) -> None:
     same(made(True, **changes), made(False, **changes), 25)  # past the end of a pass over the classes
+
+
+def test_no_two_draws_share_a_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def stream(seed: int, name: str, *device: torch.device) -> torch.Generator:
+        asked.append(name)
+        return torch_stream(seed, name, *device)
+
+    monkeypatch.setattr(batches, "torch_stream", stream)
+    made(False)
+    assert sorted(asked) == ["augment", "order"]
 
 
 def test_images_are_those_of_their_classes() -> None:

@@ -39,7 +39,7 @@ def test_sizes_that_would_take_too_long_or_too_much_memory_are_left_out(monkeypa
 
 
 def test_steps_of_the_embedder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(step_cost, "IMAGES", (2, 32, 10_000))
+    monkeypatch.setattr(step_cost, "IMAGES", (1, 64, 10_000))
     found = step_cost.embedder_steps(CONFIG)
-    assert [one.images for one in found] == [2, 32]
+    assert [one.images for one in found] == [1, 64]
     assert found[1].ms > found[0].ms > 0

@@ -55,6 +55,12 @@ def test_non_inferiority(estimate: float, se: float, outcome: str) -> None:
     assert outcomes([test]) == [outcome]
 
 
+def test_one_of_three_differences_contradicts_at_its_share_of_alpha() -> None:
+    bad, good = superior(-0.05, 0.013), superior(0.1)
+    assert outcomes([bad]) == ["contradicted"]
+    assert outcomes([bad, good, good]) == ["not reproduced"]
+
+
 def test_a_claim_of_two_differences_needs_both_and_falls_with_either() -> None:
     good, weak, bad = superior(0.1), superior(0.1, 0.08), superior(-0.1)
     assert outcomes([good, good]) == ["reproduced"]

@@ -103,7 +103,7 @@ def test_a_precision_that_was_not_measured_is_not_judged() -> None:
         assert "was not measured in both" in found(CLAIM, rows).reason
 
 
-@pytest.mark.parametrize(("error", "idle"), [(3e-7, True), (9e-4, False)])
+@pytest.mark.parametrize(("error", "idle"), [(3e-7, True), (9 * 3e-7, True), (11 * 3e-7, False), (9e-4, False)])
 def test_a_precision_that_changed_nothing_is_said(error: float, idle: bool) -> None:
     rows = pairs("tpr@1e-4", [0.5, 0.6], [0.4, 0.45])
     for row in rows:

@@ -55,8 +55,11 @@ def test_equals_counting_the_pairs_of_the_drawn_identities(fpr: float, captures:
     assert found == pytest.approx([brute_force(embeddings, ids, weights[:, b], fpr) for b in range(25)], abs=1e-9)
 
 
-def test_equal_weights_give_the_runs_own_tpr(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("ties", [False, True])
+def test_equal_weights_give_the_runs_own_tpr(ties: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     embeddings, ids = embeddings_of(60, 3)
+    if ties:  # many positives score just what the threshold is: none of them is accepted
+        embeddings = np.add(np.sign(np.round(embeddings[:, :4])), (0, 0, 0, 0.5))
     monkeypatch.setattr("reports.replicates.identity_weights", lambda k, b: np.ones((k, b), np.uint8))
     for fpr, tpr in verify(embeddings, ids, (1e-3, 1e-2)).tpr.items():
         found = tpr_replicates(scores_of(embeddings, ids), fpr, 3)

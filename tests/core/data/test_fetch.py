@@ -257,8 +257,8 @@ def test_redirection_to_http_is_followed(server: Server, tmp_path: Path) -> None
 
 def test_silence(server: Server, tmp_path: Path) -> None:
     server.silent = True
-    with pytest.raises(UserError, match=r"no answer in 0\.1 s"):
-        download(server.url, tmp_path / "file.bin", timeout=0.1, retries=1)
+    with pytest.raises(UserError, match=r"no answer in 0\.5 s"):
+        download(server.url, tmp_path / "file.bin", timeout=0.5, retries=1)
     assert len(server.seen) == 2
 
 
