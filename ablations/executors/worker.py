@@ -7,6 +7,7 @@ import multiprocessing
 import signal
 import time
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ablations.executors.fenced import FencedStore
 from core.config import RunConfig
 from core.errors import RunFailure, UserError
-from core.lease_file import LeaseLost, Ticket
+from core.lease_file import LeaseLost, Ticket, refresh
 from core.process import end_with_parent
 from core.result import code_versions
 from core.store import CHECKPOINT, MORE_FILES, Store
@@ -111,6 +112,7 @@ def execute(task: Task, store: Store, report: Progress, ranks: Ranks | None = No
         ranks: that train it together, this one being the leading one.
     """
     training: Ranks | None = None  # while the others train, too: before and after it they wait for the next run
+    tried = 0
     try:
         if task.kind == "prepare":
             return _prepare(task, report)
@@ -118,6 +120,7 @@ def execute(task: Task, store: Store, report: Progress, ranks: Ranks | None = No
         from core.ranks import ALONE
         from core.trainer import train
 
+        tried = store.attempts(task.key)
         store.begin(task.key, task.config.to_yaml())
         if (training := ranks) is not None:
             training.send((task.config, str(store.root), task.key))
@@ -137,10 +140,22 @@ def execute(task: Task, store: Store, report: Progress, ranks: Ranks | None = No
         shared = training is None or all_met(training, error, kind)
         error.__traceback__ = None  # it holds on to the run's arrays and open files
     try:
-        recorded = task.kind == "run" and store.fail(task.key, kind, message, task.config.to_yaml(), code_versions())
+        if training is not None and kind == LOST_RANK and (told := _told_since(tried, store, task.key)):
+            kind, message, recorded = told["kind"], told["message"], True
+        else:
+            recorded = task.kind == "run" and store.fail(
+                task.key, kind, message, task.config.to_yaml(), code_versions()
+            )
     except LeaseLost as lost:
         return Event("lost", task.key, failure=kind, message=str(lost), shared=shared)
     return Event("failed", task.key, failure=kind, message=message, recorded=recorded, shared=shared)
+
+
+def _told_since(tried: int, store: Store, key: str) -> dict[str, Any] | None:
+    """What the rank that ended recorded of its failure, if it could, where `tried` attempts had failed before."""
+    with suppress(OSError):  # a network file system may remember that there was none
+        refresh(store.path(key))
+    return store.failure(key) if store.attempts(key) > tried else None
 
 
 def _prepare(task: Task, report: Progress) -> Event:

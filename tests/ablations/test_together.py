@@ -23,6 +23,7 @@ KEYS = [f"{digit}" * 16 for digit in "ab"]
 TASKS = [Task("run", key, key[0], RunConfig()) for key in KEYS]
 UNKNOWN = RunFailure("bad_config", "timm has no such model")
 NO_MEMORY = RuntimeError("DefaultCPUAllocator: can't allocate memory")
+GONE = RuntimeError("[gloo/transport/tcp/pair.cc:547] Connection closed by peer")
 
 
 class TwoRanks(Ranks):
@@ -135,10 +136,37 @@ def test_a_run_that_was_taken_over_from_a_rank_that_failed_alone_leaves_the_othe
     assert [event.kind for event in sweep.ended] == ["lost"]
 
 
+def test_what_another_rank_recorded_of_its_end_is_the_runs_failure(
+    sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = TwoRanks(1, (TASKS[0].config, str(sweep.store.root), KEYS[0]))
+
+    def train(*_: object, **__: object) -> None:
+        together._follow(other)
+        raise GONE
+
+    sweep.store.fail(KEYS[0], "worker_died", "an attempt before this one")
+    monkeypatch.setattr(trainer, "train", train)
+    monkeypatch.setattr(trainer, "follow", failing(NO_MEMORY))
+    with pytest.raises(RunFailure, match=r"on one rank alone \(out_of_memory\)"):
+        sweep.run(TASKS)
+    assert [(event.failure, event.message[:9]) for event in sweep.ended] == [("out_of_memory", "on rank 1")]
+    kept = sweep.store.failure(KEYS[0])
+    assert (kept["kind"], kept["attempts"]) == ("out_of_memory", 2)
+
+
+def test_a_rank_that_ended_without_a_word_is_told_by_the_leader(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    sweep.store.fail(KEYS[0], "out_of_memory", "an attempt before this one")
+    monkeypatch.setattr(trainer, "train", failing(GONE))
+    with pytest.raises(RunFailure, match="on one rank alone"):
+        sweep.run(TASKS)
+    kept = sweep.store.failure(KEYS[0])
+    assert (kept["kind"], kept["attempts"]) == ("worker_died", 2)
+
+
 def test_a_leader_that_is_gone_ends_the_others_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
     other = TwoRanks(1)
-    gone = RuntimeError("[gloo/transport/tcp/pair.cc:547] Connection closed by peer")
-    monkeypatch.setattr(other, "send", failing(gone))
+    monkeypatch.setattr(other, "send", failing(GONE))
     assert together._follow(other) == 0
     assert other.broken
 
