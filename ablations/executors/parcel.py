@@ -6,9 +6,8 @@ A parcel is named by its content and unpacked once a machine, whichever of the m
 from __future__ import annotations
 
 import hashlib
-import io
 import os
-import tarfile
+import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,27 +17,27 @@ import numpy as np
 
 from core.config import RunConfig
 from core.data import cache
-from core.data.archives import Limits, extract
 from core.errors import UserError
 from core.lease import Leases
-from core.store import atomic_file, file_digest, write_atomic
+from core.store import atomic_file, storage_failure, write_atomic
 
 # Fields that name something on disk, and their values that do not.
 _WEIGHTS: dict[str, tuple[str, ...]] = {
     "model.pretrained": ("none", "procedural", "imagenet"), "distill.teacher": ("procedural", "random", "openai"),
 }  # fmt: skip
 _IMAGES: dict[str, tuple[str, ...]] = {"data.source": ("procedural",), "eval.source": ("held-out",)}
-_LIMITS = Limits(fold_case=False)
 
 
 @dataclass(frozen=True)
 class Packed:
-    """A folder, or a `single` file, as a tar archive; `digest` is of its files' names and content."""
+    """A folder or a file of that `name`: content by the file's path from there on; `digest` is of all of it.
+
+    No archive, which would restrict names: users' files may have any that their disk holds.
+    """
 
     name: str
     digest: str
-    single: bool
-    data: bytes = field(repr=False)
+    files: Mapping[str, bytes] = field(repr=False)
 
 
 def sources_of(config: RunConfig) -> list[str]:
@@ -66,21 +65,18 @@ def pack(path: str) -> Packed:
     Raises:
         UserError: it is not there or cannot be read.
     """
-    root = Path(path)
-    files = sorted(_files(root)) if root.is_dir() else [root]
-    buffer, digest = io.BytesIO(), hashlib.sha256()
+    root = Path(os.path.abspath(path))  # "." and ".." have a name, too
+    name = root.name or "data"
+    files: dict[str, bytes] = {}
+    digest = hashlib.sha256()
     try:
-        with tarfile.open(fileobj=buffer, mode="w") as archive:
-            for file in files:
-                name = str(file.relative_to(root)) if root.is_dir() else root.name
-                entry = tarfile.TarInfo(name)
-                entry.size = file.stat().st_size
-                digest.update(f"{name}\0{file_digest(file)}\0".encode())
-                with file.open("rb") as handle:
-                    archive.addfile(entry, handle)
+        for file in sorted(_files(root)) if root.is_dir() else [root]:
+            below, content = Path(name, file.relative_to(root)).as_posix(), file.read_bytes()
+            digest.update(os.fsencode(below) + b"\0" + hashlib.sha256(content).digest())
+            files[below] = content
     except OSError as error:
         raise UserError(f"{path} cannot be shipped to other machines ({error.strerror or error})") from None
-    return Packed(root.name or "data", digest.hexdigest()[:32], not root.is_dir(), buffer.getvalue())
+    return Packed(name, digest.hexdigest()[:32], files)
 
 
 def _files(root: Path) -> Iterable[Path]:
@@ -89,20 +85,39 @@ def _files(root: Path) -> Iterable[Path]:
 
 
 def unpack(packed: Packed, folder: Path) -> Path:
-    """Where the content is on this machine, below `folder`; unpacked if it is not there yet."""
+    """Where the content is on this machine, below `folder`; unpacked if it is not there yet.
+
+    Raises:
+        UserError: a name that leads out of the place, or that this disk takes for another one's.
+        RunFailure: it cannot be written.
+    """
     place = folder / "shipped" / packed.digest
-    whole = place / packed.name
-    if not whole.exists():
+    if not place.exists():
         with Leases(folder).hold(f".lease-{packed.digest}"):
-            if not whole.exists():
-                place.mkdir(parents=True, exist_ok=True)
-                archive = place / "content.tar"
-                archive.write_bytes(packed.data)
-                fresh = place / "unpacked"
-                extract(archive, fresh, limits=_LIMITS)
-                (fresh / packed.name if packed.single else fresh).rename(whole)
-                archive.unlink()
-    return whole
+            if not place.exists():
+                part = place.with_name(f"{packed.digest}.part")
+                shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
+                try:
+                    for name, content in packed.files.items():
+                        _write(part, name, content)
+                    part.rename(place)
+                finally:
+                    shutil.rmtree(part, ignore_errors=True)
+    return place / packed.name
+
+
+def _write(folder: Path, name: str, content: bytes) -> None:
+    file = folder / name
+    if not Path(os.path.abspath(file)).is_relative_to(os.path.abspath(folder)):
+        raise UserError(f"what was shipped has {name!a}, which leads out of its folder")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("xb") as handle:
+            handle.write(content)
+    except FileExistsError:
+        raise UserError(f"what was shipped has {name!a}, which this disk takes for another file of it") from None
+    except OSError as error:
+        raise storage_failure(file, error) from error
 
 
 def put_array(name: str, data: np.ndarray, checksum: bytes, folder: Path) -> None:
