@@ -52,12 +52,13 @@ class Layout:
         """The layout for `runs` runs: `jobs` where asked for, else the machine's fastest, never more than runs.
 
         Threads belong to the machine, so that neither `jobs` nor the number of runs changes a result: one, unless more
-        were measured to be faster. A GPU, where most is done, has one process and its share of the cores.
+        were measured to be faster. A GPU, which gives the same bits to nobody, has one process unless `jobs` are more,
+        and all share the cores.
         """
         cores = core_count()
         if device.startswith("cuda"):
             gpus = gpu_count(device)
-            return cls(max(1, min(jobs or gpus, runs)), max(1, cores // gpus))
+            return cls(max(1, min(jobs or gpus, runs)), max(1, cores // max(gpus, jobs or 0)))
         fastest = remembered() or cls(cores, 1)
         return cls(max(1, min(jobs or fastest.jobs, runs)), fastest.threads)
 
