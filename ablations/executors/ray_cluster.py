@@ -41,7 +41,7 @@ class RayExecutor(Executor):
 
     Args:
         address: of the cluster, HOST:PORT or ray://HOST:PORT; None starts one on this machine.
-        needs: of a run.
+        needs: of a run; on a GPU its threads are as many as the nodes have for each, whatever the driver's machine has.
 
     Raises:
         UserError: Ray is not installed, or the cluster cannot be reached or has no room for any run.
@@ -49,8 +49,8 @@ class RayExecutor(Executor):
 
     def __init__(self, store: Store, address: str | None, needs: Needs, stall: float = STALL) -> None:
         super().__init__(store)
-        self._needs, self._stall = needs, stall
-        self._ray = connect(address)
+        self._stall, self._ray = stall, connect(address)
+        self._needs = needs = replace(needs, threads=self._cores_beside(needs.gpus)) if needs.gpus else needs
         self._shipping = Shipping(self._ray)
         self._flights: list[_Flight] = []
         self._tries: dict[str, int] = {}
@@ -63,13 +63,21 @@ class RayExecutor(Executor):
 
     @property
     def nodes(self) -> int:
-        return sum(bool(node["Alive"]) for node in self._ray.nodes())
+        return len(self._resources())
+
+    def _resources(self) -> list[dict[str, float]]:
+        """What each living node has."""
+        return [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+
+    def _cores_beside(self, gpus: float) -> int:
+        """How many cores every node has for so much of a GPU: so that no GPU is idle for want of them."""
+        shares = [has.get("CPU", 0) * gpus / has["GPU"] for has in self._resources() if has.get("GPU", 0) >= gpus]
+        return max(1, int(min(shares, default=1)))
 
     def room(self) -> int:
         """How many runs the living nodes have room for at once."""
         needs, found = self._needs, 0
-        for node in self._ray.nodes():
-            has = node["Resources"] if node["Alive"] else {}
+        for has in self._resources():
             shares = [has.get("CPU", 0) / needs.threads, has.get("memory", 0) / (needs.memory_mb * 1e6)]
             shares += [has.get("GPU", 0) / needs.gpus] if needs.gpus else []
             found += int(min(shares))
