@@ -127,6 +127,7 @@ def choose(
     until_resolved: bool = False,
     tuned: bool = False,
     deciding: bool = False,
+    executor: str = "local",
 ) -> Chosen:
     """Turn command-line options into a request; `UserError` says what is wrong with them.
 
@@ -141,7 +142,7 @@ def choose(
         overrides["data.source"] = tuple(data)
     if evaluation:
         overrides["eval.source"] = tuple(evaluation)
-    check_device(device)
+    check_device(device, executor)
     refuse_file(store)
     loaded = load_preset(DEFAULT_PRESET if preset is None else preset)
     config = _single_config(names, overrides)
@@ -199,14 +200,18 @@ def refuse_file(store: Path) -> None:
         raise UserError(f"--store: '{store}' is not a folder")
 
 
-def check_device(device: str) -> None:
-    """Raises `UserError` for what is no device, or none of this machine."""
+def check_device(device: str, executor: str = "local") -> None:
+    """Raises `UserError` for what is no device, or none of this machine, which makes what runs of a cluster share."""
     RunConfig().with_overrides({"runtime.device": device})
     if device.startswith("cuda"):
         import torch
 
+        if executor == "ray" and device != "cuda":
+            raise UserError(f"--device {device}: Ray gives each run its GPU: use --device cuda")
         if not torch.cuda.is_available():
-            raise UserError(f"--device {device}: no CUDA device is available here; use --device cpu")
+            there = "start it where there is one, as teacher features are made there"
+            advice = there if executor == "ray" else "use --device cpu"
+            raise UserError(f"--device {device}: no CUDA device is available here; {advice}")
         if int(device.partition(":")[2] or 0) >= (count := torch.cuda.device_count()):
             raise UserError(f"--device {device}: there are {count} CUDA devices here, from 0 on")
 

@@ -97,7 +97,7 @@ def run(
     where = Where(executor, address, gpus_per_run, jobs)
     chosen = options.choose(
         studies, preset, store, seeds=seeds, data=data, evaluation=evaluation, sets=sets, device=device, strict=strict,
-        control=control, deciding=deciding, tuned=tuned, until_resolved=until_resolved,
+        control=control, deciding=deciding, tuned=tuned, until_resolved=until_resolved, executor=executor,
     )  # fmt: skip
     chosen.store.check_writable()
     console = terminal.stderr()

@@ -76,6 +76,17 @@ def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) 
         choose(["norm"], "smoke", Path("runs"), device="foo")
 
 
+@pytest.mark.usefixtures("two_gpus")
+def test_on_a_cluster_gpus_are_rays_to_give_and_the_driver_needs_one_of_its_own(
+    cli: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["run", "norm", "--executor", "ray", "--device"]
+    assert cli.refuses(*words, "cuda:1").endswith("--device cuda:1: Ray gives each run its GPU: use --device cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    told = cli.refuses(*words, "cuda")
+    assert "no CUDA device is available here; start it where there is one, as teacher features are made there" in told
+
+
 _CHOOSES = {  # an option that says which runs are meant, with a value where it takes one
     "--preset": "smoke", "--seeds": "3", "--data": "x", "--eval": "x", "--set": "optim.lr=1", "--device": "cuda",
     "--strict": None, "--no-control": None, "--deciding": None, "--tuned": None, "--until-resolved": None,
