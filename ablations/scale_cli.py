@@ -44,7 +44,6 @@ def scale_facts(
     heads, embedders, environment = _measured(chosen, config, console)
     head, embedder = scaling.head_fit(heads), scaling.embedder_fit(embedders)
     scale = scaling.predict(config, classes, devices, head, embedder, _parameters(config), link * _TO_BYTES)
-    largest = max(head.largest_error, embedder.largest_error)
     return {
         "preset": chosen.request.preset.preset, "classes": classes, "devices": devices, "batch": scale.batch,
         "steps": scale.steps, "samples": scale.steps * scale.batch, "sampled": scale.sampled,
@@ -54,7 +53,7 @@ def scale_facts(
             "exchange": round(scale.exchange_ms, 3), "all": round(scale.step_ms, 3),
         },
         "seconds": round(scale.seconds, 1),
-        "seconds_between": [round(scale.seconds / (1 + largest), 1), round(scale.seconds * (1 + largest), 1)],
+        "seconds_between": [round(seconds, 1) for seconds in scaling.between(scale.seconds, head, embedder)],
         "device_hours": round(scale.device_hours, 2),
         "price": None if price is None else round(scale.device_hours * price, 2),
         "memory_mb": {name: round(value / 1e6, 1) for name, value in scale.memory.items()},
@@ -136,7 +135,7 @@ def print_scale(console: Console, facts: dict[str, Any]) -> None:
     terminal.PlainConsole(width=120).print(table)
     least, most = map(clock, facts["seconds_between"])
     errors = facts["error"]
-    say(f"\nbetween {least} and {most}, by the largest error of the model on steps that it was not fitted to:")
+    say(f"\nbetween {least} and {most}, by the largest errors of the model on steps that it was not fitted to:")
     for part in ("head", "embedder"):
         one = errors[part]
         say(

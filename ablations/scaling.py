@@ -30,18 +30,18 @@ _BYTES = 4  # of a float32
 
 @dataclass(frozen=True)
 class Fit:
-    """Coefficients of the features, in ms, and relative errors of predictions of what was held out."""
+    """Coefficients of the features, in ms, and relative errors of predictions of what was held out, below 0 if low."""
 
     coefficients: tuple[float, ...]
     errors: tuple[float, ...]
 
     @property
     def median_error(self) -> float:
-        return float(np.median(self.errors)) if self.errors else float("nan")
+        return float(np.median(np.abs(self.errors))) if self.errors else float("nan")
 
     @property
     def largest_error(self) -> float:
-        return max(self.errors, default=float("nan"))
+        return max(map(abs, self.errors), default=float("nan"))
 
     def predict(self, features: Sequence[float]) -> float:
         return float(np.dot(self.coefficients, features))
@@ -68,7 +68,7 @@ def fit(features: Sequence[Sequence[float]], ms: Sequence[float]) -> Fit:
         raise ValueError(f"a fit needs at least 3 measurements, not {len(matrix)}")
     held_out = np.arange(len(measured)) % 3 == 1
     judged = _solve(matrix[~held_out], measured[~held_out])
-    errors = np.abs(matrix[held_out] @ judged / measured[held_out] - 1)
+    errors = matrix[held_out] @ judged / measured[held_out] - 1
     return Fit(tuple(_solve(matrix, measured)), tuple(errors))
 
 
@@ -77,6 +77,12 @@ def _solve(matrix: np.ndarray, measured: np.ndarray) -> np.ndarray:
 
     solved: np.ndarray = nnls(matrix / measured[:, None], np.ones(len(measured)))[0]
     return solved
+
+
+def between(predicted: float, *fits: Fit) -> tuple[float, float]:
+    """The least and the most that would be measured, if the prediction errs as the fits did at most to either side."""
+    errors = [0.0, *(error for one in fits for error in one.errors)]
+    return predicted / (1 + max(errors)), predicted / (1 + min(errors))
 
 
 def head_fit(steps: Sequence[HeadStep]) -> Fit:

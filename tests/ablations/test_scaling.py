@@ -47,6 +47,20 @@ def test_errors_are_of_measurements_that_the_fit_did_not_see() -> None:
     assert scaling.head_fit(steps).largest_error == pytest.approx(0.9, abs=0.05)
 
 
+def test_the_range_of_a_prediction_has_what_was_predicted_too_low_and_too_high() -> None:
+    """Where half of what was measured was predicted, twice as much as predicted is possible, not 1.5 times."""
+    low, high = scaling.Fit((1.0,), (-0.5, 0.1)), scaling.Fit((1.0,), (0.0, 0.25))
+    assert scaling.between(100.0, low, high) == pytest.approx((80.0, 200.0))
+    assert scaling.between(100.0, high) == pytest.approx((80.0, 100.0))
+    assert (low.largest_error, low.median_error) == pytest.approx((0.5, 0.3))
+    steps = heads()
+    for factor in (0.1, 10.0):  # of the second of three, which is held out: the range has it
+        off = [*steps[:4], HeadStep(**{**steps[4].__dict__, "ms": steps[4].ms * factor}), *steps[5:]]
+        least, most = scaling.between(100.0, scaling.head_fit(off))
+        assert least <= 100 * factor * 1.01
+        assert most >= 100 * factor * 0.99
+
+
 def test_too_few_measurements_are_refused() -> None:
     with pytest.raises(ValueError, match="at least 3"):
         scaling.embedder_fit(embedders()[:2])
