@@ -16,7 +16,6 @@ from ablations.budget import Budget
 from ablations.executors.choice import Where, executor_for
 from ablations.executors.gate import RunGate
 from ablations.executors.layout import Layout
-from ablations.executors.local import STALL
 from ablations.executors.worker import Event, Task
 from ablations.planner import Plan, Run
 from ablations.retry import worth_trying
@@ -111,15 +110,13 @@ def clock(seconds: float) -> str:
 
 def sweep(
     plan: Plan, store: Store, console: Console, *, jobs: int | None, retry_failed: bool, fail_fast: bool,
-    budget: Budget | None = None, stall: float = STALL, make_gate: Callable[..., RunGate] = RunGate,
-    where: Where = HERE,
+    budget: Budget | None = None, make_gate: Callable[..., RunGate] = RunGate, where: Where = HERE,
 ) -> None:  # fmt: skip
     """Train what the plan still needs and the budget allows.
 
     What another process has in work is waited for, and taken over if that process dies.
 
     Args:
-        stall: seconds without any progress after which a worker is taken to hang.
         make_gate: called as `RunGate`, for a gate that also asks elsewhere.
         where: runs happen.
 
@@ -138,7 +135,7 @@ def sweep(
     if not affordable:
         return
     layout = Layout.choose(jobs, len(runs), plan.baseline.runtime.device)
-    executor, told = executor_for(where, store, layout, stall, runs)
+    executor, told = executor_for(where, store, layout, runs)
     display.say(told)
     tasks = [Task("run", run.key, run.label, run.config) for run in runs]
     gate = make_gate(store, budget, [run.key for run in runs], display.elsewhere, display.say)

@@ -94,7 +94,7 @@ def run(
     stall = parse_duration(stall_timeout, "--stall-timeout")
     if not stall:
         raise UserError("--stall-timeout: no run makes progress in no time; give some minutes")
-    where = Where(executor, address, gpus_per_run, jobs)
+    where = Where(executor, address, gpus_per_run, jobs, stall)
     chosen = options.choose(
         studies, preset, store, seeds=seeds, data=data, evaluation=evaluation, sets=sets, device=device, strict=strict,
         control=control, deciding=deciding, tuned=tuned, until_resolved=until_resolved, executor=executor,
@@ -109,7 +109,7 @@ def run(
         views.print_plan(console, views.plan_facts(chosen, planned, layout.jobs), every_run=False)
         sweep(
             planned, chosen.store, console, jobs=jobs, retry_failed=retry_failed, fail_fast=fail_fast, budget=limit,
-            stall=stall, where=where,
+            where=where,
         )  # fmt: skip
         if budget is None:  # before a look is judged, as a verdict may rest on it
             _time_head(chosen, console)

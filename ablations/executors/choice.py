@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ablations.executors.layout import Layout
-from ablations.executors.local import LocalExecutor
+from ablations.executors.local import STALL, LocalExecutor
 from ablations.executors.together import TogetherExecutor
 from ablations.executors.turns import Executor
 from core import torchrun
@@ -29,6 +29,7 @@ class Where:
         address: of a Ray cluster; None starts one on this machine.
         gpus: share of a GPU that a run takes of the cluster, on `cuda`.
         jobs: worker processes that were asked for, of this machine.
+        stall: seconds without any progress after which a run is taken to hang.
 
     Raises:
         UserError: an unknown executor, or options of another one.
@@ -38,6 +39,7 @@ class Where:
     address: str | None = None
     gpus: float = 1.0
     jobs: int | None = None
+    stall: float = STALL
 
     def __post_init__(self) -> None:
         if self.name not in EXECUTORS:
@@ -52,6 +54,8 @@ class Where:
             raise UserError("--jobs is of this machine: a Ray cluster does as many runs at once as it has room for")
         if self.jobs is not None and torchrun.launched():
             raise UserError("--jobs: under torchrun each run is on all ranks, and one at a time: leave it out")
+        if self.stall != STALL and torchrun.launched():
+            raise UserError("--stall-timeout: under torchrun no process is watched for a hang: leave it out")
 
     @property
     def here(self) -> bool:
@@ -59,9 +63,7 @@ class Where:
         return self.name == "local"
 
 
-def executor_for(
-    where: Where, store: Store, layout: Layout, stall: float, runs: Sequence[Run]
-) -> tuple[Executor, str]:  # fmt: skip
+def executor_for(where: Where, store: Store, layout: Layout, runs: Sequence[Run]) -> tuple[Executor, str]:
     """The executor of `runs`, and a line on where they will be."""
     count, device = len(runs), runs[0].config.runtime.device
     if torchrun.launched():
@@ -73,8 +75,8 @@ def executor_for(
 
         memory = max(run.estimate.memory_mb for run in runs)
         gpus = where.gpus if device.startswith("cuda") else 0.0
-        ray = RayExecutor(store, where.address, Needs(layout.threads, gpus, memory), stall)
+        ray = RayExecutor(store, where.address, Needs(layout.threads, gpus, memory), where.stall)
         return ray, f"{count} runs on a Ray cluster of {ray.nodes} nodes, up to {ray.room()} at once"
     faster = "; more threads than one were measured to be faster here" if layout.threads > 1 and device == "cpu" else ""
     told = f"{count} runs on {layout.jobs} x {layout.threads} (processes x threads{faster})"
-    return LocalExecutor(store, layout, stall), told
+    return LocalExecutor(store, layout, where.stall), told

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 from ablations.executors import together
+from ablations.executors.choice import Where
 from ablations.executors.fenced import FencedStore
 from ablations.executors.gate import Gate
 from ablations.executors.together import TogetherExecutor
 from ablations.executors.worker import Event, Task
 from core import materials, trainer
 from core.config import RunConfig
-from core.errors import RunFailure
+from core.errors import RunFailure, UserError
 from core.lease_file import LeaseLost
 from core.ranks import Ranks
 from core.store import Store
@@ -176,6 +177,24 @@ def test_an_order_that_cannot_be_had_for_another_reason_is_no_end(monkeypatch: p
     monkeypatch.setattr(other, "send", failing(RuntimeError("something else")))
     with pytest.raises(RuntimeError, match="something else"):
         together._follow(other)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"name": "ray"}, "without torchrun"),
+        ({"jobs": 2}, "--jobs: under torchrun"),
+        ({"stall": 60.0}, "--stall-timeout: under torchrun"),
+    ],
+)
+def test_options_of_other_executors_are_refused_under_torchrun(
+    monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], told: str
+) -> None:
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    Where()
+    with pytest.raises(UserError, match=told):
+        Where(**options)
 
 
 def test_all_is_done_where_the_others_left_first(monkeypatch: pytest.MonkeyPatch) -> None:
