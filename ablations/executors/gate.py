@@ -39,8 +39,8 @@ class Gate:
     def leave(self, task: Task) -> None:
         """The task has ended, or is not worked on any more."""
 
-    def idle(self) -> None:
-        """Nothing can be done until other processes are done with what they have."""
+    def idle(self, why: str = "") -> None:
+        """Nothing can be done for now: `why`, or other processes are not done with what they have."""
 
 
 class RunGate(Gate):
@@ -107,10 +107,11 @@ class RunGate(Gate):
         if (lease := self._held.pop(task.key, None)) is not None:
             lease.release()
 
-    def idle(self) -> None:
+    def idle(self, why: str = "") -> None:
         by_holder = Counter(str(holder) for holder in self._others.values())
         hands = ", ".join(holder if len(by_holder) == 1 else f"{holder} ({n})" for holder, n in by_holder.items())
-        text = f"waiting for {by_holder.total()} runs in the hands of {hands}" if by_holder else self._said
+        others = f"waiting for {by_holder.total()} runs in the hands of {hands}" if by_holder else self._said
+        text = why or others
         if text != self._said:
             self._say(text)
             self._said = text

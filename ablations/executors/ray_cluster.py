@@ -196,6 +196,8 @@ class RayExecutor(Executor):
         self._turns.end(flight.place, flight.task, event)
 
     def _look_after(self, gap: float) -> None:
+        if self._flights and not self.room():  # given out all the same: where a cluster grows, it grows for what waits
+            self._gate.idle("waiting for the cluster: no node of it has room for a run")
         # One that waits for a node does not hang. A node that cannot be reached is told by the cluster minutes before
         # the connection to it would break.
         gone = {node["NodeID"] for node in self._ray.nodes() if not node["Alive"]}

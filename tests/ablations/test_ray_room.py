@@ -7,9 +7,13 @@ from typing import Any
 
 import pytest
 
+from ablations.budget import Budget
 from ablations.executors import ray_cluster
-from ablations.executors.ray_cluster import RayExecutor
+from ablations.executors.gate import RunGate
+from ablations.executors.ray_cluster import RayExecutor, _Flight
 from ablations.executors.ray_link import Needs
+from ablations.executors.worker import Event, Task
+from core.config import RunConfig
 from core.store import Store
 
 
@@ -56,3 +60,25 @@ def test_runs_on_cores_have_the_threads_of_the_driver_and_so_its_bits(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert executor(store, monkeypatch, Cluster((64, 8)), Needs(4, 0.0, 2000)).room() == 16
+
+
+def test_that_no_node_is_left_is_told_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster((1, 0))
+    ray = executor(store, monkeypatch, cluster, Needs(1, 0.0, 2000))
+    task, said, looks = Task("run", "a" * 16, "a", RunConfig()), list[str](), iter(range(5))
+
+    def start(place: int, task: Task) -> None:
+        ray._flights.append(_Flight(place, task, None))
+        cluster.has = ()
+
+    def listen() -> None:
+        if next(looks, None) is None:
+            ray._end(ray._flights[0], Event("done", task.key))
+
+    monkeypatch.setattr(ray, "_start", start)
+    monkeypatch.setattr(ray, "_listen", listen)
+    budget = Budget()
+    budget.expect({task.key: 1.0})
+    gate = RunGate(store, budget, [task.key], lambda *_: None, said.append)
+    assert ray.run([task], lambda *_: None, lambda *_: None, gate=gate) == 0
+    assert said == ["waiting for the cluster: no node of it has room for a run"]
