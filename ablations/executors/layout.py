@@ -52,7 +52,7 @@ class Layout:
         """The layout for `runs` runs: `jobs` where asked for, else the machine's fastest, never more than runs.
 
         Threads belong to the machine, so that neither `jobs` nor the number of runs changes a result: one, unless more
-        were measured to be faster. A GPU, which gives the same bits to nobody, has one process unless `jobs` are more,
+        were measured to be faster. A GPU, whose bits are not repeated anyway, has one process unless `jobs` are more,
         and all share the cores.
         """
         cores = core_count()
