@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from ablations import declarations
+from ablations.executors import together
 from ablations.planner import Request
 from ablations.preset import DEFAULT_PRESET, Preset, load_preset
 from ablations.registry import load_studies
@@ -214,6 +215,9 @@ def check_device(device: str, executor: str = "local") -> None:
             raise UserError(f"--device {device}: no CUDA device is available here; {advice}")
         if int(device.partition(":")[2] or 0) >= (count := torch.cuda.device_count()):
             raise UserError(f"--device {device}: there are {count} CUDA devices here, from 0 on")
+        if (ranks := together.ranks_here()) > count:
+            told = f"torchrun started {ranks} ranks on this machine, for one CUDA device each, of which it has {count}"
+            raise UserError(f"--device {device}: {told}: lower --nproc-per-node")
 
 
 def _single_config(names: Sequence[str], overrides: dict[str, Any]) -> RunConfig | None:

@@ -83,10 +83,14 @@ class TogetherExecutor(Executor):
         """Nothing is kept between sweeps."""
 
 
+def ranks_here() -> int:
+    """How many of the ranks are on this machine; 1 without torchrun."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
 def on_this_rank(config: RunConfig) -> RunConfig:
     """The configuration with this rank's share of its machine's cores, and its own GPU."""
-    here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    threads = max(1, core_count() // here)
+    threads = max(1, core_count() // ranks_here())
     device = f"cuda:{torchrun.local_rank()}" if config.runtime.device.startswith("cuda") else config.runtime.device
     runtime = config.runtime.model_copy(update={"threads": threads, "device": device})
     return config.model_copy(update={"runtime": runtime})

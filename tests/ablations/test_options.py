@@ -69,6 +69,9 @@ def test_the_words_for_going_on_have_what_is_not_as_by_default() -> None:
 def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match=r"--device cuda:2: there are 2 CUDA devices here"):
         choose(["norm"], "smoke", Path("runs"), device="cuda:2")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "3")
+    with pytest.raises(UserError, match=r"3 ranks .* of which it has 2: lower --nproc"):
+        choose(["norm"], "smoke", Path("runs"), device="cuda")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UserError, match="no CUDA device"):
         choose(["norm"], "smoke", Path("runs"), device="cuda")
