@@ -58,9 +58,14 @@ class Difference:
     def opposite_large_enough(self) -> bool:
         return self.worth is None or self.interval.estimate <= -self.worth
 
+    @property
+    def bound(self) -> float:
+        """What the upper confidence bound must lie below to exclude an effect worth having."""
+        return self.null if self.worth is None else self.worth
+
     def excludes_worth(self, alpha: float) -> bool:
         """Whether the effect worth having is excluded at the one-sided level `alpha`; never with one seed."""
-        return self.interval.upper(alpha) < (self.null if self.worth is None else self.worth)
+        return self.interval.upper(alpha) < self.bound
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from reports.decision import Decision, Difference
 from reports.estimates import Estimate
@@ -17,7 +17,7 @@ def sentence(
     estimates: Sequence[Estimate],
     decider: Estimate | None,
     seeds: int,
-    looks: Collection[int],
+    looks: Mapping[int, float],
     levels: Levels,
     *,
     look: int | None = None,
@@ -29,19 +29,20 @@ def sentence(
         estimates: those that the verdict rests on.
         decider, part: the one that settled it, and which of its tests.
         seeds: that all of them were tried with.
-        looks: numbers of seeds at which a verdict may be reached.
+        looks: numbers of seeds at which a verdict may be reached, each with its share of alpha.
         look: the one that decided; what it saw is told, and what all seeds say beside it.
     """
     if decision.outcome == "inconclusive" or decider is None or look is None:
         return _undecided(estimates, seeds, looks, levels)
-    seen = _seen(decider, decider.looks[look], part)
+    tests = decider.looks[look]
+    seen = _seen(decider, tests, part)
     if decision.outcome == "reproduced":
         told = _reproduced(decider, seen)
         rest = " It is the least certain of the differences that the claim needs." if len(estimates) > 1 else ""
     else:
-        interval = decider.looks[look][part].interval
         against = decision.outcome == "contradicted"
-        told = _contradicted(decider, seen) if against else _excluded(decider, part, seen, interval)
+        level = looks[look] / sum(len(one.looks[look]) for one in estimates)  # each difference has its share
+        told = _contradicted(decider, seen) if against else _excluded(decider, tests, part, level)
         rest = ""
     return " ".join([f"{told}.{rest}{_since(decider, look, part)}", *decider.caveats])
 
@@ -69,7 +70,10 @@ def _contradicted(decider: Estimate, seen: str) -> str:
     return f"It is the other way round, {_comparison(decider, turned=True)}: {seen}"
 
 
-def _excluded(decider: Estimate, part: int, seen: str, interval: Interval) -> str:
+def _excluded(decider: Estimate, tests: Sequence[Difference], part: int, level: float) -> str:
+    interval, seen = tests[part].interval, _seen(decider, tests, part)
+    if interval.high >= tests[part].bound:  # what decided is one-sided, and may reach less far
+        seen += f", by its one-sided bound at {100 * (1 - level):.3g} %: {_size(decider, interval.upper(level))}"
     if decider.contrast.kind == "non_inferiority":
         return f"The loss that is allowed ({decider.contrast.margin:g}) is exceeded: {seen}"
     better, than = decider.pairs[part]

@@ -61,6 +61,17 @@ def test_what_is_excluded_and_lies_the_other_way_is_said_to() -> None:
     assert "the other way" not in found(CLAIM, shifted_by(0.0)).reason
 
 
+def test_an_interval_that_holds_what_is_excluded_is_told_with_the_bound_that_decided() -> None:
+    rows = pairs("tpr@1e-4", [0.5101 + 0.01394 * sign for sign in (1, -1)] * 5, [0.5] * 10)
+    one = found(CLAIM, rows)
+    assert (one.verdict, one.look) == ("not reproduced", 10)
+    assert "(95 % interval −0.000 to +0.021), by its one-sided bound at 96 %: +0.019." in one.reason
+    assert "one-sided" not in found(CLAIM, shifted_by(0.0)).reason
+    keeps = CLAIM.model_copy(update={"kind": "non_inferiority", "margin": 0.02})
+    lost = found(keeps, pairs("tpr@1e-4", [0.4699 + 0.01394 * sign for sign in (1, -1)] * 5, [0.5] * 10))
+    assert "exceeded: −0.030 on TPR@1e-4 (95 % interval −0.041 to −0.020), by its one-sided bound" in lost.reason
+
+
 def test_an_open_finding_says_what_it_could_have_seen() -> None:
     one = found(CLAIM, shifted_by(0.03, noise=0.03))
     assert (one.verdict, one.look, one.open) == ("inconclusive", None, True)
