@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 
+from reports.cells import LESS_IS_BETTER
 from reports.decision import Decision, Difference
 from reports.estimates import Estimate
 from reports.metrics import metric_name
@@ -162,7 +163,7 @@ def _again(seeds: int, looks: Collection[int]) -> str:
 def _comparison(estimate: Estimate, *, turned: bool = False) -> str:
     contrast = estimate.contrast
     better, than = (contrast.than, contrast.better) if turned else (contrast.better, contrast.than)
-    if estimate.is_ratio:
+    if estimate.is_ratio and estimate.metric in LESS_IS_BETTER:
         return f"'{better}' costs less than '{than}'"
     if contrast.kind == "trend":
         return f"'{better}' beats '{than}', rising from level to level" if not turned else f"'{better}' beats '{than}'"

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from reports.cells import LESS_IS_BETTER
 from reports.claims import Study
 from reports.contrasts import Contrast
 from reports.estimates import Estimate
@@ -22,6 +23,7 @@ _KINDS = {
     "trend": "rises from level to level",
     "cost_ratio": "costs less, as a ratio",
 }
+_OF_MORE = _KINDS | {"cost_ratio": "is better, as a ratio"}  # of what is no cost, such as speed
 
 
 def contrast_label(estimate: Estimate) -> str:
@@ -82,7 +84,8 @@ def contrasts_table(study: Study, estimates: Sequence[Estimate]) -> Table:
     rows = []
     for one in estimates:
         contrast = one.contrast
-        kind = _KINDS[contrast.kind] + (f" ({escape(contrast.about)})" if contrast.about else "")
+        kinds = _KINDS if one.metric in LESS_IS_BETTER else _OF_MORE
+        kind = kinds[contrast.kind] + (f" ({escape(contrast.about)})" if contrast.about else "")
         seeds = str(len(one.seeds)) if one.interval else NONE
         notes = escape(" ".join([one.missing, one.gate, *one.notes]).strip()) or NONE
         label = escape(study.finding(contrast.finding).label) + ("" if contrast.decides else " (beside)")

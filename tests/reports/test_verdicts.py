@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from reports import sentences
+from reports.cells import COSTS, LESS_IS_BETTER
 from reports.claims import findings
 from reports.contrasts import Contrast, Pair
 from reports.frame import build_frame
 from reports.power import Levels, Power, power_of
+from reports.verdict_tables import contrasts_table
 from reports.verdicts import judge
 from tests.reports.judging import CLAIM, LOOKS, found, frame_of, pairs, shifted_by, study_of
 
@@ -277,3 +279,18 @@ def test_cost_ratios_are_judged_on_their_logarithm() -> None:
     assert "at least the ×1.10 that is worth having" in one.reason
     slow = pairs("seconds", [20.0, 22.5, 21.0, 20.1, 20.6], [10.0, 11.0, 10.5, 10.2, 10.1])
     assert found(claim, slow).verdict == "contradicted"
+
+
+def test_all_that_a_run_takes_is_a_cost_and_speed_is_none() -> None:
+    """A contrast claims less of the first, whose sentence says so, and more of the second."""
+    named = {"finding": "1_partial_fc", "kind": "cost_ratio", "better": "a", "than": "b", "smallest_effect": 0.1}
+    few, many = [10.0, 11.0, 10.5, 10.2, 10.1], [20.0, 22.5, 21.0, 20.1, 20.6]
+    for metric, told in (("samples", "'a' costs less than 'b': ×2.0"), ("samples_per_second", "'a' beats 'b': ×2.0")):
+        claim = Contrast.model_validate({**named, "metric": f"cost.{metric}"})
+        less = metric != "samples_per_second"
+        one = found(claim, pairs(metric, few, many) if less else pairs(metric, many, few))
+        assert one.verdict == "reproduced"
+        assert told in one.reason
+        (row,) = contrasts_table(study_of(claim), one.estimates).rows
+        assert row[2] == ("costs less, as a ratio" if less else "is better, as a ratio")
+    assert set(COSTS) - set(LESS_IS_BETTER) == {"samples_per_second"}
