@@ -77,20 +77,18 @@ def _draw(axes: Axes, row: int, verdict: Verdict, one: Estimate, found: Interval
     color = COLORS.get(verdict.verdict, MUTED)
     ends = (found.low, found.estimate, found.high)
     low, middle, high = (multiple(end, one.contrast.unit, one.is_ratio) for end in ends)
+    if math.isnan(low):  # one seed
+        low = high = middle
     worth_tick(axes, row, one.contrast.kind, 0.28)
-    if math.isfinite(low):
-        axes.plot([within(low), within(high)], [row, row], color=color, linewidth=1.6, zorder=3)
-    for beyond, place, arrow in (
-        (min(low, middle) < -FARTHEST, -FARTHEST, "<"),
-        (max(high, middle) > FARTHEST, FARTHEST, ">"),
-    ):
-        if beyond:
-            axes.plot([place], [row], marker=arrow, markersize=6, color=color, zorder=3)
-    if abs(middle) <= FARTHEST:
-        axes.plot(
-            [middle], [row], marker="o", markersize=6, color=color, zorder=4, linestyle="none",
-            markerfacecolor=PAPER if one.gate else color, markeredgewidth=1.5,
-        )  # fmt: skip
+    axes.plot([within(low), within(high)], [row, row], color=color, linewidth=1.6, zorder=3)
+    for there, place, marker in (
+        (low < -FARTHEST, -FARTHEST, "<"), (high > FARTHEST, FARTHEST, ">"), (abs(middle) <= FARTHEST, middle, "o"),
+    ):  # fmt: skip
+        if there:
+            axes.plot(
+                [place], [row], marker=marker, markersize=6, color=color, zorder=4, linestyle="none",
+                markerfacecolor=PAPER if one.gate else color, markeredgewidth=1.5,
+            )  # fmt: skip
     axes.annotate(
         interval(found, ratio=one.is_ratio), (1.03, row), xycoords=("axes fraction", "data"),
         ha="left", va="center", color=INK, fontsize=8,

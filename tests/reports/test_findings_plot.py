@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from reports.canvas import FARTHEST
 from reports.claims import findings
 from reports.contrasts import Pair
 from reports.figures_style import INK, PAPER
 from reports.findings_plot import COLORS, findings_figure
 from reports.reader import Part
+from reports.stats import Interval
 from reports.verdicts import Verdict
 from tests.reports.test_contrast_plots import estimate, lines, ratio, words
 
@@ -65,6 +68,18 @@ def test_what_lies_beyond_the_axis_is_an_arrow_and_a_gated_estimate_is_hollow() 
     assert len(arrows) == len(hollow) == 1
     low, high = figure.axes[0].get_xlim()
     assert all(low <= value <= high for line in figure.axes[0].lines for value in line.get_xdata())
+
+
+def test_one_seed_beyond_the_axis_is_an_arrow_too() -> None:
+    alone = replace(estimate(), interval=Interval(-0.5, math.nan, math.nan, math.nan, 0, 0, math.inf, 1))
+    (axes,) = findings_figure([verdict("inconclusive", NORM, alone)]).axes
+    assert [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "<"] == [-FARTHEST]
+
+
+def test_a_gated_estimate_beyond_the_axis_is_a_hollow_arrow() -> None:
+    far = replace(estimate(0.5), gate="Nothing differs.")
+    (axes,) = findings_figure([verdict("inconclusive", NORM, far)]).axes
+    assert [line.get_markerfacecolor() for line in axes.lines if line.get_marker() == ">"] == [PAPER]
 
 
 def gated() -> Any:
