@@ -10,6 +10,8 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from reports.claims import Study
 from reports.figures_style import GRID, INK, MUTED, WIDTH
 from reports.markdown import visible
@@ -62,6 +64,28 @@ def worth_tick(axes: Axes, row: float, kind: str, half: float) -> None:
 def within(value: float) -> float:
     """A multiple, no farther than the axis goes."""
     return min(max(value, -FARTHEST), FARTHEST)
+
+
+def ratio_axis(axes: Axes, low: float, high: float) -> None:
+    """A log axis of ratios from `low` to `high`, with few and round ones below it."""
+    ticks = ratio_ticks(low, high)
+    axes.set_xscale("log")
+    axes.set_xticks(ticks, [f"×{tick:g}" for tick in ticks])
+    axes.minorticks_off()
+    axes.set_xlim(low, high)
+
+
+def ratio_ticks(low: float, high: float) -> list[float]:
+    """Round ratios between the ends: evenly spaced over a narrow range, 1-2-5 steps over a wide one."""
+    from matplotlib.ticker import MaxNLocator
+
+    if high / low < 5:
+        ticks = np.asarray(MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(low, high))
+    else:
+        decades = 10.0 ** np.arange(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+        steps = (1, 2, 5) if high / low < 100 else (1,)
+        ticks = np.sort(np.concatenate([step * decades for step in steps]))
+    return [float(f"{tick:.6g}") for tick in ticks if low <= tick <= high and tick > 0]
 
 
 def _empty(height: float) -> Figure:

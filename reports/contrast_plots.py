@@ -6,9 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from reports.canvas import differences, stacked, two_lines
+from reports.canvas import differences, ratio_axis, stacked, two_lines
 from reports.cells import COSTS
 from reports.estimates import Estimate
 from reports.figures_style import GRID, INK, MARK, MUTED, PAPER, style
@@ -52,12 +50,7 @@ def _panels(estimates: Sequence[Estimate]) -> list[tuple[str, list[Estimate]]]:
 def _panel(axes: Axes, scale: str, rows: list[Estimate]) -> None:
     ratio = scale == "ratio"
     low, high = _limits(rows, ratio)
-    if ratio:
-        axes.set_xscale("log")
-        ticks = _ratio_ticks(low, high)
-        axes.set_xticks(ticks, [f"×{tick:g}" for tick in ticks])
-        axes.minorticks_off()
-    axes.set_xlim(low, high)
+    ratio_axis(axes, low, high) if ratio else axes.set_xlim(low, high)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_yticks([])
     axes.grid(axis="x", color=GRID)
@@ -128,19 +121,6 @@ def _limits(rows: Sequence[Estimate], ratio: bool) -> tuple[float, float]:
     low = max(min([*scaled, *reach]), min(scaled) - _REACH * span) - 0.06 * span
     high = min(max([*scaled, *reach]), max(scaled) + _REACH * span) + 0.06 * span
     return (math.exp(low), math.exp(high)) if ratio else (low, high)
-
-
-def _ratio_ticks(low: float, high: float) -> list[float]:
-    """Round ratios between the ends: evenly spaced over a narrow range, 1-2-5 steps over a wide one."""
-    from matplotlib.ticker import MaxNLocator
-
-    if high / low < 5:
-        ticks = np.asarray(MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(low, high))
-    else:
-        decades = 10.0 ** np.arange(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-        steps = (1, 2, 5) if high / low < 100 else (1,)
-        ticks = np.sort(np.concatenate([step * decades for step in steps]))
-    return [float(f"{tick:.6g}") for tick in ticks if low <= tick <= high and tick > 0]
 
 
 def _key(axes: Axes, estimates: Sequence[Estimate]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from core.store import Store
-from reports.canvas import differences, short, stacked
+from reports.canvas import differences, ratio_axis, short, stacked
 from reports.cells import Cell
 from reports.claims import Study
 from reports.decision import Difference
@@ -191,19 +191,21 @@ def _panel(axes: Axes, rows: Conditions) -> None:
     first = rows[0][1]
     axes.set_title(f"{' '.join(differences(first.pairs, first.is_ratio, 26))} on {metric_name(first.metric)}")
     if first.is_ratio:
-        axes.set_xscale("log")
+        axes.set_xscale("log")  # before anything is drawn: its limits are found with it
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_yticks(range(len(rows)), [short(name, 44) for name, _ in rows])
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     axes.grid(axis="x", color=GRID)
     axes.axvline(1.0 if first.is_ratio else 0.0, color=MUTED, linewidth=1.1, zorder=1)
-    if not first.is_ratio:
-        axes.locator_params(axis="x", nbins=6)  # more run into one another
     mark = first.contrast.mark
     for row, (_, one) in enumerate(rows):
         axes.plot([mark, mark], [row - 0.28, row + 0.28], color=INK, linewidth=1.2, zorder=2)
         _draw(axes, row, one)
+    if first.is_ratio:
+        ratio_axis(axes, *axes.get_xlim())
+    else:
+        axes.locator_params(axis="x", nbins=6)  # more run into one another
 
 
 def _draw(axes: Axes, row: int, one: Estimate) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from matplotlib.figure import Figure
 
-from reports.contrast_plots import _limits, _ratio_ticks, contrasts_figure
+from reports.canvas import ratio_ticks
+from reports.contrast_plots import _limits, contrasts_figure
 from reports.contrasts import Contrast, Pair
 from reports.estimates import Estimate, study_estimates
 from reports.figure_files import png, svg
@@ -128,7 +129,7 @@ def test_one_seed_and_no_spread_have_a_point_and_say_so() -> None:
 
 @pytest.mark.parametrize(("low", "high"), [(0.9, 1.3), (0.2, 8.0), (0.001, 500.0)])
 def test_ticks_of_ratios_are_few_and_inside(low: float, high: float) -> None:
-    ticks = _ratio_ticks(low, high)
+    ticks = ratio_ticks(low, high)
     assert 3 <= len(ticks) <= 9
     assert all(low <= tick <= high for tick in ticks)
     assert 1.0 in ticks

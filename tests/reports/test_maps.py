@@ -1,4 +1,4 @@
-"""Readings of a map."""
+"""Readings of a map, and its figure."""
 
 from __future__ import annotations
 
@@ -7,19 +7,23 @@ from typing import Any
 import pytest
 
 from reports.contrasts import Contrast, Pair
-from reports.estimates import study_estimates
-from reports.maps import reading
+from reports.estimates import Estimate, study_estimates
+from reports.maps import map_figure, reading
 from tests.reports.judging import frame_of, pairs, shifted_by, study_of
 
 WORTH = {"finding": "4_norm_ln_vs_bn", "better": "a", "than": "b", "smallest_effect": 0.05}
 KEPT = {**WORTH, "kind": "non_inferiority", "margin": 0.1}
 
 
-def read(claim: dict[str, Any], rows: list[dict[str, Any]]) -> str:
+def estimated(claim: dict[str, Any], rows: list[dict[str, Any]]) -> Estimate:
     contrast = Contrast(**claim)
     arms = tuple(dict.fromkeys((*contrast.arms, "a", "b")))
     (one,) = study_estimates(study_of(contrast, arms=arms), frame_of(rows))
-    return reading(one)
+    return one
+
+
+def read(claim: dict[str, Any], rows: list[dict[str, Any]]) -> str:
+    return reading(estimated(claim, rows))
 
 
 @pytest.mark.parametrize(
@@ -67,3 +71,16 @@ def test_of_two_parts_each_must_be_as_claimed(there: float, expected: str) -> No
     claim = {**WORTH, "kind": "interaction", "elsewhere": Pair(better="c", than="d")}
     other = [{**row, "arm": {"a": "c", "b": "d"}[row["arm"]]} for row in shifted_by(there, seed=1)]
     assert read(claim, [*shifted_by(0.1), *other]) == expected
+
+
+def test_a_panel_of_ratios_has_round_ones_below_it() -> None:
+    claim = {**WORTH, "kind": "cost_ratio", "metric": "cost.seconds"}
+    one = estimated(claim, pairs("seconds", [10.0, 11.0, 10.5], [30.0, 31.0, 33.0]))
+    figure = map_figure([[("here", one), ("there", one)]])
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    ticks = [*axes.get_xticklabels(), *axes.get_xticklabels(minor=True)]
+    assert {"×1", "×2", "×3"} <= {text.get_text() for text in ticks}
+    assert all(text.get_text().startswith("×") for text in ticks)
+    low, high = axes.get_xlim()
+    assert all(low <= value <= high for line in axes.lines for value in line.get_xdata())
