@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from core.store import Store
-from reports.canvas import differences, ratio_axis, short, stacked
+from reports.canvas import differences, ratio_axis, short, stacked, two_lines
 from reports.cells import Cell
 from reports.claims import Study
 from reports.decision import Difference
@@ -181,15 +181,22 @@ def _row(study: Study, label: str, one: Estimate, notes: dict[str, int]) -> list
 def map_figure(contrasts: Sequence[Conditions]) -> Drawing:
     """A panel for every contrast, in it a row for every condition."""
     with style():
-        figure, panels = stacked([0.85 + _ROW * len(rows) for rows in contrasts])
-        for axes, rows in zip(panels, contrasts, strict=True):
-            _panel(axes, rows)
+        titles = [_title(rows[0][1]) for rows in contrasts]
+        heights = [0.68 + 0.17 * len(title.splitlines()) for title in titles]
+        figure, panels = stacked([height + _ROW * len(rows) for height, rows in zip(heights, contrasts, strict=True)])
+        for axes, title, rows in zip(panels, titles, contrasts, strict=True):
+            _panel(axes, title, rows)
         return figure
 
 
-def _panel(axes: Axes, rows: Conditions) -> None:
+def _title(one: Estimate) -> str:
+    """What is compared, on two lines where one would not end within the page."""
+    return two_lines(f"{' '.join(differences(one.pairs, one.is_ratio, 26))} on {metric_name(one.metric)}", 56)
+
+
+def _panel(axes: Axes, title: str, rows: Conditions) -> None:
     first = rows[0][1]
-    axes.set_title(f"{' '.join(differences(first.pairs, first.is_ratio, 26))} on {metric_name(first.metric)}")
+    axes.set_title(title)
     if first.is_ratio:
         axes.set_xscale("log")  # before anything is drawn: its limits are found with it
     axes.set_ylim(len(rows) - 0.5, -0.5)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from matplotlib.text import Text
 
 from reports.contrasts import Contrast, Pair
 from reports.estimates import Estimate, study_estimates
@@ -84,3 +86,15 @@ def test_a_panel_of_ratios_has_round_ones_below_it() -> None:
     assert all(text.get_text().startswith("×") for text in ticks)
     low, high = axes.get_xlim()
     assert all(low <= value <= high for line in axes.lines for value in line.get_xdata())
+
+
+def test_titles_of_long_names_end_within_the_page() -> None:
+    first, second = "a-rather-long-name-of-an-arm", "another-rather-long-name-of-it"
+    one = estimated({**WORTH, "metric": "shifted.tpr@1e-4"}, pairs("shifted.tpr@1e-4", [0.4, 0.5], [0.3, 0.3]))
+    renamed = replace(one, contrast=one.contrast.model_copy(update={"better": first, "than": second}))
+    figure = map_figure([[("samples = 48,000 and a long condition with more words", renamed)]])
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    (title,) = [text for text in axes.findobj(Text) if text.get_text() == axes.get_title(loc="left")]
+    assert title.get_text().endswith("on TPR@1e-4, shifted captures")
+    assert title.get_window_extent().x1 <= figure.bbox.x1
