@@ -12,11 +12,13 @@ from reports.estimates import Estimate
 from reports.figures_style import GRID, INK, MARK, MUTED, PAPER, style
 from reports.markdown import interval
 from reports.metrics import metric_name
+from reports.stats import Interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+Row = tuple[Estimate, tuple[tuple[str, str], ...], Interval | None]  # with its arms, and what there is of them
 _ROW = 0.46  # inches
 _REACH = 1.0  # an axis goes beyond points and marks by so many times their range, at most
 
@@ -24,6 +26,7 @@ _REACH = 1.0  # an axis goes beyond points and marks by so many times their rang
 def contrasts_figure(estimates: Sequence[Estimate]) -> Figure:
     """One row a contrast: its estimate and 95 % interval, the line of no difference, and the effect worth having.
 
+    An interaction has one for each of its differences, as each must be there: their sum may be sure where neither is.
     That effect is minus the margin where the claim is "not worse". Ratios have a panel with a log axis, and
     so has every cost that is compared as a difference, in its own unit. Contrasts on which no verdict depends are
     hollow; those that could not be estimated say why. An interval that is far wider than the estimates ends
@@ -38,16 +41,17 @@ def contrasts_figure(estimates: Sequence[Estimate]) -> Figure:
         return figure
 
 
-def _panels(estimates: Sequence[Estimate]) -> list[tuple[str, list[Estimate]]]:
-    """Estimates that share a scale: all rates, each cost by itself, all ratios."""
-    found: dict[str, list[Estimate]] = {"rate": []}
+def _panels(estimates: Sequence[Estimate]) -> list[tuple[str, list[Row]]]:
+    """Rows that share a scale: all rates, each cost by itself, all ratios."""
+    found: dict[str, list[Row]] = {"rate": []}
     for one in estimates:
         scale = "ratio" if one.is_ratio else one.metric if one.metric in COSTS else "rate"
-        found.setdefault(scale, []).append(one)
+        rows: list[Row] = [(one, (pair,), of_pair) for pair, of_pair in one.shown]
+        found.setdefault(scale, []).extend(rows or [(one, one.pairs, None)])
     return [(scale, rows) for scale, rows in found.items() if rows]
 
 
-def _panel(axes: Axes, scale: str, rows: list[Estimate]) -> None:
+def _panel(axes: Axes, scale: str, rows: list[Row]) -> None:
     ratio = scale == "ratio"
     low, high = _limits(rows, ratio)
     ratio_axis(axes, low, high) if ratio else axes.set_xlim(low, high)
@@ -56,9 +60,9 @@ def _panel(axes: Axes, scale: str, rows: list[Estimate]) -> None:
     axes.grid(axis="x", color=GRID)
     axes.spines["left"].set_visible(False)
     axes.axvline(1.0 if ratio else 0.0, color=MUTED, linewidth=1.1, zorder=1)
-    for row, one in enumerate(rows):
-        _label(axes, row, one)
-        if one.interval is None:
+    for row, (one, pairs, found) in enumerate(rows):
+        _label(axes, row, one, pairs)
+        if found is None:
             note = axes.annotate(
                 two_lines(one.missing or "not run", 66), (0.02, row), xycoords=("axes fraction", "data"),
                 color=MUTED, style="italic", va="center", fontsize=8,
@@ -68,14 +72,14 @@ def _panel(axes: Axes, scale: str, rows: list[Estimate]) -> None:
             continue
         mark = one.contrast.mark
         axes.plot([mark, mark], [row - 0.3, row + 0.3], color=MARK, linewidth=1.8, zorder=2)
-        _estimate(axes, row, one, low, high)
+        _estimate(axes, row, one, found, low, high)
     unit = "ratio, log scale" if ratio else "difference" if scale == "rate" else f"difference in {metric_name(scale)}"
     axes.set_xlabel(f"{unit} (to the right: in favour of the claim)")
 
 
-def _label(axes: Axes, row: int, one: Estimate) -> None:
-    """The contrast and, below it, its metric: a text a line, because SVG does not align the lines of one."""
-    names = differences(one.pairs, one.is_ratio, 22)
+def _label(axes: Axes, row: int, one: Estimate, pairs: Sequence[tuple[str, str]]) -> None:
+    """The difference and, below it, its metric: a text a line, because SVG does not align the lines of one."""
+    names = differences(pairs, one.is_ratio, 22)
     about = metric_name(one.metric) + ("" if one.contrast.decides else ", beside the verdict")
     large, small, pitch = (9.5, 8.0, 13.0) if len(names) == 1 else (8.0, 7.5, 9.5)  # points; a row has room for three
     shown = [*((name, INK, large) for name in names), (about, MUTED, small)]
@@ -87,34 +91,32 @@ def _label(axes: Axes, row: int, one: Estimate) -> None:
         )  # fmt: skip
 
 
-def _estimate(axes: Axes, row: int, one: Estimate, low: float, high: float) -> None:
-    assert one.interval is not None
+def _estimate(axes: Axes, row: int, one: Estimate, found: Interval, low: float, high: float) -> None:
     color = INK if one.contrast.decides else MUTED
-    if math.isfinite(one.interval.low):
-        ends = [max(one.interval.low, low), min(one.interval.high, high)]
+    if math.isfinite(found.low):
+        ends = [max(found.low, low), min(found.high, high)]
         axes.plot(ends, [row, row], color=color, linewidth=1.6, zorder=3)
         for end, beyond, arrow in (
-            (low, one.interval.low < low, "<"),
-            (high, one.interval.high > high, ">"),
+            (low, found.low < low, "<"),
+            (high, found.high > high, ">"),
         ):
             if beyond:
                 axes.plot([end], [row], marker=arrow, markersize=6, color=color, clip_on=False, zorder=3)
     axes.plot(
-        [one.interval.estimate], [row], marker="o", markersize=6.5, color=color, zorder=4, linestyle="none",
+        [found.estimate], [row], marker="o", markersize=6.5, color=color, zorder=4, linestyle="none",
         markerfacecolor=color if one.contrast.decides else PAPER, markeredgewidth=1.5,
     )  # fmt: skip
     axes.annotate(
-        interval(one.interval, ratio=one.is_ratio), (1.02, row), xycoords=("axes fraction", "data"),
+        interval(found, ratio=one.is_ratio), (1.02, row), xycoords=("axes fraction", "data"),
         ha="left", va="center", color=INK if one.contrast.decides else MUTED, fontsize=8.5,
     )  # fmt: skip
 
 
-def _limits(rows: Sequence[Estimate], ratio: bool) -> tuple[float, float]:
+def _limits(rows: Sequence[Row], ratio: bool) -> tuple[float, float]:
     """The axis' ends: all points and marks, and as much of the intervals as leaves the points readable."""
-    shown = [one for one in rows if one.interval is not None]
-    neutral = 1.0 if ratio else 0.0
-    points = [neutral, *(one.interval.estimate for one in shown if one.interval), *(one.contrast.mark for one in shown)]
-    ends = [end for one in shown if one.interval for end in (one.interval.low, one.interval.high) if math.isfinite(end)]
+    shown = [(one.contrast.mark, found) for one, _, found in rows if found is not None]
+    points = [1.0 if ratio else 0.0, *(point for mark, found in shown for point in (mark, found.estimate))]
+    ends = [end for _, found in shown for end in (found.low, found.high) if math.isfinite(end)]
     scaled = [math.log(value) if ratio else value for value in points]
     span = max(max(scaled) - min(scaled), 1e-3)
     reach = [math.log(max(end, 1e-12)) if ratio else end for end in ends]

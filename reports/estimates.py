@@ -64,6 +64,15 @@ class Estimate:
         """As `label`, of both pairs of an interaction."""
         return oriented(self.contrast, self.metric)
 
+    @property
+    def shown(self) -> list[tuple[tuple[str, str], Interval]]:
+        """Every difference that is tested, with its arms: of an interaction both, as each must be there."""
+        if self.interval is None:
+            return []
+        if len(self.parts) < 2:  # of a ratio the part is its logarithm
+            return [(self.label, self.interval)]
+        return [((part.first, part.second), part.interval) for part in self.parts]
+
 
 def study_estimates(
     study: Study,

@@ -32,7 +32,7 @@ _ROW = 0.36  # inches
 
 def findings_figure(verdicts: Sequence[Verdict]) -> Figure:
     """A row for every difference that decides; rows of one finding stand together, under its verdict's colour."""
-    rows = [(verdict, *row) for verdict in verdicts for row in _shown(verdict)]
+    rows = [(verdict, one, *row) for verdict in verdicts for one in deciding(verdict.estimates) for row in one.shown]
     with style():
         figure, axes = multiples(len(rows), _ROW)
         before = None
@@ -43,17 +43,6 @@ def findings_figure(verdicts: Sequence[Verdict]) -> Figure:
             _draw(axes, row, verdict, one, found)
             before = verdict
         return figure
-
-
-def _shown(verdict: Verdict) -> list[tuple[Estimate, tuple[str, str], Interval]]:
-    """Every difference that is tested, with its arms and interval: of an interaction both, as each must be there."""
-    rows: list[tuple[Estimate, tuple[str, str], Interval]] = []
-    for one in deciding(verdict.estimates):
-        if one.interval is not None and len(one.parts) > 1:
-            rows += [(one, (part.first, part.second), part.interval) for part in one.parts]
-        elif one.interval is not None:
-            rows.append((one, one.label, one.interval))
-    return rows
 
 
 def _label(axes: Axes, row: int, verdict: Verdict, one: Estimate, tested: tuple[str, str], first: bool) -> None:

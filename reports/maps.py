@@ -41,7 +41,7 @@ CAPTION = (
     "Every contrast under every condition, with its 95 % interval; to the right: in favour of the claim. The short "
     "line is the smallest effect worth having (of a claim that nothing is lost: the largest loss allowed). Green: as "
     "claimed; vermilion: against; orange: an effect worth having is excluded; grey: open. Hollow: a gate forbids to "
-    "judge it."
+    "judge it. An interaction has a panel for each of its differences, which must both be there."
 )
 _HOW = (
     "**as claimed**: the interval lies above zero and the estimate is worth having; of a claim that nothing is lost, "
@@ -179,22 +179,26 @@ def _row(study: Study, label: str, one: Estimate, notes: dict[str, int]) -> list
 
 
 def map_figure(contrasts: Sequence[Conditions]) -> Drawing:
-    """A panel for every contrast, in it a row for every condition."""
+    """A panel for every contrast, of an interaction for each of its differences, in it a row for every condition."""
+    drawn = [(index, rows) for rows in contrasts for index in range(len(rows[0][1].pairs))]
     with style():
-        titles = [_title(rows[0][1]) for rows in contrasts]
-        heights = [0.68 + 0.17 * len(title.splitlines()) for title in titles]
-        figure, panels = stacked([height + _ROW * len(rows) for height, rows in zip(heights, contrasts, strict=True)])
-        for axes, title, rows in zip(panels, titles, contrasts, strict=True):
-            _panel(axes, title, rows)
+        titles = [_title(rows[0][1], index) for index, rows in drawn]
+        figure, panels = stacked(
+            [0.68 + 0.17 * len(title.splitlines()) + _ROW * len(rows)
+             for title, (_, rows) in zip(titles, drawn, strict=True)]
+        )  # fmt: skip
+        for axes, title, (index, rows) in zip(panels, titles, drawn, strict=True):
+            _panel(axes, title, rows, index)
         return figure
 
 
-def _title(one: Estimate) -> str:
+def _title(one: Estimate, index: int) -> str:
     """What is compared, on two lines where one would not end within the page."""
-    return two_lines(f"{' '.join(differences(one.pairs, one.is_ratio, 26))} on {metric_name(one.metric)}", 56)
+    (told,) = differences([one.pairs[index]], one.is_ratio, 26)
+    return two_lines(f"{told} on {metric_name(one.metric)}", 56)
 
 
-def _panel(axes: Axes, title: str, rows: Conditions) -> None:
+def _panel(axes: Axes, title: str, rows: Conditions, index: int) -> None:
     first = rows[0][1]
     axes.set_title(title)
     if first.is_ratio:
@@ -208,22 +212,23 @@ def _panel(axes: Axes, title: str, rows: Conditions) -> None:
     mark = first.contrast.mark
     for row, (_, one) in enumerate(rows):
         axes.plot([mark, mark], [row - 0.28, row + 0.28], color=INK, linewidth=1.2, zorder=2)
-        _draw(axes, row, one)
+        _draw(axes, row, one, index)
     if first.is_ratio:
         ratio_axis(axes, *axes.get_xlim())
     else:
         axes.locator_params(axis="x", nbins=6)  # more run into one another
 
 
-def _draw(axes: Axes, row: int, one: Estimate) -> None:
-    color = COLORS.get(reading(one), MUTED)
+def _draw(axes: Axes, row: int, one: Estimate, index: int) -> None:
     text = short(one.missing or "not run", 40)
     if one.interval is not None:
-        text = interval(one.interval, ratio=one.is_ratio)
-        if math.isfinite(one.interval.low):
-            axes.plot([one.interval.low, one.interval.high], [row, row], color=color, linewidth=1.6, zorder=3)
+        _, found = one.shown[index]
+        color = MUTED if one.gate else COLORS.get(_part(one.tests[index]), MUTED)
+        text = interval(found, ratio=one.is_ratio)
+        if math.isfinite(found.low):
+            axes.plot([found.low, found.high], [row, row], color=color, linewidth=1.6, zorder=3)
         axes.plot(
-            [one.interval.estimate], [row], marker="o", markersize=6, color=color, zorder=4, linestyle="none",
+            [found.estimate], [row], marker="o", markersize=6, color=color, zorder=4, linestyle="none",
             markerfacecolor=PAPER if one.gate else color, markeredgewidth=1.5,
         )  # fmt: skip
     axes.annotate(text, (1.03, row), xycoords=("axes fraction", "data"), ha="left", va="center", color=INK, fontsize=8)

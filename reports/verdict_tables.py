@@ -26,12 +26,11 @@ _KINDS = {
 _OF_MORE = _KINDS | {"cost_ratio": "is better, as a ratio"}  # of what is no cost, such as speed
 
 
-def contrast_label(estimate: Estimate) -> str:
-    """What is subtracted or divided, as inline markdown."""
-    first, second = (code(arm) for arm in estimate.label)
-    text = f"{first} {'/' if estimate.is_ratio else '−'} {second}"
-    for other in estimate.pairs[1:]:
-        text = f"({text}) + ({code(other[0])} − {code(other[1])})"
+def contrast_label(estimate: Estimate, *pairs: tuple[str, str]) -> str:
+    """What is subtracted or divided, as inline markdown; of an interaction both pairs, unless `pairs` names some."""
+    sign = "/" if estimate.is_ratio else "−"
+    told = [f"{code(first)} {sign} {code(second)}" for first, second in pairs or estimate.pairs]
+    text = told[0] if len(told) == 1 else " + ".join(f"({one})" for one in told)
     return f"{text} on {escape(metric_name(estimate.metric))}"
 
 
@@ -42,10 +41,8 @@ def estimate_text(estimate: Estimate) -> str:
 
 def part_texts(estimate: Estimate) -> list[str]:
     """What was tested, with intervals: of an interaction both differences, as each must be there."""
-    if len(estimate.parts) < 2:
-        return [f"{contrast_label(estimate)}: {estimate_text(estimate)}"]
-    on = f" on {escape(metric_name(estimate.metric))}"
-    return [f"{code(one.first)} − {code(one.second)}{on}: {interval(one.interval)}" for one in estimate.parts]
+    ratio = estimate.is_ratio
+    return [f"{contrast_label(estimate, pair)}: {interval(found, ratio=ratio)}" for pair, found in estimate.shown]
 
 
 def worth_text(contrast: Contrast) -> str:
@@ -107,9 +104,8 @@ def statistics_table(study: Study, estimates: Sequence[Estimate]) -> Table:
 def _statistics(study: Study, estimate: Estimate, part: Part) -> list[str]:
     of = part.interval
     several = len(part.differences) > 1
-    label = f"{code(part.first)} {'/' if estimate.is_ratio else '−'} {code(part.second)}"
     return [
-        escape(study.finding(estimate.contrast.finding).label), f"{label} on {escape(metric_name(estimate.metric))}",
+        escape(study.finding(estimate.contrast.finding).label), contrast_label(estimate, (part.first, part.second)),
         number(part.seed_sd, 4), number(of.seed_se, 4), number(of.identity_se, 4) if of.over_identities else NONE,
         _finite(part.effect_size), number(part.share_above, 2),
         brief(of.p_above(estimate.contrast.null)) if several else NONE,

@@ -9,12 +9,13 @@ import pytest
 from matplotlib.figure import Figure
 
 from reports.canvas import ratio_ticks
-from reports.contrast_plots import _limits, contrasts_figure
+from reports.contrast_plots import _limits, _panels, contrasts_figure
 from reports.contrasts import Contrast, Pair
 from reports.estimates import Estimate, study_estimates
 from reports.figure_files import png, svg
 from reports.figures_style import INK, MARK, MUTED, PAPER
 from reports.frame import build_frame
+from reports.reader import Part
 from reports.stats import Interval
 
 FINDING = "4_norm_ln_vs_bn"
@@ -30,6 +31,13 @@ def estimate(at: float = 0.03, half: float = 0.01, metric: str = "tpr@1e-4", **d
 def ratio(at: float = 1.3) -> Estimate:
     contrast = Contrast(finding=FINDING, kind="cost_ratio", better="ln", than="bn", metric="cost.seconds")
     return Estimate("norm", contrast, "seconds", Interval(at, at / 1.1, at * 1.1, 0.02, 0, 2, math.inf, 3), (0, 1, 2))
+
+
+def crossed(*sizes: float) -> Estimate:
+    """An interaction, and its two differences."""
+    whole = estimate(sum(sizes), kind="interaction", elsewhere=Pair(better="c", than="d"))
+    parts = [Part(*pair, (), estimate(size).shown[0][1]) for pair, size in zip(whole.pairs, sizes, strict=True)]
+    return replace(whole, parts=tuple(parts))
 
 
 def words(figure: Figure) -> list[str]:
@@ -51,9 +59,13 @@ def test_a_row_has_its_contrast_metric_numbers_interval_and_mark() -> None:
     assert points == [[0.03], [0.05]]
 
 
-def test_a_row_of_an_interaction_has_both_its_differences() -> None:
-    crossed = estimate(kind="interaction", elsewhere=Pair(better="c", than="d"))
-    assert {"(ln − bn)", "+ (c − d)"} <= set(words(contrasts_figure([crossed])))
+def test_an_interaction_has_a_row_for_each_of_its_differences() -> None:
+    """Their sum may be sure where neither is, and hides two that go opposite ways."""
+    figure = contrasts_figure([crossed(0.05, -0.03)])
+    assert lines(figure, INK)[1::2] == [[0.05], [-0.03]]
+    assert {"ln − bn", "c − d", "+0.050 [+0.040, +0.060]", "−0.030 [−0.040, −0.020]"} <= set(words(figure))
+    absent = replace(crossed(0.05, -0.03), interval=None, parts=(), missing="no run")
+    assert {"(ln − bn)", "+ (c − d)", "no run"} <= set(words(contrasts_figure([absent])))
 
 
 def test_the_mark_of_not_worse_is_minus_the_margin() -> None:
@@ -110,11 +122,12 @@ def test_a_wide_interval_ends_in_arrows_and_leaves_the_points_readable() -> None
 
 @pytest.mark.parametrize("wide", [False, True])
 def test_the_axis_holds_all_points_marks_and_the_line_of_no_difference(wide: bool) -> None:
-    rows = [estimate(-0.2, 9 if wide else 0.01), estimate(0.3, 0.1, smallest_effect=0.4)]
+    ((_, rows),) = _panels([estimate(-0.2, 9 if wide else 0.01), estimate(0.3, 0.1, smallest_effect=0.4)])
     low, high = _limits(rows, ratio=False)
     assert low < -0.2
     assert high > 0.4
-    low, high = _limits([ratio(0.5), ratio(3.0)], ratio=True)
+    ((_, rows),) = _panels([ratio(0.5), ratio(3.0)])
+    low, high = _limits(rows, ratio=True)
     assert 0 < low < 0.5
     assert high > 3
 

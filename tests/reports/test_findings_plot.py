@@ -8,13 +8,11 @@ import pytest
 
 from reports.canvas import FARTHEST
 from reports.claims import findings
-from reports.contrasts import Pair
 from reports.figures_style import INK, PAPER
 from reports.findings_plot import COLORS, findings_figure
-from reports.reader import Part
 from reports.stats import Interval
 from reports.verdicts import Verdict
-from tests.reports.test_contrast_plots import estimate, lines, ratio, words
+from tests.reports.test_contrast_plots import crossed, estimate, lines, ratio, words
 
 NORM, NECK, PFC = (findings()[name] for name in ("4_norm_ln_vs_bn", "7_neck", "1_partial_fc"))
 
@@ -35,15 +33,8 @@ def test_all_are_drawn_in_multiples_of_what_is_worth_having() -> None:
 
 def test_a_row_says_what_is_subtracted_on_which_metric() -> None:
     """An interaction is two differences, each of which must be there, and shifted captures are not the usual ones."""
-    whole = estimate(kind="interaction", elsewhere=Pair(better="c", than="d"))
-    assert whole.interval is not None
-    parts = tuple(
-        Part(*pair, (), replace(whole.interval, estimate=size))
-        for pair, size in zip(whole.pairs, (0.01, 0.02), strict=True)
-    )
-    crossed = replace(whole, parts=parts)
     shifted = replace(estimate(), metric="shifted.tpr@1e-4")
-    shown = words(findings_figure([verdict("reproduced", NORM, estimate(), crossed, shifted)]))
+    shown = words(findings_figure([verdict("reproduced", NORM, estimate(), crossed(0.01, 0.02), shifted)]))
     assert shown.count("ln − bn") == 3
     assert {"c − d", "TPR@1e-4, shifted captures"} <= set(shown)
     assert {text.split(" ")[0] for text in shown if "[" in text} == {"+0.030", "+0.010", "+0.020"}

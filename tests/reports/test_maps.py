@@ -10,7 +10,7 @@ from matplotlib.text import Text
 
 from reports.contrasts import Contrast, Pair
 from reports.estimates import Estimate, study_estimates
-from reports.maps import map_figure, reading
+from reports.maps import COLORS, map_figure, reading
 from tests.reports.judging import frame_of, pairs, shifted_by, study_of
 
 WORTH = {"finding": "4_norm_ln_vs_bn", "better": "a", "than": "b", "smallest_effect": 0.05}
@@ -73,6 +73,17 @@ def test_of_two_parts_each_must_be_as_claimed(there: float, expected: str) -> No
     claim = {**WORTH, "kind": "interaction", "elsewhere": Pair(better="c", than="d")}
     other = [{**row, "arm": {"a": "c", "b": "d"}[row["arm"]]} for row in shifted_by(there, seed=1)]
     assert read(claim, [*shifted_by(0.1), *other]) == expected
+
+
+def test_an_interaction_has_a_panel_for_each_of_its_differences() -> None:
+    claim = {**WORTH, "kind": "interaction", "elsewhere": Pair(better="c", than="d")}
+    other = [{**row, "arm": {"a": "c", "b": "d"}[row["arm"]]} for row in shifted_by(-0.1, seed=1)]
+    there, absent = estimated(claim, [*shifted_by(0.1), *other]), estimated(claim, shifted_by(0.1))
+    first, second = map_figure([[("here", there), ("there", absent)]]).axes
+    assert [axes.get_title(loc="left") for axes in (first, second)] == ["a − b on TPR@1e-4", "c − d on TPR@1e-4"]
+    for axes, color in ((first, COLORS["as claimed"]), (second, COLORS["against"])):
+        assert color in {line.get_color() for line in axes.lines}
+        assert "Arm 'c' of 's' was not asked for." in [text.get_text() for text in axes.texts]
 
 
 def test_a_panel_of_ratios_has_round_ones_below_it() -> None:
