@@ -142,7 +142,8 @@ def compare_summaries(first: Summary, second: Summary, names: tuple[str, str]) -
     order = [*(name for name in findings() if name in named), *(name for name in named if name not in findings())]
     pairs = [FindingPair(ours.get(name), theirs.get(name)) for name in order]
     known = _by_contrast(second)
-    estimates = [_pair(one, known[contrast]) for contrast, one in _by_contrast(first).items() if contrast in known]
+    both = [(one, known[contrast]) for contrast, one in _by_contrast(first).items() if contrast in known]
+    estimates = [pair for one, other in both for pair in _pairs(one, other)]
     return Comparison(names, tuple(pairs), tuple(estimates))
 
 
@@ -154,13 +155,18 @@ def _by_contrast(summary: Summary) -> Mapping[tuple[str, ...], EstimateSummary]:
     return found
 
 
-def _pair(first: EstimateSummary, second: EstimateSummary) -> EstimatePair:
+def _pairs(first: EstimateSummary, second: EstimateSummary) -> list[EstimatePair]:
+    """The two; of an interaction both of its differences, as their sum does not show that they moved opposite ways."""
+    ours, theirs = _at_one_metric(first, second)
+    if ours.parts and [one.arms for one in ours.parts] == [one.arms for one in theirs.parts]:
+        return [_compared(*both) for both in zip(ours.parts, theirs.parts, strict=True)]
+    return [_compared(ours, theirs)]
+
+
+def _at_one_metric(first: EstimateSummary, second: EstimateSummary) -> tuple[EstimateSummary, EstimateSummary]:
     """The two at the lowest FPR at which both were read; as they are where there is none."""
     theirs = {other.metric: other for other in reversed(list(second.readings))}
-    for one in first.readings:
-        if one.metric in theirs:
-            return _compared(one, theirs[one.metric])
-    return _compared(first, second)
+    return next(((one, theirs[one.metric]) for one in first.readings if one.metric in theirs), (first, second))
 
 
 def _compared(first: EstimateSummary, second: EstimateSummary) -> EstimatePair:
@@ -183,6 +189,8 @@ def _why_not(first: EstimateSummary, second: EstimateSummary) -> str:
         return "the head is timed apart from runs"
     if shared := len(set(first.runs) & set(second.runs)):
         return f"they share {shared} run{'s' if shared > 1 else ''}"
+    if first.kind == "interaction":  # its parts are of another kind
+        return "a report of an earlier version has only the sum of two differences"
     return ""
 
 

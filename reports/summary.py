@@ -48,6 +48,8 @@ class EstimateSummary(BaseModel):
             not agree on them.
         runs: keys of the runs that were read, in hex digits.
         missing, gate: why there is no estimate, or why it must not be judged.
+        parts: of an interaction, whose estimate is a sum, its two differences, each as a contrast of its own; none in a
+            report of an earlier version.
         looser: of a TPR that was read, the same at the next higher FPR, and so on to the highest, for comparison with
             reports that read one of those.
     """
@@ -75,6 +77,7 @@ class EstimateSummary(BaseModel):
     settings: str = ""
     missing: str = ""
     gate: str = ""
+    parts: tuple[EstimateSummary, ...] = ()
     looser: EstimateSummary | None = None
 
     @model_validator(mode="after")
@@ -160,26 +163,34 @@ def _estimate(one: Estimate, material: Material) -> EstimateSummary:
 
 
 def _as_read(one: Estimate, material: Material) -> EstimateSummary:
-    contrast, found = one.contrast, one.interval
+    contrast = one.contrast
     summary = EstimateSummary(
         study=one.study, finding=contrast.finding, arms=contrast.arms, label=plain(contrast_label(one)),
         kind=contrast.kind, declared=contrast.metric, metric=one.metric, decides=contrast.decides, ratio=one.is_ratio,
-        unit=contrast.unit, missing=one.missing, gate=one.gate,
+        unit=contrast.unit, seeds=one.seeds, missing=one.missing, gate=one.gate,
     )  # fmt: skip
-    if found is None:
+    if one.interval is None:
         return summary
-    frame = material.frame
-    read = frame[(frame["study"] == one.study) & frame["arm"].isin(contrast.arms) & frame["seed"].isin(one.seeds)]
+    whole = _with_numbers(summary, one.interval, material)
+    if len(one.parts) < 2:
+        return whole
+    parts = []
+    for pair, found in one.shown:
+        named = {"arms": pair, "label": plain(contrast_label(one, pair)), "kind": "superiority"}
+        parts.append(_with_numbers(summary.model_copy(update=named), found, material))
+    return whole.model_copy(update={"parts": tuple(parts)})
+
+
+def _with_numbers(summary: EstimateSummary, found: Interval, material: Material) -> EstimateSummary:
+    """With the numbers of `found`, and with the runs of its arms."""
+    rows = material.frame[material.frame["study"] == summary.study]
+    read = rows[rows["arm"].isin(summary.arms) & rows["seed"].isin(summary.seeds)]
     numbers = {
         name: finite(getattr(found, name))
         for name in ("estimate", "low", "high", "seed_se", "identity_se", "seed_df", "identity_df")
     }
-    return summary.model_copy(
-        update={
-            **numbers, "seeds": one.seeds, "runs": tuple(dict.fromkeys(read["key"])),
-            "settings": _settings(read, material.results),
-        }
-    )  # fmt: skip
+    runs = tuple(dict.fromkeys(read["key"]))
+    return summary.model_copy(update={**numbers, "runs": runs, "settings": _settings(read, material.results)})
 
 
 def finite(value: float) -> float | None:

@@ -15,6 +15,7 @@ from scipy import stats
 from core.errors import UserError
 from reports.comparison import Comparison, compare_reports, compare_summaries
 from reports.comparison_page import estimate_table, told, write_comparison
+from reports.contrasts import Contrast, Pair
 from reports.material import Material
 from reports.stats import mean_interval
 from reports.summary import NAME, EstimateSummary, Summary, VerdictSummary, read_summary, summary_of
@@ -104,6 +105,43 @@ def test_ratios_are_compared_as_quotients() -> None:
     assert pair.reading == "differ"
     (pair,) = compared(ratio(logs, "a"), ratio(logs + 1e-3, "b")).estimates
     assert pair.reading == "alike"
+
+
+def crossed(prefix: str, first: float, second: float) -> EstimateSummary:
+    """An interaction of two differences, of which the second is read on other arms."""
+    noise = np.array([-1e-3, 0, 1e-3])
+    here = estimate(noise + first, prefix)
+    there = estimate(noise + second, f"{prefix}x", arms=("c", "d"), label="c − d on TPR@1e-4")
+    whole = estimate(2 * noise + first + second, prefix, kind="interaction", arms=("ln", "bn", "c", "d"))
+    return whole.model_copy(update={"parts": (here, there)})
+
+
+def test_parts_of_an_interaction_that_moved_opposite_ways_are_not_alike() -> None:
+    ours, theirs = crossed("a", 0.03, 0.03), crossed("b", 0.08, -0.02)
+    found = compared(ours, theirs)
+    assert [(pair.first.label, pair.reading) for pair in found.estimates] == [
+        ("ln − bn on TPR@1e-4", "differ"), ("c − d on TPR@1e-4", "opposite"),
+    ]  # fmt: skip
+    assert "Of 2 contrasts that can be compared, 2 differ" in " ".join(told(found))
+    assert [row[1] for row in estimate_table(found).rows] == [pair.first.label for pair in found.estimates]
+    (pair,) = compared(ours, theirs.model_copy(update={"parts": ()})).estimates
+    assert pair.reading == "not told"
+    assert pair.why == "a report of an earlier version has only the sum of two differences"
+
+
+def test_a_written_interaction_has_both_of_its_differences(pristine: World) -> None:
+    declared = Contrast(
+        finding="9_norm_ln_bn", kind="interaction", better="ln_bn", than="ln", elsewhere=Pair(better="ln", than="bn")
+    )
+    study = pristine.studies[0].model_copy(update={"contrasts": (declared,)})
+    found = summary_of(Material.read([study], pristine.cells, pristine.store, {3: 1.0}, {}), "quick")
+    ((one,),) = [verdict.estimates for verdict in found.findings if verdict.label == "9"]
+    assert [part.label for part in one.parts] == ["ln_bn − ln on TPR@1e-4", "ln − bn on TPR@1e-4"]
+    assert sum(part.estimate or 0.0 for part in one.parts) == pytest.approx(one.estimate)
+    assert set(one.parts[1].runs) == {pristine.cell("norm", arm, seed).key for arm in ("ln", "bn") for seed in (0, 1)}
+    assert one.looser is not None
+    assert [part.metric for part in one.looser.parts] == ["tpr@1e-3"] * 2
+    assert Summary.model_validate_json(found.model_dump_json(by_alias=True)) == found
 
 
 @pytest.mark.parametrize(
