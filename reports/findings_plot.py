@@ -28,6 +28,7 @@ CAPTION = (
     "own unit."
 )
 _ROW = 0.36  # inches
+_BESIDE = 54  # letters of a verdict and of two arms that find room beside one another
 
 
 def findings_figure(verdicts: Sequence[Verdict]) -> Figure:
@@ -46,19 +47,25 @@ def findings_figure(verdicts: Sequence[Verdict]) -> Figure:
 
 
 def _label(axes: Axes, row: int, verdict: Verdict, one: Estimate, tested: tuple[str, str], first: bool) -> None:
-    """The difference, its metric where that is not the usual one, and the verdict: a text a line."""
-    names = [(text, INK) for text in differences([tested], one.is_ratio, 18)]
-    if one.metric not in PAIRS:
-        names.append((metric_name(one.metric), MUTED))
-    rise = 5.0 * (len(names) - 1)
-    shown = [(text, -8, rise - 10.0 * line, color, "normal", "right") for line, (text, color) in enumerate(names)]
+    """The difference, its metric where that is not the usual one, and the verdict."""
+    names = differences([tested], one.is_ratio, 18)
+    metric = [] if one.metric in PAIRS else [metric_name(one.metric)]
+    _write(axes, row, names + metric, [INK, MUTED], -8, "right", "normal")
     if first:
-        color = COLORS.get(verdict.verdict, MUTED)
-        shown.append((f"{short(verdict.finding.label, 12)}  {verdict.verdict}", -282, 0.0, color, "bold", "left"))
-    for text, shift, up, color, weight, align in shown:
+        label, color = short(verdict.finding.label, 12), COLORS.get(verdict.verdict, MUTED)
+        beside = len(label + verdict.verdict + names[0]) <= _BESIDE
+        told = [f"{label}  {verdict.verdict}"] if beside else [label, verdict.verdict]
+        _write(axes, row, told, [color, color], -282, "left", "bold")
+
+
+def _write(
+    axes: Axes, row: int, texts: Sequence[str], colors: Sequence[str], shift: float, align: str, weight: str
+) -> None:
+    """Texts below one another, so many points from the axis: a text a line, as SVG does not align the lines of one."""
+    for line, (text, color) in enumerate(zip(texts, colors, strict=False)):
         axes.annotate(
-            text, (0, row), xytext=(shift, up), xycoords=("axes fraction", "data"), textcoords="offset points",
-            ha=align, va="center", color=color, fontsize=8.5, fontweight=weight,
+            text, (0, row), xytext=(shift, 5.0 * (len(texts) - 1) - 10.0 * line), xycoords=("axes fraction", "data"),
+            textcoords="offset points", ha=align, va="center", color=color, fontsize=8.5, fontweight=weight,
         )  # fmt: skip
 
 

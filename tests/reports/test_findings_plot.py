@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 from typing import Any
@@ -71,6 +72,17 @@ def test_a_gated_estimate_beyond_the_axis_is_a_hollow_arrow() -> None:
     far = replace(estimate(0.5), gate="Nothing differs.")
     (axes,) = findings_figure([verdict("inconclusive", NORM, far)]).axes
     assert [line.get_markerfacecolor() for line in axes.lines if line.get_marker() == ">"] == [PAPER]
+
+
+@pytest.mark.parametrize("finding", [NORM, NORM.model_copy(update={"id": "narrow-is-enough"})])
+def test_a_verdict_is_not_written_over_names(finding: Any) -> None:
+    names = {"better": "half-margin-narrow", "than": "half-margin-wide-head"}
+    long = replace(estimate(), contrast=estimate().contrast.model_copy(update=names))
+    figure = findings_figure([verdict("not reproduced", finding, long, long)])
+    figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in figure.axes[0].texts]
+    assert not [1 for one, other in itertools.combinations(boxes, 2) if one.overlaps(other)]
+    assert min(box.x0 for box in boxes) >= 0
 
 
 def gated() -> Any:
