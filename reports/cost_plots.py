@@ -11,6 +11,7 @@ from reports.canvas import legend, new_figure, short
 from reports.claims import Study
 from reports.figures_style import INK, looks, style
 from reports.metrics import metric_name
+from reports.tables import machines
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,7 +63,7 @@ def _panel(axes: Axes, study: Study, rows: pd.DataFrame, cost: str, metric: str)
             color=look.color, marker=look.marker, markersize=7, markeredgewidth=0, elinewidth=1.2, linestyle="none",
             label=short(arm),
         )  # fmt: skip
-    several = cost == "seconds" and len(rows[["device", "hardware"]].drop_duplicates()) > 1
+    several = cost == "seconds" and len(machines(rows)) > 1
     axes.set_xlabel(_COSTS[cost] + (", different hardware: not comparable" if several else ""))
     axes.margins(0.12)
     axes.grid()

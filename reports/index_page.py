@@ -15,6 +15,7 @@ from reports.material import Material
 from reports.metrics import metric_name, supported_metric
 from reports.page import Block, Figure, Table, Text
 from reports.study_page import PUBLISHED_NOTE
+from reports.tables import machines
 from reports.verdict_tables import control_line, part_texts, study_links, tuned_cell
 from reports.verdicts import VERDICTS, Verdict, deciding
 
@@ -119,8 +120,7 @@ def _range(values: pd.Series) -> str:
 
 
 def _device_line(done: pd.DataFrame) -> str:
-    devices = dict.fromkeys(zip(done["device"], done["hardware"], strict=True))
-    shown = [" on ".join(str(one) for one in pair if not pd.isna(one)) for pair in devices]
+    shown = machines(done)
     several = " (times of different hardware cannot be compared)" if len(shown) > 1 else ""
     return f"Hardware: {escape('; '.join(shown))}{several}"
 

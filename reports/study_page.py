@@ -15,7 +15,7 @@ from reports.material import Material
 from reports.metrics import primary_metric
 from reports.page import Block, Figure, Table, Text
 from reports.runs import number_at
-from reports.tables import arm_table, cost_table, difference_table
+from reports.tables import arm_table, cost_table, difference_table, machines
 from reports.verdict_tables import contrasts_table, statistics_table, tuning_blocks, verdict_rows
 
 UNSTEADY = 1.5  # times the slowest of equal runs: beyond, times are of the machine and not of arms
@@ -135,7 +135,12 @@ def _costs(
 
 
 def _unsteady(study: Study, frame: pd.DataFrame) -> str:
-    """Whether equal runs took unequal times, as beside other work: then times tell little of arms."""
+    """Whether times tell little of arms: those of several machines, or of one that had other work beside equal runs."""
+    if len(shown := machines(frame[frame["state"] == "done"])) > 1:
+        return (
+            f" The runs are of different hardware ({escape('; '.join(shown))}): means of times, speeds and memory tell "
+            "nothing of arms."
+        )
     rates = frame[(frame["arm"] == study.baseline) & (frame["state"] == "done")]["samples_per_second"].dropna()
     if rates.empty or rates.max() < UNSTEADY * rates.min():
         return ""

@@ -55,6 +55,12 @@ def seed_count(rows: pd.DataFrame) -> str:
     return f"{counts.get('done', 0)}" + (f" ({', '.join(others)})" if others else "")
 
 
+def machines(done: pd.DataFrame) -> list[str]:
+    """The devices that runs were trained on, each once, with their hardware: times of several cannot be compared."""
+    pairs = done[["device", "hardware"]].drop_duplicates().to_numpy()
+    return [" on ".join(str(one) for one in pair if not pd.isna(one)) for pair in pairs]
+
+
 def published_cell(arm: Arm) -> str:
     """The record's TPR for an arm, with the version that it is from."""
     shown = []

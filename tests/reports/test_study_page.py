@@ -1,0 +1,43 @@
+"""What a study's page says of its costs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from reports.material import Material
+from reports.page import to_markdown
+from reports.study_page import study_page
+from tests.reports.conftest import World, reseal
+
+
+def page(world: World) -> str:
+    study = world.studies[0]
+    material = Material.read([study], world.cells, world.store, {3: 1.0}, {})
+    return to_markdown(study_page(study, material, {}, [], world.store))
+
+
+@pytest.mark.parametrize(
+    ("machine", "told"),
+    [
+        ({}, "went at 1,000 to 9,000 samples/s, as the machine had other work at times"),
+        (
+            {"device": "cuda", "hardware": "NVIDIA H200"},
+            "The runs are of different hardware (cpu on AMD EPYC; cuda on NVIDIA H200): means of times, speeds and "
+            "memory tell nothing of arms",
+        ),
+    ],
+)
+def test_unequal_speeds_are_of_other_work_or_other_hardware(world: World, machine: dict[str, Any], told: str) -> None:
+    assert told not in page(world)
+    for seed, speed in enumerate((1000.0, 9000.0, 2000.0)):
+        key = world.cell("norm", "ln", seed).key
+        assert key is not None
+        result = world.store.result(key)
+        result["cost"]["samples_per_second"] = speed
+        result["environment"] |= machine if seed == 1 else {}
+        reseal(world.store, key, result)
+    text = page(world)
+    assert told in text
+    assert ("other work" in text) is not bool(machine)
