@@ -23,9 +23,13 @@ if TYPE_CHECKING:
 FARTHEST = 6.0  # multiples of what is worth having; beyond it the size of an effect is no question
 
 
-def new_figure(height: float, columns: int = 1) -> tuple[Figure, Any]:
-    """A figure of the page's width and so many inches height, with its axes in one row."""
-    figure = _empty(height)
+def new_figure(height: float, columns: int = 1, *, entries: int = 0) -> tuple[Figure, Any]:
+    """A figure of the page's width and so many inches height, with its axes in one row.
+
+    Args:
+        entries: of a legend beside the axes; the figure is as high as they take, if that is more.
+    """
+    figure = _empty(max(height, 0.75 + 0.2 * entries))
     return figure, figure.subplots(1, columns)
 
 
@@ -97,16 +101,17 @@ def _empty(height: float) -> Figure:
     return figure
 
 
-def legend(axes: Axes, study: Study) -> None:
-    """Beside the axes, where it hides nothing, in the declared order of the arms."""
-    handles, labels = axes.get_legend_handles_labels()
-    order = {short(arm): index for index, arm in enumerate(study.arms)}
-    pairs = sorted(zip(labels, handles, strict=True), key=lambda pair: order.get(pair[0], 0))
-    if not pairs:
+def legend(axes: Axes) -> None:
+    """Beside the axes, where it hides nothing, in the order in which arms were drawn."""
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0)
+    else:
         axes.text(0.5, 0.5, "no finished run", transform=axes.transAxes, ha="center", color=MUTED, style="italic")
-        return
-    shown = [f"{label} (baseline)" if label == short(study.baseline) else label for label, _ in pairs]
-    axes.legend([handle for _, handle in pairs], shown, loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0)
+
+
+def arm_label(study: Study, arm: str) -> str:
+    """An arm's name, cut, and whether it is the baseline."""
+    return f"{short(arm)} (baseline)" if arm == study.baseline else short(arm)
 
 
 def short(text: str, longest: int = 28) -> str:

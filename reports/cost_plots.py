@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from reports.canvas import legend, new_figure, short
+from reports.canvas import arm_label, legend, new_figure, short
 from reports.claims import Study
 from reports.figures_style import INK, looks, style
 from reports.metrics import metric_name
@@ -40,14 +40,14 @@ def cost_figure(study: Study, frame: pd.DataFrame, metric: str = "tpr@1e-4") -> 
     if done.groupby("arm")["size_mb"].mean().round(2).nunique() > 1:
         costs.append("size_mb")
     with style():
-        figure, panels = new_figure(3.8, columns=len(costs))
+        figure, panels = new_figure(3.8, columns=len(costs), entries=len(study.arms))
         panels = np.atleast_1d(panels)
         for axes, cost in zip(panels, costs, strict=True):
             _panel(axes, study, done.dropna(subset=[cost]), cost, metric)
         panels[0].set_ylabel(f"{metric_name(metric)} on test identities")
         points = done.groupby("arm")[[*costs, metric]].mean()
         if not len(points) or len(points) > _LABELLED or not _name_points(figure, panels, costs, points, metric):
-            legend(panels[-1], study)
+            legend(panels[-1])
         return figure
 
 
@@ -61,7 +61,7 @@ def _panel(axes: Axes, study: Study, rows: pd.DataFrame, cost: str, metric: str)
             seeds[cost].mean(), seeds[metric].mean(),
             xerr=None if one else seeds[cost].std(ddof=1), yerr=None if one else seeds[metric].std(ddof=1),
             color=look.color, marker=look.marker, markersize=7, markeredgewidth=0, elinewidth=1.2, linestyle="none",
-            label=short(arm),
+            label=arm_label(study, arm),
         )  # fmt: skip
     several = cost == "seconds" and len(machines(rows)) > 1
     axes.set_xlabel(_COSTS[cost] + (", different hardware: not comparable" if several else ""))

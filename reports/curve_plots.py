@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from reports.canvas import compact, legend, new_figure, short
+from reports.canvas import arm_label, compact, legend, new_figure
 from reports.claims import Study
 from reports.figures_style import MUTED, looks, style
 from reports.metrics import metric_name
@@ -22,7 +22,7 @@ _BAND = 0.13  # opacity: a dozen bands may lie on one another
 def roc_figure(study: Study, rocs: pd.DataFrame) -> Figure:
     """TPR against FPR, log x from 1e-5: the mean over seeds, in a band from the lowest seed to the highest."""
     with style():
-        figure, axes = new_figure(4.4)
+        figure, axes = new_figure(4.4, entries=len(study.arms))
         rows = rocs[rocs["study"] == study.study]
         for arm, look in looks(study).items():
             seeds = [_on_grid(one) for _, one in rows[rows["arm"] == arm].groupby("seed")]
@@ -31,7 +31,9 @@ def roc_figure(study: Study, rocs: pd.DataFrame) -> Figure:
                 axes.fill_between(_FPR_GRID, low, high, color=look.color, alpha=_BAND, linewidth=0)
             if seeds:
                 mean = np.mean(seeds, axis=0)
-                axes.plot(_FPR_GRID, mean, color=look.color, linewidth=1.8, linestyle=look.line, label=short(arm))
+                axes.plot(
+                    _FPR_GRID, mean, color=look.color, linewidth=1.8, linestyle=look.line, label=arm_label(study, arm)
+                )
         for fpr in (1e-4, 1e-3, 1e-2):
             axes.axvline(fpr, color=MUTED, linewidth=0.8, linestyle=":", zorder=0)
         axes.set_xscale("log")
@@ -39,7 +41,7 @@ def roc_figure(study: Study, rocs: pd.DataFrame) -> Figure:
         axes.minorticks_off()
         axes.set(xlim=(1e-5, 1), ylim=(0, 1.01), xlabel="false positive rate", ylabel="true positive rate")
         axes.grid(axis="y")
-        legend(axes, study)
+        legend(axes)
         return figure
 
 
@@ -55,7 +57,7 @@ def _on_grid(roc: pd.DataFrame) -> np.ndarray:
 def curves_figure(study: Study, curves: pd.DataFrame, metric: str = "tpr@1e-3") -> Figure:
     """Loss, and a metric on validation identities, against samples seen: mean and range over seeds."""
     with style():
-        figure, (left, right) = new_figure(3.4, columns=2)
+        figure, (left, right) = new_figure(3.4, columns=2, entries=len(study.arms))
         rows = curves[curves["study"] == study.study]
         for axes, column in ((left, "loss"), (right, metric)):
             for arm, look in looks(study).items():
@@ -67,12 +69,12 @@ def curves_figure(study: Study, curves: pd.DataFrame, metric: str = "tpr@1e-3") 
                 axes.fill_between(x, spread["min"], spread["max"], color=look.color, alpha=_BAND, linewidth=0)
                 axes.plot(
                     x, spread["mean"], look.line, color=look.color, linewidth=1.8, marker=look.marker, markersize=3.5,
-                    label=short(arm),
+                    label=arm_label(study, arm),
                 )  # fmt: skip
             axes.xaxis.set_major_formatter(lambda value, _: compact(value))
             axes.set_xlabel("samples seen")
             axes.grid(axis="y")
         left.set_title("training loss (running mean)")
         right.set_title(f"{metric_name(metric)}, validation identities")
-        legend(right, study)
+        legend(right)
         return figure

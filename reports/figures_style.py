@@ -14,8 +14,8 @@ MARK = "#c2410c"  # an effect worth having: of no arm's colour
 # Okabe and Ito (2008), "Color Universal Design", without its black, kept for the baseline; yellow is darkened
 # because the original cannot be seen as a thin line on white.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#B5A900")
-_LINES = ("-", "--")
-_MARKERS = ("o", "s")
+_LINES = ("-", "--", ":", "-.")
+_MARKERS = ("o", "s", "^", "D")
 _RC: Any = {
     "font.size": 9.5,
     "text.color": INK,
@@ -44,12 +44,15 @@ class Look:
 
 
 def looks(study: Study) -> dict[str, Look]:
-    """A look for every declared arm: the baseline near black, the others by their order."""
-    found = {study.baseline: Look(INK)}
-    for index, arm in enumerate(arm for arm in study.arms if arm != study.baseline):
-        turn = index // len(PALETTE) % len(_LINES)
-        found[arm] = Look(PALETTE[index % len(PALETTE)], _LINES[turn], _MARKERS[turn])
-    return found
+    """A look for every declared arm, in their order: the baseline near black, the others by their place."""
+    others = [arm for arm in study.arms if arm != study.baseline]
+    found = {arm: _look(index) for index, arm in enumerate(others)} | {study.baseline: Look(INK)}
+    return {arm: found[arm] for arm in study.arms}
+
+
+def _look(index: int) -> Look:
+    turn = index // len(PALETTE) % len(_LINES)
+    return Look(PALETTE[index % len(PALETTE)], _LINES[turn], _MARKERS[turn])
 
 
 def style() -> Any:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from reports.canvas import legend, new_figure, short
+from reports.canvas import arm_label, legend, new_figure
 from reports.claims import Study
 from reports.figures_style import GRID, INK, MUTED, Look, looks, style
 from reports.metrics import metric_name
@@ -62,7 +62,7 @@ def _arm_row(axes: Axes, row: int, look: Look, values: pd.Series, offsets: dict[
 
 
 def _arm_axes(axes: Axes, study: Study, seen: pd.Series, metric: str) -> None:
-    names = [f"{short(arm)} (baseline)" if arm == study.baseline else short(arm) for arm in study.arms]
+    names = [arm_label(study, arm) for arm in study.arms]
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.5, -0.5)
     low, high = (float(seen.min()), float(seen.max())) if len(seen) else (0.0, 1.0)
@@ -82,7 +82,7 @@ def ladder_figure(study: Study, frame: pd.DataFrame, x: pd.Series, metric: str =
         x: the number of every row of `frame`, aligned with it; its name is the label of the axis.
     """
     with style():
-        figure, axes = new_figure(4.0)
+        figure, axes = new_figure(4.0, entries=len(study.arms))
         rows = frame.assign(x=x)[(frame["study"] == study.study) & (frame["state"] == "done")]
         rows = rows.dropna(subset=["x", metric])
         means = rows.groupby("arm")[["x", metric]].mean()
@@ -90,10 +90,12 @@ def ladder_figure(study: Study, frame: pd.DataFrame, x: pd.Series, metric: str =
             if arm not in means.index:
                 continue
             seeds = rows[rows["arm"] == arm]
-            axes.scatter(seeds["x"], seeds[metric], s=22, color=look.color, alpha=0.5, linewidths=0, zorder=2)
+            axes.scatter(
+                seeds["x"], seeds[metric], s=22, color=look.color, marker=look.marker, alpha=0.5, linewidths=0, zorder=2
+            )
             at, mean = means.loc[arm, "x"], means.loc[arm, metric]
             axes.scatter([at], [mean], s=420, color=look.color, marker="_", linewidths=2.6, zorder=3)
-            axes.plot([], [], look.marker, color=look.color, label=short(arm))
+            axes.plot([], [], look.marker, color=look.color, label=arm_label(study, arm))
         if len(means) and (means["x"] > 0).all():
             axes.set_xscale("log")
             steps = _apart(sorted(set(means["x"])))
@@ -102,7 +104,7 @@ def ladder_figure(study: Study, frame: pd.DataFrame, x: pd.Series, metric: str =
             axes.margins(x=0.12)
         axes.set(xlabel=str(x.name), ylabel=f"{metric_name(metric)} on test identities")
         axes.grid(axis="y")
-        legend(axes, study)
+        legend(axes)
         return figure
 
 

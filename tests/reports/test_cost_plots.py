@@ -23,9 +23,9 @@ def test_cost_against_quality_has_a_panel_of_sizes_only_where_they_differ() -> N
 
 
 def test_cost_against_quality_has_the_mean_and_one_standard_deviation() -> None:
-    (bars, *_) = cost_figure(study_with(2), costs(2, size=False)).axes[0].containers
+    _, bars = cost_figure(study_with(2), costs(2, size=False)).axes[0].containers
     (point,) = bars.lines[0].get_xydata()
-    np.testing.assert_allclose(point, [61, 0.36])  # arm1, the baseline, is drawn first
+    np.testing.assert_allclose(point, [61, 0.36])
     ((left, right),) = bars.lines[2][0].get_segments()
     assert right[0] - left[0] == pytest.approx(2.0)  # SD of 60, 61, 62 with ddof 1, both ways
 

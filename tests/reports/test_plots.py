@@ -50,10 +50,10 @@ def study_with(arms: int) -> Study:
     return Study(study="s", title="t", question="q", baseline="arm1", arms=names)
 
 
-def test_looks_tell_twelve_arms_apart_and_the_baseline_is_dark() -> None:
-    found = looks(study_with(12))
+def test_looks_tell_many_arms_apart_and_the_baseline_is_dark() -> None:
+    found = looks(study_with(29))
     assert found["arm1"].color == INK
-    assert len(set(found.values())) == 12
+    assert len(set(found.values())) == 29
     assert looks(study_with(3))["arm2"] == found["arm2"]
 
 
@@ -66,6 +66,37 @@ def test_all_figures_are_page_wide_small_and_draw_every_arm_that_has_runs(world:
             assert len(png(figure)) < 200_000, name
             for arm, look in looks(study).items():
                 assert shows(pixels, look.color) == (arm != "ln_bn_imagenet"), (name, arm)
+
+
+def legends(names: list[str]) -> list[Any]:
+    """The legends of every figure that has one, of a study of these arms."""
+    study = Study(study="s", title="t", question="q", baseline=names[0], arms={name: Arm() for name in names})
+    rows = pd.DataFrame([
+        {"study": "s", "arm": name, "seed": 0, "state": "done", "samples": 100, "fpr": 0.1, "tpr": 0.5, "loss": 1.0,
+         "tpr@1e-3": 0.5, "tpr@1e-4": 0.3 + index / 99, "seconds": 50.0 + index, "size_mb": 5.0, "device": "cpu",
+         "hardware": "one"}
+        for index, name in enumerate(names)
+    ])  # fmt: skip
+    drawn = [
+        roc_figure(study, rows), curves_figure(study, rows), plots.ladder_figure(study, rows, rows["seconds"]),
+        cost_figure(study, rows),
+    ]  # fmt: skip
+    for figure in drawn:
+        figure.draw_without_rendering()
+    return [axes.get_legend() for figure in drawn for axes in figure.axes if axes.get_legend()]
+
+
+def test_legends_of_many_arms_are_whole_and_in_declared_order() -> None:
+    names = [f"arm{index}" for index in range(29)]
+    for legend in legends(names):
+        assert [text.get_text() for text in legend.texts] == ["arm0 (baseline)", *names[1:]]
+        assert legend.figure.bbox.y0 <= legend.get_window_extent().y0
+
+
+def test_one_of_two_arms_that_are_cut_to_the_same_name_is_the_baseline() -> None:
+    for legend in legends(["x" * 40 + "1", "x" * 40 + "2", *"abcdefg"]):
+        shown = [text.get_text() for text in legend.texts]
+        assert shown[:2] == ["x" * 27 + "… (baseline)", "x" * 27 + "…"]
 
 
 def test_height_follows_the_number_of_arms() -> None:
