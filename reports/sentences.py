@@ -92,7 +92,7 @@ def _undecided(estimates: Sequence[Estimate], seeds: int, looks: Collection[int]
     if math.isnan(test.interval.low):
         return f"One seed cannot be told from chance: {seen}; {_again(seeds, looks)}."
     power = power_of(test.interval, levels, test.null, test.worth)
-    need = _need(power, _size(weakest, test.interval.estimate), seeds, looks)
+    need = _need(power, test.interval, _size(weakest, test.interval.estimate), seeds, looks)
     if test.claim_p <= levels.claim and not test.large_enough:
         return f"It is there, but whether it is worth having (at least {_worth(weakest)}) is open: {seen}; {need}."
     if test.claim_p <= levels.claim and seeds not in looks:
@@ -141,7 +141,7 @@ def _reach(estimate: Estimate, test: Difference, detectable: float) -> str:
     return f"{seeds} can see {_size(estimate, detectable)} or more"
 
 
-def _need(power: Power | None, seen: str, seeds: int, looks: Collection[int]) -> str:
+def _need(power: Power | None, interval: Interval, seen: str, seeds: int, looks: Collection[int]) -> str:
     """What it would take if the truth were what is `seen`, and when the report looks again."""
     again = _again(seeds, looks)
     if power is None or (power.seeds is not None and power.seeds <= seeds):
@@ -150,8 +150,8 @@ def _need(power: Power | None, seen: str, seeds: int, looks: Collection[int]) ->
     if power.joint:
         ways.append(f"{power.joint[0]} seeds with {power.joint[1]:,} test documents")
     if not ways:
-        most = f"even {MOST_SEEDS} seeds with {MOST_FOLD} times the test documents"
-        return f"if the truth is {seen}, {most} would hardly settle it ({again})"
+        documents = f" with {MOST_FOLD} times the test documents" if interval.over_identities else ""
+        return f"if the truth is {seen}, even {MOST_SEEDS} seeds{documents} would hardly settle it ({again})"
     return f"if the truth is {seen}, about {' or '.join(ways)} would settle it ({again})"
 
 
