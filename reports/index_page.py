@@ -40,9 +40,10 @@ def index_page(
 
     `notes` are those of `reports.pages.write_report`.
     """
+    about = "Thirteen documented findings on margin losses and embedding models for document images, measured again."
     return [
         Text(f"# Ablation report: preset {code(run['preset'])}"),
-        Text("Thirteen documented findings on margin losses and embedding models for document images, measured again."),
+        *([Text(about)] if _of_the_record(material) else []),
         *_findings(material),
         *figures,
         Text(control_line(material.control)),
@@ -52,6 +53,11 @@ def index_page(
         *_runs(material.frame, material.rocs.attrs["unreadable"]),
         Text(_studies(material)),
     ]
+
+
+def _of_the_record(material: Material) -> bool:
+    """Whether a documented finding is tested, and not only claims of one's own, of which nothing is published."""
+    return any(verdict.finding.documented for verdict in material.tested)
 
 
 def _findings(material: Material) -> list[Block]:
@@ -67,7 +73,7 @@ def _findings(material: Material) -> list[Block]:
     told = ", ".join(f"{counts[word]} {word}" for word in VERDICTS if counts[word])
     rows = [_finding_row(verdict, again) for verdict in tested]
     return [
-        Text(f"## Findings\n\n{told}. {PUBLISHED_NOTE}"),
+        Text(f"## Findings\n\n{told}.{f' {PUBLISHED_NOTE}' if _of_the_record(material) else ''}"),
         Table.of("findings", "Findings and verdicts", header, rows, right=(0,)),
         *untested,
     ]

@@ -122,7 +122,8 @@ def _arms(study: Study, frame: pd.DataFrame) -> list[Block]:
         "a 95 % interval over seeds alone, narrower than a contrast's. "
     )
     text += f"{escape(note)} " if note else ""
-    return [Text(f"{text}{PUBLISHED_NOTE}"), arm_table(study, frame)]
+    text += PUBLISHED_NOTE if any(arm.published for arm in study.arms.values()) else ""
+    return [Text(text.strip()), arm_table(study, frame)]
 
 
 def _costs(

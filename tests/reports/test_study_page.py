@@ -1,4 +1,4 @@
-"""What a study's page says of its costs."""
+"""What a study's page says of its costs, and of published values."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 
+from reports.claims import Arm, Study
 from reports.material import Material
 from reports.page import to_markdown
-from reports.study_page import study_page
+from reports.study_page import PUBLISHED_NOTE, study_page
 from tests.reports.conftest import World, reseal
 
 
-def page(world: World) -> str:
-    study = world.studies[0]
+def page(world: World, study: Study | None = None) -> str:
+    study = study or world.studies[0]
     material = Material.read([study], world.cells, world.store, {3: 1.0}, {})
     return to_markdown(study_page(study, material, {}, [], world.store))
 
@@ -41,3 +42,10 @@ def test_unequal_speeds_are_of_other_work_or_other_hardware(world: World, machin
     text = page(world)
     assert told in text
     assert ("other work" in text) is not bool(machine)
+
+
+def test_published_values_are_spoken_of_where_an_arm_has_one(pristine: World) -> None:
+    study = pristine.studies[0]
+    own = study.model_copy(update={"arms": {name: Arm(set=arm.set) for name, arm in study.arms.items()}})
+    assert PUBLISHED_NOTE in page(pristine)
+    assert PUBLISHED_NOTE not in page(pristine, own)
