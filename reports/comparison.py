@@ -156,7 +156,10 @@ def _by_contrast(summary: Summary) -> Mapping[tuple[str, ...], EstimateSummary]:
 
 
 def _pairs(first: EstimateSummary, second: EstimateSummary) -> list[EstimatePair]:
-    """The two; of an interaction both of its differences, as their sum does not show that they moved opposite ways."""
+    """The two; of an interaction both of its differences, as their sum does not show that they moved opposite ways.
+
+    A report of an earlier version has the sum alone, and that is compared.
+    """
     ours, theirs = _at_one_metric(first, second)
     if ours.parts and [one.arms for one in ours.parts] == [one.arms for one in theirs.parts]:
         return [_compared(*both) for both in zip(ours.parts, theirs.parts, strict=True)]
@@ -189,8 +192,6 @@ def _why_not(first: EstimateSummary, second: EstimateSummary) -> str:
         return "the head is timed apart from runs"
     if shared := len(set(first.runs) & set(second.runs)):
         return f"they share {shared} run{'s' if shared > 1 else ''}"
-    if first.kind == "interaction":  # its parts are of another kind
-        return "a report of an earlier version has only the sum of two differences"
     return ""
 
 

@@ -38,7 +38,8 @@ _HOW = (
     "zero (of ratios: one), each by itself, **opposite** where both intervals leave it out as well, on either side. "
     "Its variance is the sum of both reports' (Welch 1947). Where arms, settings and inputs are the same, the "
     "variation over test identities drops out, as both are judged on the same; elsewhere runs of one seed share "
-    "random streams, and are taken for independent. Of an interaction each of its two differences is compared."
+    "random streams, and are taken for independent. Of an interaction each of its two differences is compared, "
+    "or their sum where a report of an earlier version has no more."
 )
 
 
