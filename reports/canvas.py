@@ -115,11 +115,12 @@ def arm_label(study: Study, arm: str) -> str:
 
 
 def short(text: str, longest: int = 28) -> str:
-    """`text` on one line, cut with an ellipsis where it is longer."""
+    """A name on one line, its middle left out where it is longer: names of a kind differ at their end as a rule."""
     line = visible(text)
     # Matplotlib leaves labels that begin with an underscore out of legends.
     line = f" {line}" if line.startswith("_") else line
-    return line if len(line) <= longest else line[: longest - 1] + "…"
+    tail = (longest - 1) // 2
+    return line if len(line) <= longest else f"{line[: longest - 1 - tail]}…{line[-tail:]}"
 
 
 def two_lines(text: str, width: int) -> str:

@@ -220,7 +220,7 @@ def _panel(axes: Axes, title: str, rows: Conditions, index: int) -> None:
 
 
 def _draw(axes: Axes, row: int, one: Estimate, index: int) -> None:
-    text = short(one.missing or "not run", 40)
+    text = two_lines(one.missing or "not run", 40)
     if one.interval is not None:
         _, found = one.shown[index]
         color = MUTED if one.gate else COLORS.get(_part(one.tests[index]), MUTED)

@@ -157,6 +157,6 @@ def test_contrasts_of_a_study_and_of_none(world: Any) -> None:
 
 
 def test_hostile_arms_are_shown_as_themselves_and_cut() -> None:
-    contrast = Contrast(finding=FINDING, better="<b>$x$\n_", than="y" * 60)
+    contrast = Contrast(finding=FINDING, better="<b>$x$\n_", than="y" * 60 + "z")
     shown = words(contrasts_figure([replace(estimate(), contrast=contrast)]))
-    assert "<b>$x$ _ − " + "y" * 21 + "…" in shown
+    assert "<b>$x$ _ − " + "y" * 11 + "…" + "y" * 9 + "z" in shown

@@ -94,9 +94,14 @@ def test_legends_of_many_arms_are_whole_and_in_declared_order() -> None:
 
 
 def test_one_of_two_arms_that_are_cut_to_the_same_name_is_the_baseline() -> None:
-    for legend in legends(["x" * 40 + "1", "x" * 40 + "2", *"abcdefg"]):
+    for legend in legends([f"{'x' * 20}{index}{'x' * 20}" for index in (1, 2)]):
         shown = [text.get_text() for text in legend.texts]
-        assert shown[:2] == ["x" * 27 + "… (baseline)", "x" * 27 + "…"]
+        assert shown[:2] == [f"{'x' * 14}…{'x' * 13} (baseline)", f"{'x' * 14}…{'x' * 13}"]
+
+
+def test_long_names_that_differ_at_their_end_are_told_apart() -> None:
+    for legend in legends([f"{'x' * 40}-{end}" for end in ("bn", "ln")]):
+        assert [text.get_text()[-4:] for text in legend.texts[1:]] == ["x-ln"]
 
 
 def test_height_follows_the_number_of_arms() -> None:
@@ -159,7 +164,9 @@ def test_names_are_shown_as_themselves(world: Any, name: str) -> None:
     study = Study(study="norm", title="t", question="q", baseline="ln", arms={"ln": Arm(), name: Arm()})
     cells = tuple(replace(cell, arm=name) if cell.arm == "bn" else cell for cell in world.cells)
     renamed = replace(world, cells=cells)
-    shown = {"two\nlines": "two lines", "nul\x00\x0b": "nul ", "\ud800": " ", "b" * 80: "b" * 27 + "…"}.get(name, name)
+    shown = {"two\nlines": "two lines", "nul\x00\x0b": "nul ", "\ud800": " ", "b" * 80: f"{'b' * 14}…{'b' * 13}"}.get(
+        name, name
+    )
     for kind, figure in drawn(renamed, study, build_frame(cells, world.store)).items():
         assert opened(figure).shape[1] == 1200, kind
         assert shown in words(figure), kind
