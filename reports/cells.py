@@ -26,9 +26,10 @@ TEACHER = {name: f"teacher.{name}" for name in METRICS}  # of the teacher's own 
 READABLE = (*METRICS, *SHIFTED.values(), *COSTS)  # that a contrast can be on
 PRECISION = ("precision", "precision_error", "precision_reference", "precision_took_effect")
 PLACE = ("study", "arm", "seed", "tuned")  # of a cell, in every frame
+IN_MEMORY = ("config", "judged_on")  # of a frame, and of no table
 COLUMNS = (
     *PLACE, "key", "state", "reason", *METRICS, *SHIFTED.values(), VALIDATION, UNTRAINED, *COSTS, *LOSSES, OVERFLOWED,
-    "device", "hardware", "identities", *PAIRS.values(), *TEACHER.values(), *PRECISION, "config",
+    "device", "hardware", "identities", *PAIRS.values(), *TEACHER.values(), *PRECISION, *IN_MEMORY,
 )  # fmt: skip
 LEFT_OUT = "left out"  # of runs that nobody asked for, as no verdict rests on their arms
 STATES = ("done", "failed", "missing", LEFT_OUT, "unavailable", "damaged", "newer")

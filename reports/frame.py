@@ -42,7 +42,8 @@ def build_frame(cells: Sequence[Cell], store: Store) -> pd.DataFrame:
     training. `head_step` is the time in ms of a step of the class head at the run's sample rate and the record's number
     of classes, on the run's kind of device: the first turn of `python -m ablations cost` for the lowest seed, and so
     on; nan where none is left.
-    `loss_plateau` is `core.loss.margin.plateau_loss`; `config` the dotted fields of the run, as a mapping.
+    `loss_plateau` is `core.loss.margin.plateau_loss`; `config` the dotted fields of the run, as a mapping;
+    `judged_on` what stands for the captures that it was judged on.
 
     Raises:
         ValueError: two cells for one study, arm, seed and tuning: pairs over seeds would be ambiguous.
@@ -82,6 +83,7 @@ def _numbers(result: Mapping[str, Any]) -> dict[str, Any]:
     row["device"] = device_kind(device) if isinstance(device, str) else device
     row["hardware"] = environment.get("hardware") or environment.get("cpu")
     row["identities"] = number_at(result, "test.identities")
+    row["judged_on"] = _judged_on(_section(result, "inputs"), row["config"])
     row |= {f"pairs@{fpr_name(fpr)}": expected_pairs(row["identities"], fpr) for fpr in FPRS}
     row |= {column: number_at(result, f"manipulation.{column}") for column in TEACHER.values()}
     precision = _section(_section(result, "manipulation"), "precision")
@@ -90,6 +92,12 @@ def _numbers(result: Mapping[str, Any]) -> dict[str, Any]:
     row["precision_reference"] = number_at(precision, "reference_error")
     row["precision_took_effect"] = precision.get("took_effect")
     return row
+
+
+def _judged_on(inputs: Mapping[str, Any], config: Mapping[str, Any]) -> str | None:
+    """What stands for the captures of the test: of which images, and how they are simulated."""
+    told = [inputs.get("test"), *(config.get(f"eval.{name}") for name in ("severity", "captures"))]
+    return None if told[0] is None else " ".join(map(str, told))
 
 
 def _overflowed(result: Mapping[str, Any]) -> float:

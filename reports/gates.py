@@ -10,7 +10,7 @@ import pandas as pd
 
 from core.config import METRICS
 from core.support import ENOUGH_PAIRS
-from reports.cells import OVERFLOWED, PAIRS, SHIFTED_PREFIX, TEACHER, UNTRAINED, VALIDATION
+from reports.cells import COSTS, OVERFLOWED, PAIRS, SHIFTED_PREFIX, TEACHER, UNTRAINED, VALIDATION
 from reports.claims import Study
 from reports.contrasts import Contrast
 from reports.markdown import brief
@@ -34,6 +34,7 @@ def gate(study: Study, contrast: Contrast, metric: str, rows: pd.DataFrame) -> s
     checks = (
         _failed(contrast, rows),
         _undeclared(study, contrast, done),
+        _other_test_set(contrast, metric, done),
         _untrained(contrast, done),
         _no_room(contrast, metric, done),
         _same_arithmetic(contrast, done),  # before outcomes: what is no other arithmetic ends the same to the bit
@@ -67,7 +68,7 @@ def remarks(contrast: Contrast, metric: str, rows: pd.DataFrame) -> list[str]:
         own = done[done["arm"] == arm]
         before, after = float(own[UNTRAINED].mean()), float(own[VALIDATION].mean())
         if arm not in favoured and _stuck(own):
-            told.append(f"The margin loss of '{arm}' has not left its slow start: the difference may be one of speed.")
+            told.append(f"The loss of '{arm}' has not left its slow start: the difference may be one of speed.")
         elif after < before:
             told.append(
                 f"Training has left '{arm}' worse on validation identities than it was before its first step (TPR@1e-3 "
@@ -124,6 +125,18 @@ def _undeclared(study: Study, contrast: Contrast, done: pd.DataFrame) -> str:
     return ""
 
 
+def _other_test_set(contrast: Contrast, metric: str, done: pd.DataFrame) -> str:
+    """Arms that were set different tasks, by their own `eval` or `data.source`: declared, and all the same no claim.
+
+    Nor do intervals hold, in which arms are paired over the identities that all of them were judged on.
+    """
+    several = done.groupby("seed")["judged_on"].nunique() > 1
+    if metric in COSTS or not several.any():
+        return ""
+    named = " and ".join(f"'{arm}'" for arm in dict.fromkeys(contrast.arms))
+    return f"{named} were judged on different captures: what differs may be the test, and not what was trained."
+
+
 def undeclared_fields(ours: Mapping[str, Any], theirs: Mapping[str, Any], declared: Collection[str]) -> list[str]:
     """The dotted fields in which two configurations differ without a declaration, sorted."""
     return sorted(name for name in {**ours, **theirs} if name not in declared and ours.get(name) != theirs.get(name))
@@ -139,7 +152,7 @@ def _untrained(contrast: Contrast, done: pd.DataFrame) -> str:
     for arm, _ in contrast.pairs:
         if _stuck(done[done["arm"] == arm]):
             return (
-                f"The margin loss of '{arm}' has not left its slow start: what is seen is how fast it trains, not how "
+                f"The loss of '{arm}' has not left its slow start: what is seen is how fast it trains, not how "
                 "well it ends."
             )
     return ""

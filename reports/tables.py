@@ -12,7 +12,7 @@ import pandas as pd
 from core.config import METRICS
 from core.csv_cells import inert
 from core.store import write_atomic
-from reports.cells import SHIFTED, STATES
+from reports.cells import IN_MEMORY, SHIFTED, STATES
 from reports.claims import Arm, Scaled, Study
 from reports.gates import undeclared_fields
 from reports.markdown import NONE, code, escape, interval, number, spread
@@ -168,6 +168,6 @@ def _undeclared(config: Mapping[str, Any], base: Mapping[str, Any], declared: Co
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
     """The tidy rows, one a cell, as CSV in UTF-8; raises `core.errors.RunFailure` when it cannot be written."""
-    rows = frame.drop(columns="config", errors="ignore")
+    rows = frame.drop(columns=list(IN_MEMORY), errors="ignore")
     rows = rows.map(lambda cell: inert(cell) if isinstance(cell, str) else cell)
     write_atomic(path, rows.to_csv(index=False).encode(errors="replace"))

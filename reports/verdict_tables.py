@@ -131,7 +131,7 @@ def control_line(control: Estimate | None) -> str:
     told = f"the baseline on other seeds differs from itself by {estimate_text(control)} on "
     told += escape(metric_name(control.metric))
     if math.isnan(control.interval.low):
-        return f"A/A control: {told}."
+        return f"A/A control: {told}. {escape(control.gate)}".rstrip()
     clean = control.interval.low <= 0 <= control.interval.high
     if clean and control.gate:  # what could not have differed is no sign of a pipeline that finds nothing
         return f"A/A control, **not judged**: {told}. {escape(control.gate)}"

@@ -10,7 +10,7 @@ import pandas as pd
 
 from core.errors import UserError
 from core.store import file_digest
-from reports.cells import COLUMNS, OVERFLOWED
+from reports.cells import COLUMNS, IN_MEMORY, OVERFLOWED
 from reports.claims import Study
 from reports.provenance import Record
 from reports.summary import NAME as VERDICTS
@@ -22,7 +22,7 @@ _REMEDY = "write the report again"
 
 
 def read_frame(out: Path, record: Record, studies: Sequence[Study]) -> pd.DataFrame:
-    """The rows of `studies` that the report under `out` shows, without `config` and those with tuned values.
+    """The rows of `studies` that the report under `out` shows, but those with tuned values and what no table has.
 
     Args:
         record: of `reports.provenance.read_record`.
@@ -51,7 +51,7 @@ def _rows(out: Path, study: Study, record: Record) -> pd.DataFrame:
             rows[column] = pd.to_numeric(rows[column])
     except ValueError as error:  # pandas' own errors are
         raise UserError(f"{out / name} is not a table of runs ({error}): {_REMEDY}") from None
-    if absent := [column for column in COLUMNS if column not in (*rows, *_LATER, "config")]:
+    if absent := [column for column in COLUMNS if column not in (*rows, *_LATER, *IN_MEMORY)]:
         raise UserError(f"{out / name} has no column '{absent[0]}', as it is of an earlier version: {_REMEDY}")
     rows["reason"] = rows["reason"].fillna("")
     return rows[~rows["tuned"].astype(bool)].reindex(columns=list(COLUMNS))

@@ -44,6 +44,7 @@ def test_a_done_row_holds_the_numbers_of_its_result(world: Any) -> None:
     assert found["pairs@1e-4"] == pytest.approx(49.95)
     assert found["shifted.auroc"] == result["shifted"]["auroc"] < found["auroc"]
     assert (found["key"], found["device"], found["hardware"]) == (cell.key, "cpu", "AMD EPYC")
+    assert found["judged_on"] == "procedural:ab12 1.0 5"
     assert found["precision_took_effect"] is False
 
 

@@ -88,6 +88,17 @@ def test_arms_that_differ_in_what_they_do_not_declare_are_not_compared() -> None
     assert next(one for one in verdicts if one.finding.label == "4").verdict == "reproduced"
 
 
+def test_arms_that_were_judged_on_other_captures_are_not_compared() -> None:
+    rows = [row | {"judged_on": f"test {row['seed']}"} for row in shifted_by(0.1)]
+    assert found(CLAIM, rows).verdict == "reproduced"
+    rows[0]["judged_on"] = "another"
+    one = found(CLAIM, rows)
+    assert (one.verdict, one.open) == ("inconclusive", False)
+    assert one.reason.startswith("'a' and 'b' were judged on different captures")
+    smaller = Contrast(finding=CLAIM.finding, kind="cost_ratio", better="a", than="b", metric="cost.size_mb")
+    assert found(smaller, [row | {"size_mb": 1.0 + (row["arm"] == "b")} for row in rows]).verdict == "reproduced"
+
+
 def test_many_failed_runs_leave_a_selection() -> None:
     rows = shifted_by(0.1, n=8)
     for row in rows:

@@ -100,7 +100,7 @@ def test_either_favoured_arm_of_an_interaction_must_have_left_the_slow_start() -
     stuck = [row | ({"loss_end": 34.0} if row["arm"] == "d" else {}) for row in there]
     verdict = found(INTERACTION, shifted_by(0.1) + stuck)
     assert verdict.verdict == "inconclusive"
-    assert verdict.reason.startswith("The margin loss of 'd' has not left its slow start")
+    assert verdict.reason.startswith("The loss of 'd' has not left its slow start")
 
 
 def test_seeds_lost_by_either_arm_are_counted_together() -> None:
@@ -131,6 +131,8 @@ def test_a_control_that_must_not_be_judged_is_not_called_clean() -> None:
     assert "clean" not in told
     assert "**not judged**" in told
     assert "was not trained" in told
+    (one,) = study_estimates(control_study(), frame_of([row for row in rows if row["seed"] == 0]))
+    assert "was not trained" in control_line(one)
 
 
 @pytest.mark.parametrize(("effect", "word"), [(0.0, "**clean**"), (0.1, "**not clean")])

@@ -60,14 +60,14 @@ def test_a_baseline_on_its_plateau_is_warned_of_and_its_contrasts_are_not_judged
     end_at(world, cells[:2], loss)
     material = Material.read([study], cells, world.store, {}, {})
     one = next(one for one in material.estimates(study) if one.label == ("ln", "bn"))
-    assert (one.gate != "", "margin loss of 'ln' has not left its slow start" in one.gate) == (stuck, stuck)
+    assert (one.gate != "", "loss of 'ln' has not left its slow start" in one.gate) == (stuck, stuck)
     index = to_markdown(index_page(material, {**REPORT, "store_digest": "ab12"}))
     warning = f"**Warning: its loss ({loss:.1f}) has not come down from the plateau ({PLATEAU:.1f})** of a slow start."
     assert (warning in index, "slow start" in index) == (stuck, stuck)
 
 
 def test_a_slow_start_of_the_arm_that_is_compared_with_is_remarked_and_judged() -> None:
-    remark = "The margin loss of 'b' has not left its slow start: the difference may be one of speed."
+    remark = "The loss of 'b' has not left its slow start: the difference may be one of speed."
     rows = shifted_by(0.1)
     for arms, gated, notes in (("", False, ()), ("b", False, (remark,)), ("a", True, ()), ("ab", True, (remark,))):
         slow = [row | ({"loss_end": 34.0, "loss_plateau": 33.0} if row["arm"] in arms else {}) for row in rows]
