@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -105,7 +105,8 @@ def write_map(study: Study, under: Under, store: Store, out: Path, *, fields: Se
     """
     make_folders(out, out / "figures", out / "tables")
     slug = "-".join([study.study, *(field.rpartition(".")[2] for field in fields)])
-    read = [(label, _estimates(study, cells, store)) for label, cells in under]
+    twins = [_twins(study, place, under) for place in study.contrasts_of_runs]
+    read = [(label, _estimates(study, cells, store, [of.get(label, "") for of in twins])) for label, cells in under]
     labels, estimates = zip(*read, strict=True)
     every = [list(zip(labels, of_contrast, strict=True)) for of_contrast in zip(*estimates, strict=True)]
     contrasts = [one for one in every if _there(one)]
@@ -119,10 +120,30 @@ def write_map(study: Study, under: Under, store: Store, out: Path, *, fields: Se
     return Map(study, fields, read, out / f"{slug}.md")
 
 
-def _estimates(study: Study, cells: Sequence[Cell], store: Store) -> list[Estimate]:
+def _estimates(study: Study, cells: Sequence[Cell], store: Store, twins: Sequence[str]) -> list[Estimate]:
+    """Of the study's contrasts; `twins` has a note on each."""
     own = [cell for cell in cells if cell.study == study.study]
     found = study_estimates(study, build_frame(own, store), Replicates(store.scores))
-    return [found[place] for place in study.contrasts_of_runs]
+    shown = zip((found[place] for place in study.contrasts_of_runs), twins, strict=True)
+    return [replace(one, notes=(*one.notes, twin)) if twin else one for one, twin in shown]
+
+
+def _twins(study: Study, place: int, under: Under) -> dict[str, str]:
+    """A note by condition where a contrast compares the runs of another condition: its arms set themselves what varies.
+
+    Without it one result would be read as several that agree.
+    """
+    arms = study.contrasts[place].arms
+    keys = {
+        label: frozenset(cell.key for cell in cells if cell.study == study.study and cell.arm in arms)
+        for label, cells in under
+    }
+    found = {}
+    for label, own in keys.items():
+        others = [other for other, runs in keys.items() if other != label and runs == own]
+        if others and None not in own:
+            found[label] = f"The runs are those of {', '.join(others)}: what varies changes neither arm here."
+    return found
 
 
 def _blocks(

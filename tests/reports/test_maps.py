@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from matplotlib.text import Text
 
+from reports.cells import Cell
 from reports.contrasts import Contrast, Pair
 from reports.estimates import Estimate, study_estimates
-from reports.maps import COLORS, map_figure, reading
+from reports.maps import COLORS, _twins, map_figure, reading
 from tests.reports.judging import frame_of, pairs, shifted_by, study_of
 
 WORTH = {"finding": "4_norm_ln_vs_bn", "better": "a", "than": "b", "smallest_effect": 0.05}
@@ -51,6 +52,18 @@ def test_an_effect_of_which_it_is_not_sure_that_it_is_worth_having_is_open() -> 
 def test_one_seed_and_none() -> None:
     assert read(WORTH, pairs("tpr@1e-4", [0.9], [0.1])) == "open"
     assert read(WORTH, pairs("tpr@1e-4", [0.9, 0.9], [0.1, 0.1])[:2]) == "not there"
+
+
+def test_runs_of_several_conditions_are_told_of() -> None:
+    contrasts = [Contrast(**{**WORTH, "better": better}) for better in ("a", "c", "gone")]
+    study = study_of(*contrasts, arms=("a", "b", "c", "gone"))
+    under = [
+        (label, [Cell("s", arm, 0, key) for arm, key in {"a": "1", "b": "2", "c": own, "gone": None}.items()])
+        for label, own in (("margin 0.1", "3"), ("margin 0.3", "4"))
+    ]
+    told = "The runs are those of margin 0.3: what varies changes neither arm here."
+    assert _twins(study, 0, under)["margin 0.1"] == told
+    assert _twins(study, 1, under) == _twins(study, 2, under) == {}
 
 
 def test_a_gate_forbids() -> None:
