@@ -12,10 +12,11 @@ from reports.cells import HEAD_STEP, LEFT_OUT, READABLE
 from reports.claims import Study
 from reports.contrasts import Contrast
 from reports.decision import Difference
-from reports.gates import at_edge, gate, no_op, remarks
+from reports.gates import at_edge, gate, no_op
 from reports.markdown import interval
 from reports.metrics import readable_metric
 from reports.reader import Part, Reader, oriented
+from reports.remarks import remarks
 from reports.replicates import Replicates
 from reports.stats import Interval
 

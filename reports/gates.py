@@ -1,4 +1,4 @@
-"""What must hold before a contrast may be judged, and what a reader must know of one that is."""
+"""What must hold before a contrast may be judged."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 
 from core.config import METRICS
 from core.support import ENOUGH_PAIRS
-from reports.cells import COSTS, OVERFLOWED, PAIRS, SHIFTED_PREFIX, TEACHER, UNTRAINED, VALIDATION
+from reports.cells import COSTS, PAIRS, SHIFTED_PREFIX, TEACHER
 from reports.claims import Study
 from reports.contrasts import Contrast
 from reports.markdown import brief
@@ -19,7 +19,6 @@ from reports.metrics import CEILING, FLOOR, at_ceiling, at_floor, metric_name
 DISTINCT_ARITHMETIC = 10.0  # times the relative error of the other arm: TF32 and bf16 are off by hundreds of times
 _TIMED = ("seconds", "samples_per_second", "peak_memory_mb")  # what belongs to a machine as much as to an arm
 TRAINED_AUROC = 0.6
-MANY_STEPS = 0.1  # share of steps in which PartialFC's sample is no sample
 MOST_FAILED = 0.2  # share of an arm's runs that may fail before what is left is a selection
 
 
@@ -55,31 +54,6 @@ def no_op(contrast: Contrast, done: pd.DataFrame) -> bool:
     errors = _arithmetic_errors(contrast, done)
     measured = bool(errors) and not any(map(math.isnan, errors))
     return measured and max(errors) < DISTINCT_ARITHMETIC * min(errors)
-
-
-def remarks(contrast: Contrast, metric: str, rows: pd.DataFrame) -> list[str]:
-    """What a reader must know of a contrast that may be judged; `metric` as of `gate`."""
-    done = rows[rows["state"] == "done"]
-    favoured = {first for first, _ in contrast.pairs}
-    told = []
-    if of_teacher := _hardly_better_teacher(contrast, metric, done):
-        told.append(of_teacher)
-    for arm in contrast.arms:
-        own = done[done["arm"] == arm]
-        before, after = float(own[UNTRAINED].mean()), float(own[VALIDATION].mean())
-        if arm not in favoured and _stuck(own):
-            told.append(f"The loss of '{arm}' has not left its slow start: the difference may be one of speed.")
-        elif after < before:
-            told.append(
-                f"Training has left '{arm}' worse on validation identities than it was before its first step (TPR@1e-3 "
-                f"{after:.3f}, from {before:.3f}): how it would end is not seen."
-            )
-        if (share := float(own[OVERFLOWED].mean())) >= MANY_STEPS:
-            told.append(
-                f"In {share:.0%} of the steps of '{arm}' the batch had more classes than PartialFC samples: more of "
-                "its centres took part than the sample rate says, and none were drawn beside the batch's own."
-            )
-    return told
 
 
 def at_edge(contrast: Contrast, edges: Mapping[str, Sequence[str]]) -> str:
@@ -150,7 +124,7 @@ def _untrained(contrast: Contrast, done: pd.DataFrame) -> str:
         if told := _some(arm, rows["auroc"] <= TRAINED_AUROC):
             return f"{told} not trained: AUROC at most {TRAINED_AUROC}."
     for arm, _ in contrast.pairs:
-        if _stuck(done[done["arm"] == arm]):
+        if stuck(done[done["arm"] == arm]):
             return (
                 f"The loss of '{arm}' has not left its slow start: what is seen is how fast it trains, not how "
                 "well it ends."
@@ -194,7 +168,7 @@ def _other_hardware(contrast: Contrast, metric: str, done: pd.DataFrame) -> str:
     return f"Of {several.sum()} seeds the arms ran on different hardware ({first}; {second}): their costs differ by it."
 
 
-def _stuck(rows: pd.DataFrame) -> bool:
+def stuck(rows: pd.DataFrame) -> bool:
     """A margin loss on its plateau, where all cosines are equal: nothing is told apart yet."""
     return bool(len(rows)) and bool(rows["loss_end"].mean() >= rows["loss_plateau"].mean())
 
@@ -247,7 +221,7 @@ def _arithmetic_errors(contrast: Contrast, done: pd.DataFrame) -> list[float]:
 
 def _weak_teacher(contrast: Contrast, metric: str, done: pd.DataFrame) -> str:
     """A teacher that verifies no better than the undistilled student has little to give."""
-    teacher, student = _teacher_and_student(contrast, metric, done)
+    teacher, student = teacher_and_student(contrast, metric, done)
     if not teacher <= student:
         return ""
     return (
@@ -256,17 +230,7 @@ def _weak_teacher(contrast: Contrast, metric: str, done: pd.DataFrame) -> str:
     )
 
 
-def _hardly_better_teacher(contrast: Contrast, metric: str, done: pd.DataFrame) -> str:
-    teacher, student = _teacher_and_student(contrast, metric, done)
-    if not student < teacher < student + contrast.smallest_effect:
-        return ""
-    return (
-        f"The teacher alone is hardly better than '{contrast.than}' on this test set ({teacher:.3f} against "
-        f"{student:.3f}, less than is worth having): little could be learnt from it."
-    )
-
-
-def _teacher_and_student(contrast: Contrast, metric: str, done: pd.DataFrame) -> tuple[float, float]:
+def teacher_and_student(contrast: Contrast, metric: str, done: pd.DataFrame) -> tuple[float, float]:
     """Means of a distilled arm's teacher and of the undistilled arm; nan where the contrast is of no such pair."""
     distilled, plain = (done[done["arm"] == arm] for arm in (contrast.better, contrast.than))
     if metric not in TEACHER or plain[TEACHER[metric]].notna().any():
