@@ -182,7 +182,8 @@ def run_cli(arguments: list[str]) -> int:
         return int(code or 0)
     except (UserError, RunFailure) as error:
         return _refuse(str(error), EXIT_USAGE if isinstance(error, UserError) else EXIT_FAILED)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # of a command that trains runs it has been said already how to go on
+        print("\nstopped; nothing is half written: give the same command again", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output went away

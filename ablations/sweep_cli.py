@@ -48,6 +48,7 @@ from core.lease import Leases
 from core.record import Newer
 from core.store import HEAD_COST, HEAD_COST_SCHEMA, Store, leases_folder
 from reports.cells import HEAD_STEP
+from reports.folders import check_free
 from reports.head_turns import head_turns
 
 _STALL = "30m"
@@ -100,6 +101,8 @@ def run(
         control=control, deciding=deciding, tuned=tuned, until_resolved=until_resolved, executor=executor,
     )  # fmt: skip
     chosen.store.check_writable()
+    if report and chosen.request.studies:  # before hours of training, after which it would be told too late
+        check_free(out)
     console = terminal.stderr()
 
     def train(planned: Plan) -> None:

@@ -5,7 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from core import json_text
 from core.errors import UserError
+from core.store import Store
+
+RECORD = "report.json"
+TITLE = "Ablation report: preset"  # of every index, in both forms
+_HEAD = 1000  # bytes of a file that hold it
 
 
 def make_folders(*folders: Path) -> None:
@@ -16,6 +22,41 @@ def make_folders(*folders: Path) -> None:
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(f"the report cannot be written to '{folders[0]}' ({reason}): choose another folder") from None
+
+
+def check_free(out: Path) -> None:
+    """Refuse a folder in which a report would take the place of what no report wrote, or lie among runs.
+
+    Raises:
+        UserError: what is there, and what to do.
+    """
+    out = Path(out)
+    if Store(out).run_keys():
+        raise UserError(f"--out: '{out}' is a store of runs: choose another folder for the report")
+    if os.path.lexists(record := out / RECORD):
+        if not _is_record(record):
+            raise UserError(f"--out: {record} is no record of a report: move it away, or choose another folder")
+        return
+    for name in ("index.md", "report.html"):  # of a report that was stopped: its record comes last
+        if os.path.lexists(path := out / name) and not _begins_as_ours(path):
+            raise UserError(f"--out: {path} is there, and no report wrote it: move it away, or choose another folder")
+
+
+def _is_record(path: Path) -> bool:
+    """Of whatever version."""
+    try:
+        content = json_text.read(path)
+    except (OSError, UserError):
+        return False
+    return isinstance(content, dict) and "store_digest" in content
+
+
+def _begins_as_ours(path: Path) -> bool:
+    try:
+        with path.open("rb") as handle:
+            return TITLE.encode() in handle.read(_HEAD)
+    except OSError:
+        return False
 
 
 def check_file(path: Path) -> None:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from reports.cells import LEFT_OUT, PAIRS, STATES, UNTRAINED, VALIDATION
 from reports.claims import Finding, record
+from reports.folders import TITLE
 from reports.markdown import NONE, code, escape, number
 from reports.material import Material
 from reports.metrics import metric_name, supported_metric
@@ -42,7 +43,7 @@ def index_page(
     """
     about = "Thirteen documented findings on margin losses and embedding models for document images, measured again."
     return [
-        Text(f"# Ablation report: preset {code(run['preset'])}"),
+        Text(f"# {TITLE} {code(run['preset'])}"),
         *([Text(about)] if _of_the_record(material) else []),
         *_findings(material),
         *figures,

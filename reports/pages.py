@@ -14,7 +14,7 @@ from reports.cells import Cell
 from reports.claims import Study
 from reports.figure_files import png, svg
 from reports.findings_plot import CAPTION, findings_figure
-from reports.folders import make_folders
+from reports.folders import check_free, make_folders
 from reports.html import to_html
 from reports.index_page import index_page
 from reports.material import Material, Tuning
@@ -59,10 +59,11 @@ def write_report(
         html: also write report.html, the whole report in one file.
 
     Raises:
-        UserError: `out` cannot be made, or two files of the report would have one name.
+        UserError: `out` cannot be made, or has what no report wrote, or two files of the report would have one name.
         RunFailure: a file of the report cannot be written.
     """
     out = Path(out)
+    check_free(out)
     make_folders(out, out / "figures", out / "tables")
     material = Material.read(studies, cells, store, looks or {}, tuning or {})
     before = stamps(out)

@@ -19,11 +19,11 @@ from core.store import Store, file_digest, write_atomic
 from reports.cells import Cell
 from reports.claims import Study
 from reports.control import CONTROL, control_study
-from reports.folders import check_file
+from reports.folders import RECORD, check_file
 from reports.runs import Read, read_run, read_runs
 
 SCHEMA = 1
-NAME = "report.json"
+NAME = RECORD
 Stamps = dict[str, tuple[int, int]]
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from ablations import report_cli
+from core.store import Store
 from tests.ablations.conftest import TINY, CommandLine
 
 
@@ -45,3 +47,25 @@ def test_a_single_run_has_no_report(cli: CommandLine, tmp_path: Path) -> None:
 
     (tmp_path / "config.yaml").write_text(RunConfig().to_yaml())
     assert "run-info" in cli.refuses("report", tmp_path / "config.yaml")
+
+
+def test_what_no_report_wrote_is_not_written_over_and_nothing_is_trained_for_it(cli: CommandLine) -> None:
+    Path("home").mkdir()
+    Path("home/index.md").write_text("mine")
+    words = ["norm", "--preset", "smoke", "--seeds", "1", "--out", "home"]
+    for verb in ("run", "report"):
+        assert "home/index.md is there, and no report wrote it" in cli.refuses(verb, *words)
+    assert Path("home/index.md").read_text() == "mine"
+    assert not Store("runs").run_keys()
+
+
+def test_ctrl_c_outside_of_training_says_what_became_of_things(
+    cli: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    Path("runs").mkdir()
+    monkeypatch.setattr(report_cli, "write", stopped)
+    assert cli("report", "norm", "--preset", "smoke") == 130
+    assert "stopped; nothing is half written: give the same command again" in cli.err

@@ -52,9 +52,9 @@ def test_the_files_of_a_report(report: tuple[Any, Path]) -> None:
 
 
 def test_html_is_left_out_on_request(world: Any, tmp_path: Path) -> None:
-    (tmp_path / "report.html").write_text("of an earlier report")
-    write_report(world.studies[:1], world.cells[:1], world.store, tmp_path, **RUN, html=False)
-    assert not (tmp_path / "report.html").exists()
+    for html in (True, False):
+        write_report(world.studies[:1], world.cells[:1], world.store, tmp_path, **RUN, html=html)
+        assert (tmp_path / "report.html").exists() == html
     assert (tmp_path / "index.md").exists()
 
 
