@@ -43,6 +43,7 @@ from ablations.options import (
     PresetName,
     Seeds,
     Sets,
+    Stopped,
     StorePath,
     Strict,
 )
@@ -178,12 +179,15 @@ app.add_typer(store_cli.app, name="store", short_help="Check, clean, export and 
 def run_cli(arguments: list[str]) -> int:
     """Run the command line; returns the exit code."""
     try:
-        code = app(arguments, standalone_mode=False, prog_name="python -m ablations")
-        return int(code or 0)
+        code = int(app(arguments, standalone_mode=False, prog_name="python -m ablations") or 0)
+        if code == EXIT_INTERRUPTED:  # what typer makes of Ctrl-C
+            print("\nstopped; nothing is half written: give the same command again", file=sys.stderr)
+        return code
+    except Stopped:
+        return EXIT_INTERRUPTED
     except (UserError, RunFailure) as error:
         return _refuse(str(error), EXIT_USAGE if isinstance(error, UserError) else EXIT_FAILED)
-    except KeyboardInterrupt:  # of a command that trains runs it has been said already how to go on
-        print("\nstopped; nothing is half written: give the same command again", file=sys.stderr)
+    except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output went away

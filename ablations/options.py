@@ -102,6 +102,10 @@ class Chosen:
         return written(verb, " ".join([self.again, *map(shlex.quote, words_of(*options))]))
 
 
+class Stopped(Exception):
+    """The user stopped a command, and was told what became of things: there is nothing more to say."""
+
+
 @contextmanager
 def told_when_stopped(console: Console, to_go_on: str) -> Iterator[None]:
     """On Ctrl-C, or a termination signal that `sweep` takes for it, says what is kept and how to go on, and ends."""
@@ -110,7 +114,7 @@ def told_when_stopped(console: Console, to_go_on: str) -> Iterator[None]:
     except KeyboardInterrupt:
         kept = "what is done is kept, and an unfinished run goes on from its last checkpoint if it has one"
         console.print(f"\nstopped; {kept}. To go on: {to_go_on}", soft_wrap=True)
-        raise typer.Exit(EXIT_INTERRUPTED) from None
+        raise Stopped from None
 
 
 def choose(

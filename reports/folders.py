@@ -33,11 +33,9 @@ def check_free(out: Path) -> None:
     out = Path(out)
     if Store(out).run_keys():
         raise UserError(f"--out: '{out}' is a store of runs: choose another folder for the report")
-    if os.path.lexists(record := out / RECORD):
-        if not _is_record(record):
-            raise UserError(f"--out: {record} is no record of a report: move it away, or choose another folder")
+    if _is_record(out / RECORD) or _begins_as_ours(out / "index.md"):  # whose record is not written yet, or damaged
         return
-    for name in ("index.md", "report.html"):  # of a report that was stopped: its record comes last
+    for name in (RECORD, "index.md", "report.html"):
         if os.path.lexists(path := out / name) and not _begins_as_ours(path):
             raise UserError(f"--out: {path} is there, and no report wrote it: move it away, or choose another folder")
 
