@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -144,10 +145,16 @@ def import_(
     All of it is verified before anything is put in place. What the store has already stays; but a run that is damaged
     there is set aside and comes from the archive.
     """
-    opened = Store(store)
+    opened, there = Store(store), store.exists()
     opened.check_writable()
-    with terminal.bars(terminal.stderr()) as progress:
-        told = import_store(opened, file, progress)
+    try:
+        with terminal.bars(terminal.stderr()) as progress:
+            told = import_store(opened, file, progress)
+    except BaseException:
+        if not there:
+            with suppress(OSError):  # not empty: others are at work there
+                store.rmdir()
+        raise
     if as_json:
         print_json({"file": str(file), "store": str(store), **asdict(told)})
         return
