@@ -184,8 +184,8 @@ def read_record(out: Path) -> Record:
         raise UserError(f"{path}: {error.strerror or error}: name the folder of a report with --out") from None
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise UserError(f"{path} is not a report's record ({where}: {first['msg']}): write the report again") from None
+        reason = ": ".join(filter(None, [".".join(map(str, first["loc"])), first["msg"]]))  # bad JSON has no place
+        raise UserError(f"{path} is not a report's record ({reason}): write the report again") from None
     if record.version != SCHEMA:
         raise UserError(f"{path} has schema {record.version}, this version reads {SCHEMA}: write the report again")
     return record

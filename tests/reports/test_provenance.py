@@ -91,7 +91,7 @@ def test_what_is_no_file_is_not_waited_for(
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": 1}'])
 def test_a_record_that_cannot_be_read(tmp_path: Path, text: str) -> None:
     (tmp_path / NAME).write_text(text)
-    with pytest.raises(UserError, match="write the report again"):
+    with pytest.raises(UserError, match=r"record \([^: ][^\n]*\): write the report again"):
         read_record(tmp_path)
 
 
