@@ -43,9 +43,9 @@ from core.store import Store
 from reports.claims import Study
 from reports.control import CONTROL, control_study
 from reports.provenance import read_record
-from reports.provenance_check import OTHER_CODE, Check, verify
+from reports.provenance_check import OTHER_CODE, OTHER_DATA, Check, verify
 
-_RUN_KINDS = ("changed run", "stale")
+_COUNT_AS_DONE = ("changed run", OTHER_CODE)  # runs on other data do not: their keys are of its content
 _WITH_VALUE = ("--preset", "--seeds", "--data", "--eval", "--set", "--device")  # of a report's command
 
 
@@ -164,8 +164,11 @@ def _print_check(check: Check, out: Path, command: str) -> None:
         return
     kinds = Counter(problem.kind for problem in check.problems)
     say(f"{len(check.problems)} problems: {', '.join(f'{count} {kind}' for kind, count in kinds.items())}")
-    if any(kind.startswith(_RUN_KINDS) for kind in kinds):
-        say("runs that are changed or stale count as done: train them anew in another --store, or move them away first")
-    if any(problem.kind == OTHER_CODE for problem in check.problems):
+    if any(kind.startswith(_COUNT_AS_DONE) for kind in kinds):
+        say("runs that are changed or of other code count as done: train them anew in another --store, or move them "
+            "away first")  # fmt: skip
+    if OTHER_DATA in kinds:
+        say("runs whose data is another now count as new: the command below trains on what is there now")
+    if OTHER_CODE in kinds:
         say("`repeat` trains one run of every arm again, to tell whether this code gives the same numbers")
     say(f"what is missing is trained, and the report is written again, by: {command}")

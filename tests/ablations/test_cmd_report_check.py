@@ -106,6 +106,8 @@ def test_data_that_is_not_what_it_was(cli: CommandLine, image_folder: Path) -> N
     inputs._corpus.cache_clear()  # a later process
     assert cli("report", "--check", "--out", "report") == 1
     assert "stale: other data: mine/flat seed 0" in cli.out
+    assert "the command below trains on what is there now" in cli.out
+    assert "count as done" not in cli.out
     shutil.rmtree(image_folder)
     inputs._corpus.cache_clear()
     assert cli("report", "--check", "--out", "report") == 0
