@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from core import yaml_text
-from core.config import field_names
+from core.config import field_names, nearest_field
 from core.errors import UserError, nearest
 
+# What a file declares, by its first field, and where it is given.
+_TAKEN_AS = {"study": "a study: give it where studies are named", "preset": "a preset: give it with --preset"}
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -88,6 +91,9 @@ def read(
         UserError: the file cannot be read or holds a mistake; file, line and field are named.
     """
     data, root = parse(str(path), text_of(path))
+    own = next(iter(kind.model_fields))
+    if own not in data and (other := next((name for name in _TAKEN_AS if name in data), None)):
+        raise UserError(f"{path}: this is {_TAKEN_AS[other]}")
     try:
         return kind.model_validate(complete(data) if complete else data), root
     except ValidationError as error:
@@ -97,15 +103,46 @@ def read(
 def _from_validation(source: str, root: yaml.MappingNode, error: ValidationError, kind: type[BaseModel]) -> UserError:
     first = error.errors()[0]
     location = tuple(part for part in first["loc"] if isinstance(part, (str, int)))
+    location += getattr(first.get("ctx", {}).get("error"), "place", ())
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
-        known = list(kind.model_fields) if len(location) == 1 else []
-        message = f"unknown field{nearest(str(location[-1]), known) if known else ''}"
+        message = f"unknown field{_instead(kind, location, first['input'])}"
     elif first["type"] == "missing":
         message = "this field is missing"
     field = ".".join(str(part) for part in location)
     node = find_node(root, location)
     return _fail(source, node, f"{field}: {message}" if field else message)
+
+
+def _instead(kind: type[BaseModel], location: tuple[str | int, ...], value: Any) -> str:
+    """What may have been meant by a field that is unknown: a name beside it, or of an arm one of a run's fields."""
+    name, known = str(location[-1]), _fields_at(kind, location[:-1])
+    if location[0] != "arms" or get_close_matches(name, known, n=1):
+        return nearest(name, known) if known else ""
+    if isinstance(value, dict) and (inside := next(iter(value), None)) and can_name(f"{name}.{inside}"):
+        return f": write {name}.{inside}: {value[inside]}"
+    return nearest_field(name)
+
+
+def _fields_at(kind: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:
+    """The fields of the model at a place below one of `kind`; none where no model is there."""
+    model: type[BaseModel] | None = kind
+    items = False  # whether the next part of the place names an item of a list or a mapping
+    for part in location:
+        if not items and model is not None:
+            field = model.model_fields.get(str(part))
+            model, items = (None, False) if field is None else _model_of(field.annotation)
+        else:
+            items = False
+    return [] if model is None or items else list(model.model_fields)
+
+
+def _model_of(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
+    """The model that a field holds, and whether it holds many."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation, False
+    found = (_model_of(one)[0] for one in get_args(annotation))
+    return next((one for one in found if one), None), get_origin(annotation) in (tuple, list, dict)
 
 
 def mistake(path: Path, root: yaml.MappingNode, location: tuple[str | int, ...], message: str) -> UserError:

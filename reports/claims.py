@@ -136,6 +136,20 @@ class Arm(BaseModel):
         return {field: resolved(value, baseline[field]) for field, value in self.set.items()}
 
 
+class Misplaced(ValueError):
+    """A mistake at a `place` below the model that finds it: of fields that do not fit one another."""
+
+    def __init__(self, message: str, *place: str | int) -> None:
+        super().__init__(message)
+        self.place = place
+
+
+def _nearest_id(name: str, known: Mapping[str, Any]) -> str:
+    """As `nearest`; the beginning of an id, such as ``4_norm``, is near to it."""
+    begun = [one for one in known if one.startswith(name)]
+    return f" (did you mean '{begun[0]}'?)" if begun else nearest(name, known)
+
+
 class Study(BaseModel):
     """One ablation: a baseline, named arms and the contrasts that test findings."""
 
@@ -158,27 +172,26 @@ class Study(BaseModel):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.baseline not in self.arms:
-            raise ValueError(f"baseline '{self.baseline}' is not an arm{nearest(self.baseline, self.arms)}")
+            raise Misplaced(f"'{self.baseline}' is not an arm{nearest(self.baseline, self.arms)}", "baseline")
         if self.arms[self.baseline].requires:
             raise ValueError(f"baseline '{self.baseline}' may not require anything that can be absent")
         if len(self.arms) < 2:
             raise ValueError("a study needs the baseline and at least one more arm")
-        for finding in self.findings:
+        for place, finding in enumerate(self.findings):
             if finding not in findings():
-                raise ValueError(f"unknown finding '{finding}'{nearest(finding, findings())}")
+                raise Misplaced(f"unknown finding '{finding}'{_nearest_id(finding, findings())}", "findings", place)
         for claim in self.claims:
             if claim in findings():
                 raise ValueError(f"claim '{claim}' has the name of a finding of the record: list it under `findings`")
         known = {**findings(), **self.claims}
-        for contrast in self.contrasts:
+        for place, contrast in enumerate(self.contrasts):
             if contrast.finding not in known:
-                raise ValueError(
-                    f"unknown finding '{contrast.finding}'{nearest(contrast.finding, known)}; "
-                    "`claims` declares those of the study's own"
-                )
-            for arm in contrast.arms:
+                told = f"unknown finding '{contrast.finding}'{_nearest_id(contrast.finding, known)}"
+                raise Misplaced(f"{told}; `claims` declares those of the study's own", "contrasts", place, "finding")
+            for where, arm in contrast.named:
                 if arm not in self.arms:
-                    raise ValueError(f"contrast names unknown arm '{arm}'{nearest(arm, self.arms)}")
+                    told = f"unknown arm '{arm}'{nearest(arm, self.arms)}"
+                    raise Misplaced(told, "contrasts", place, *where)
         return self
 
     def finding(self, name: str) -> Finding:

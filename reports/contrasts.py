@@ -66,8 +66,16 @@ class Contrast(BaseModel):
     @property
     def arms(self) -> tuple[str, ...]:
         """Every arm that the contrast reads."""
-        other = (self.elsewhere.better, self.elsewhere.than) if self.elsewhere else ()
-        return tuple(dict.fromkeys((self.better, self.than, *self.through, *other)))
+        return tuple(dict.fromkeys(arm for _, arm in self.named))
+
+    @property
+    def named(self) -> list[tuple[tuple[str | int, ...], str]]:
+        """Every field that names an arm, by its place in the declaration, with the arm."""
+        found: list[tuple[tuple[str | int, ...], str]] = [(("better",), self.better), (("than",), self.than)]
+        found += [(("through", place), arm) for place, arm in enumerate(self.through)]
+        if self.elsewhere:
+            found += [(("elsewhere", "better"), self.elsewhere.better), (("elsewhere", "than"), self.elsewhere.than)]
+        return found
 
     @property
     def column(self) -> str:

@@ -43,7 +43,7 @@ def test_scaled_values_are_rounded_to_the_step(scale: float, step: int, expected
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"baseline": "aa"}, "baseline 'aa' is not an arm"),
+        ({"baseline": "aa"}, "'aa' is not an arm"),
         ({"arms": {"a": {}}}, "at least one more arm"),
         ({"findings": ["4_norm_ln_vs_bm"]}, "did you mean '4_norm_ln_vs_bn'"),
         ({"contrasts": [{"finding": "4_norm_ln_vs_bn", "better": "a", "than": "c"}]}, "unknown arm 'c'"),
