@@ -16,6 +16,12 @@ from core.errors import UserError, nearest
 
 # What a file declares, by its first field, and where it is given.
 _TAKEN_AS = {"study": "a study: give it where studies are named", "preset": "a preset: give it with --preset"}
+# In words of YAML, where pydantic's are Python's.
+_EXPECTED = {
+    "model_type": "expected a mapping, if only {}",
+    "dict_type": "expected a mapping",
+    "tuple_type": "expected a list",
+}
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -109,6 +115,10 @@ def _from_validation(source: str, root: yaml.MappingNode, error: ValidationError
         message = f"unknown field{_instead(kind, location, first['input'])}"
     elif first["type"] == "missing":
         message = "this field is missing"
+    elif location[-1:] == ("[key]",) and not isinstance(first["input"], str):
+        location, message = location[:-2], f"YAML takes the name {first['input']} for no text: quote it"
+    else:
+        message = _EXPECTED.get(first["type"], message)
     field = ".".join(str(part) for part in location)
     node = find_node(root, location)
     return _fail(source, node, f"{field}: {message}" if field else message)

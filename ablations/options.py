@@ -207,7 +207,10 @@ def refuse_file(store: Path) -> None:
 
 def check_device(device: str, executor: str = "local") -> None:
     """Raises `UserError` for what is no device, or none of this machine, which makes what runs of a cluster share."""
-    RunConfig().with_overrides({"runtime.device": device})
+    try:
+        RunConfig().with_overrides({"runtime.device": device})
+    except UserError:
+        raise UserError(f"--device {device}: expected cpu, cuda or cuda:N") from None
     if device.startswith("cuda"):
         import torch
 

@@ -65,6 +65,8 @@ def test_a_study_file_needs_no_python(tmp_path: Path) -> None:
             "smallest_efect",
             "9: contrasts.0.smallest_efect: unknown field (did you mean 'smallest_ef",
         ),
+        ("small: {", "no: {", "mine.yaml:6: arms: YAML takes the name False for no text: quote it"),
+        ("documented: {}", "documented:", "mine.yaml:6: arms.documented: expected a mapping, if only {}"),
         ("about:", "abuot:", "mine.yaml:7: arms.small.abuot: unknown field (did you mean 'about'?)"),
         (
             "loss.margin: 0.2",
