@@ -55,7 +55,7 @@ def test_mistakes_are_one_line(cli: CommandLine, tmp_path: Path) -> None:
     assert "--classes" in cli.refuses("cost", "--classes", "3")
     (tmp_path / "file").write_text("")
     assert "cannot be written" in cli.refuses("cost", "--store", "file", "--classes", "100")
-    assert "runtime.device" in cli.refuses("cost", "--device", "foo", "--classes", "100")
+    assert "--device foo: expected" in cli.refuses("cost", "--device", "foo", "--classes", "100")
     if not torch.cuda.is_available():
         assert "no CUDA device" in cli.refuses("cost", "--device", "cuda", "--classes", "100")
     assert not (tmp_path / "runs").exists()

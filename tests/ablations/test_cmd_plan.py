@@ -69,7 +69,7 @@ def test_plan_tells_what_a_teacher_encodes_before_the_runs(cli: CommandLine, mon
         (["norm", "--preset", "huge"], "unknown preset"),
         (["norm", "--preset", "published"], "ImageNet weights"),
         (["norm", "--data", "nowhere"], "--data: 'nowhere' is not a folder"),
-        (["norm", "--device", "tpu"], "runtime.device"),
+        (["norm", "--device", "tpu"], "--device tpu: expected cpu"),
         (["norm", "--set", "eval.judged=validation"], "it is for trials of `tune`"),
         (["norm", "--set", "model.pretrained=imagenet"], "cannot be reached"),
         (["norm", "--set", "model.pretrained=nowhere.pth"], "neither a file"),

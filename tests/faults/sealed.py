@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +34,7 @@ class _Watch:
     def __init__(self) -> None:
         self.room: str | None = None
         self.seen: list[str] = []
+        self.others: set[int] = set()  # threads that were at work before, as of leases that other tests hold
         self._hooked = False
 
     def hook(self) -> None:
@@ -41,7 +43,7 @@ class _Watch:
             self._hooked = True
 
     def _event(self, name: str, arguments: tuple[Any, ...]) -> None:
-        if self.room is None:
+        if self.room is None or threading.get_ident() in self.others:
             return
         if name in _FORBIDDEN:
             self._refuse(f"{name}{arguments[:2]!r}"[:200])
@@ -76,7 +78,8 @@ def sealed(room: Path) -> Iterator[None]:
         Escaped: also where the code inside caught it.
     """
     _WATCH.hook()
-    before, _WATCH.room, _WATCH.seen = _WATCH.room, os.path.abspath(room), []
+    others = {thread.ident or 0 for thread in threading.enumerate()} - {threading.get_ident()}
+    before, _WATCH.room, _WATCH.seen, _WATCH.others = _WATCH.room, os.path.abspath(room), [], others
     started = time.process_time()
     try:
         yield

@@ -5,11 +5,13 @@ DOCABLATE_FAULTS=1 tries ten times as many inputs. What was found once is tried 
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -88,6 +90,31 @@ def test_changes_are_watched_through_descriptors(tmp_path: Path) -> None:
         os.unlink("mine", dir_fd=above)
     os.close(above)
     assert (tmp_path / "mine").exists()
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_threads_that_the_input_started_are_watched_and_those_before_are_not(early: bool, tmp_path: Path) -> None:
+    started = threading.Event()
+
+    def elsewhere() -> None:
+        started.wait(10)
+        with contextlib.suppress(Escaped):
+            (tmp_path / "elsewhere").write_text("x")
+
+    def read() -> None:
+        thread = before if early else threading.Thread(target=elsewhere)
+        if not early:
+            thread.start()
+        started.set()
+        thread.join()
+
+    before = threading.Thread(target=elsewhere, daemon=True)
+    if early:
+        before.start()
+    (tmp_path / "room").mkdir()
+    with contextlib.nullcontext() if early else pytest.raises(Escaped, match="elsewhere"), sealed(tmp_path / "room"):
+        read()
+    assert (tmp_path / "elsewhere").exists() == early
 
 
 def test_the_table_tells_what_was_tried(monkeypatch: pytest.MonkeyPatch) -> None:
