@@ -10,8 +10,8 @@ from typing import Any, TypeVar, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from ablations import settable
 from core import yaml_text
-from core.config import field_names, nearest_field
 from core.errors import UserError, nearest
 
 # What a file declares, by its first field, and where it is given.
@@ -45,11 +45,6 @@ def parse(source: str, text: str) -> tuple[Any, yaml.MappingNode]:
 def is_file(name: str) -> bool:
     """Whether a word means a declaration's file, and not one of the package by its name."""
     return name.endswith((".yaml", ".yml")) or "/" in name
-
-
-def can_name(field: str) -> bool:
-    """Whether a declaration can say a field: it is there, and neither the seed nor where a run happens or is judged."""
-    return field in field_names() and field not in ("seed", "eval.judged") and not field.startswith("runtime.")
 
 
 def text_of(path: Path) -> str:
@@ -129,9 +124,9 @@ def _instead(kind: type[BaseModel], location: tuple[str | int, ...], value: Any)
     name, known = str(location[-1]), _fields_at(kind, location[:-1])
     if location[0] != "arms" or get_close_matches(name, known, n=1):
         return nearest(name, known) if known else ""
-    if isinstance(value, dict) and (inside := next(iter(value), None)) and can_name(f"{name}.{inside}"):
+    if isinstance(value, dict) and (inside := next(iter(value), None)) and settable.can_name(f"{name}.{inside}"):
         return f": write {name}.{inside}: {value[inside]}"
-    return nearest_field(name)
+    return settable.advice(name)
 
 
 def _fields_at(kind: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:

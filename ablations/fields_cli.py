@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ablations import declarations, terminal
+from ablations import settable, terminal
 from ablations.options import AsJson
 from ablations.registry import baseline_values
 from ablations.views import print_json
@@ -28,7 +28,7 @@ def fields_facts() -> dict[str, Any]:
     defaults = baseline_values(RunConfig())
     rows = [
         {"field": name, "default": defaults[name], "takes": _choices(name), "about": about}
-        for name, about in field_names().items() if declarations.can_name(name)
+        for name, about in field_names().items() if settable.can_name(name)
     ]  # fmt: skip
     claims = [{"id": one.id, "claim": one.claim} for one in findings().values()]
     metrics = [{"metric": name, "better": "less" if name in LESS_IS_BETTER else "more"} for name in READABLE]

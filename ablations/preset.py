@@ -11,20 +11,13 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationInfo, field_validator
 
-from ablations import declarations
-from core.config import RunConfig, field_names, nearest_field
+from ablations import declarations, settable
+from core.config import RunConfig
 from core.errors import UserError, nearest
 
 _FOLDER = Path(__file__).resolve().parent / "presets"
 DEFAULT_PRESET = "quick"
 MOST_SEEDS = 1000  # that a number can ask for
-_ELSEWHERE = {
-    "seed": "seeds:",
-    "eval.judged": "`tune`",
-    "data.source": "--data",
-    "eval.source": "--eval",
-    "data.strict": "--strict",
-}
 
 
 class Preset(BaseModel):
@@ -113,11 +106,9 @@ def _with_base(data: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _check_field(path: Path, root: yaml.MappingNode, field: str, value: Any) -> None:
     where = ("set", field)
-    if field.startswith("runtime.") or field in _ELSEWHERE:
-        other = _ELSEWHERE.get(field, "an option of the command")
-        raise declarations.mistake(path, root, where, f"no field that a preset can set: {other} says it")
-    if field not in field_names():
-        raise declarations.mistake(path, root, where, f"no field that a preset can set{nearest_field(field)}")
+    if not settable.can_name(field) or field in settable.ELSEWHERE:
+        told = f"no field that a preset can set{settable.advice_for_preset(field)}"
+        raise declarations.mistake(path, root, where, told)
     try:
         RunConfig().with_overrides({field: value})
     except UserError as error:

@@ -13,8 +13,8 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from ablations import declarations
-from core.config import RunConfig, nearest_field
+from ablations import declarations, settable
+from core.config import RunConfig
 from core.errors import UserError, nearest
 from reports.cells import COSTS, DERIVED_COSTS, READABLE
 from reports.claims import Arm, Scaled, Study
@@ -102,8 +102,8 @@ def _check_conditions(path: Path, root: yaml.MappingNode, field: str, values: Se
 
 
 def _check_name(path: Path, root: yaml.MappingNode, where: tuple[str, ...], field: str, what: str) -> None:
-    if not declarations.can_name(field):
-        raise declarations.mistake(path, root, where, f"no field that {what}{nearest_field(field)}")
+    if not settable.can_name(field):
+        raise declarations.mistake(path, root, where, f"no field that {what}{settable.advice(field)}")
 
 
 def _check_value(path: Path, root: yaml.MappingNode, where: tuple[str, ...], field: str, value: Any) -> None:

@@ -48,6 +48,7 @@ def test_a_study_file_needs_no_python(tmp_path: Path) -> None:
         ("loss.margin: 0.2", "loss.margin: wide", "mine.yaml:7: arms.small.loss.margin: "),
         ("loss.margin: 0.2", "seed.x: 2", "mine.yaml:7: arms.small.seed.x"),
         ("loss.margin: 0.2", "runtime.device: cuda", "no field that an arm can set"),
+        ("loss.margin: 0.2", "set: {device: cuda}", "device: no field that an arm can set: --device says it"),
         ("loss.margin: 0.2", "eval.judged: validation", "no field that an arm can set"),
         ("loss.margin: 0.2", "data.images: {scale: -1}", "expected a value or {scale"),
         ("loss.margin: 0.2", "loss.kind: {scale: 2}", "only whole-number fields can be scaled"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,9 @@ def test_a_file_changes_what_it_says_of_its_base(here: Path) -> None:
         ("preset: mine\nset: {optim.lr: fast}\n", "2: set.optim.lr: "),
         ("preset: mine\nset: {data.source: [x]}\n", "2: set.data.source: no field that a preset can set: --data"),
         ("preset: mine\nset: {runtime.device: cuda}\n", "2: set.runtime.device: no field that a preset can set"),
+        ("preset: mine\nset: {device: cuda}\n", "2: set.device: no field that a preset can set: --device says it"),
+        ("preset: mine\nset: {source: [x]}\n", "2: set.source: no field that a preset can set: --data says it"),
+        ("preset: mine\nset: {lr: 1}\n", "2: set.lr: no field that a preset can set (did you mean 'optim.lr'?)"),
         ("preset: mine\nset: {seed: 3}\n", "2: set.seed: no field that a preset can set: seeds: says it"),
         ("preset: mine\nlooks: {9: 1}\nseeds: 3\n", "3: seeds: the first look takes 9 seeds, got 3"),
         ("preset: mine\nrequires: [luck]\n", "2: requires"),
@@ -99,6 +103,12 @@ def test_mistakes_in_a_file_are_told_with_their_place(here: Path, text: str, tol
     with pytest.raises(UserError) as error:
         load_preset(mine(text))
     assert str(error.value).startswith(f"mine-scale.yaml:{told}")
+
+
+def test_no_field_is_suggested_that_would_be_refused(here: Path) -> None:
+    with pytest.raises(UserError) as error:
+        load_preset(mine("preset: mine\nset: {data.sourc: [x], optim.lr: 1}\n"))
+    assert not re.search(r"data\.source|runtime\.|eval\.judged|seed", str(error.value))
 
 
 def test_a_file_that_is_not_there_is_said(here: Path) -> None:
