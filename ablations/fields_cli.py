@@ -27,12 +27,16 @@ def fields_facts() -> dict[str, Any]:
     """Fields of a run with what they take, metrics of contrasts, and the findings of the record."""
     defaults = baseline_values(RunConfig())
     rows = [
-        {"field": name, "default": defaults[name], "takes": _choices(name), "about": about}
+        {"field": name, "default": defaults[name], "takes": _choices(name), "about": _about(name, about)}
         for name, about in field_names().items() if settable.can_name(name)
     ]  # fmt: skip
     claims = [{"id": one.id, "claim": one.claim} for one in findings().values()]
     metrics = [{"metric": name, "better": "less" if name in LESS_IS_BETTER else "more"} for name in READABLE]
     return {"fields": rows, "metrics": metrics, "findings": claims}
+
+
+def _about(name: str, about: str) -> str:
+    return f"{about} (arms only)".lstrip() if settable.arms_alone(name) else about
 
 
 def _choices(name: str) -> list[Any]:

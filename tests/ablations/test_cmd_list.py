@@ -57,4 +57,8 @@ def test_fields_are_what_declarations_can_name(cli: CommandLine) -> None:
     assert {row["field"] for row in facts["fields"]} == {
         name for name in field_names() if name not in ("seed", "eval.judged") and not name.startswith("runtime.")
     }
+    marked = {row["field"] for row in facts["fields"] if "(arms only)" in row["about"]}
+    assert marked == {"data.source", "eval.source"}
+    for name in marked:
+        assert name in cli.refuses("plan", "norm", "--set", f"{name}=x")
     assert {row["metric"] for row in facts["metrics"]} >= {"tpr@1e-4", "seconds", "top1"}
