@@ -18,6 +18,7 @@ from core.errors import UserError, nearest
 _FOLDER = Path(__file__).resolve().parent / "presets"
 DEFAULT_PRESET = "quick"
 MOST_SEEDS = 1000  # that a number can ask for
+FEWEST_OF_A_LOOK = 2  # seeds: an interval of one would be of nothing
 
 
 class Preset(BaseModel):
@@ -49,8 +50,9 @@ class Preset(BaseModel):
     @classmethod
     def _spends_alpha_once(cls, looks: dict[int, float]) -> dict[int, float]:
         counts = list(looks)
-        if not all(1 <= count <= MOST_SEEDS for count in counts):
-            raise ValueError(f"a look is a number of seeds from 1 to {MOST_SEEDS}, got {counts}")
+        if not all(FEWEST_OF_A_LOOK <= count <= MOST_SEEDS for count in counts):
+            told = f"a look is a number of seeds from {FEWEST_OF_A_LOOK} to {MOST_SEEDS}, got {counts}"
+            raise ValueError(f"{told}: of one seed there is no interval" if 1 in counts else told)
         if counts != sorted(counts):
             raise ValueError(f"looks go up in their numbers of seeds, got {counts}")
         if not all(share > 0 for share in looks.values()):

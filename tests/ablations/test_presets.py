@@ -28,8 +28,9 @@ def test_seeds_reach_the_first_look(name: str) -> None:
 @pytest.mark.parametrize(
     ("looks", "told"),
     [
-        ("{0: 1.0}", "from 1 to 1000"),
-        ("{5: 0.2, 2000: 0.8}", "from 1 to 1000"),
+        ("{0: 1.0}", "from 2 to 1000"),
+        ("{5: 0.2, 2000: 0.8}", "from 2 to 1000"),
+        ("{1: 0.5, 2: 0.5}", "of one seed there is no interval"),
         ("{10: 0.2, 5: 0.8}", "go up"),
         ("{5: 0.0, 10: 1.0}", "above 0"),
         ("{5: -0.5, 10: 1.5}", "above 0"),
@@ -49,7 +50,7 @@ def test_looks_that_make_no_sense_are_refused(tmp_path: Path, looks: str, told: 
 MINE = """preset: mine
 base: smoke
 about: two looks
-looks: {1: 0.5, 2: 0.5}
+looks: {2: 0.5, 3: 0.5}
 set: {optim.samples: 64, eval.points: 1}
 """
 
@@ -68,7 +69,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_file_changes_what_it_says_of_its_base(here: Path) -> None:
     smoke, own = load_preset("smoke"), load_preset(mine())
     assert own.set == {**smoke.set, "optim.samples": 64, "eval.points": 1}
-    assert (own.looks, own.seeds) == ({1: 0.5, 2: 0.5}, 1)
+    assert (own.looks, own.seeds) == ({2: 0.5, 3: 0.5}, 2)
     quick = load_preset(mine("preset: mine\nbase: quick\n"))
     assert (quick.set, quick.seeds, quick.looks) == (load_preset("quick").set, 5, {5: 0.2, 10: 0.8})
     alone = load_preset(mine("preset: mine\nset: {optim.samples: 9}\n"))
@@ -122,7 +123,7 @@ def test_a_sweep_at_a_preset_of_ones_own(cli: CommandLine) -> None:
     Path("mine.yaml").write_text(CLAIMING)
     assert cli("run", "mine.yaml", *TINY, "--preset", mine(), "--until-resolved", "--no-html", "--out", "report") == 0
     record = json.loads(Path("report/report.json").read_text())
-    assert (record["preset"], record["looks"]) == ("mine", {"1": 0.5, "2": 0.5})
+    assert (record["preset"], record["looks"]) == ("mine", {"2": 0.5, "3": 0.5})
     assert "--preset mine-scale.yaml" in record["command"]
     assert cli("report", "--check", "--out", "report") == 0
     assert cli("repeat", "--out", "report", "--store", "again") == 0
