@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -45,6 +46,11 @@ def parse(source: str, text: str) -> tuple[Any, yaml.MappingNode]:
 def is_file(name: str) -> bool:
     """Whether a word means a declaration's file, and not one of the package by its name."""
     return name.endswith((".yaml", ".yml")) or "/" in name
+
+
+def absent(what: str, name: str) -> UserError:
+    """That a declaration's file is not there."""
+    return UserError(f"{what} file '{name}' {'is a folder' if os.path.isdir(name) else 'does not exist'}")
 
 
 def text_of(path: Path) -> str:

@@ -85,7 +85,7 @@ def load_preset(name: str) -> Preset:
             raise UserError(f"unknown preset '{name}'{nearest(name, preset_names())}")
         return declarations.read(_FOLDER / f"{name}.yaml", Preset)[0]
     if not os.path.isfile(name):  # unlike Path.is_file it takes any text
-        raise UserError(f"preset file '{name}' {'is a folder' if os.path.isdir(name) else 'does not exist'}")
+        raise declarations.absent("preset", name)
     path = Path(name)
     preset, root = declarations.read(path, Preset, _with_base)
     if preset.preset in preset_names():

@@ -53,7 +53,7 @@ def load_study(name: str) -> LoadedStudy:
     if not os.path.isfile(path):  # unlike Path.is_file it takes any text
         if path.parent == _PACKAGE / "studies":
             raise UserError(f"unknown study '{name}'{nearest(name, study_names())}")
-        raise UserError(f"study file '{name}' {'is a folder' if os.path.isdir(name) else 'does not exist'}")
+        raise declarations.absent("study", name)
     study, root = declarations.read(path, Study)
     if study.study == CONTROL:
         raise declarations.mistake(path, root, ("study",), "this name belongs to the A/A control of every report")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 from core.config import field_names
 from core.errors import nearest
@@ -29,17 +29,17 @@ def arms_alone(field: str) -> bool:
     return can_name(field) and field in ("data.source", "eval.source")
 
 
-def advice(name: str, *more: str) -> str:
-    """What to write in a study in place of a field that it cannot set; `more` are other names that it can have."""
-    return _advice(name, can_name, _OF_ARMS, more)
+def advice(name: str) -> str:
+    """What to write in a study in place of a field that it cannot set."""
+    return _advice(name, can_name, _OF_ARMS)
 
 
 def advice_for_preset(name: str) -> str:
     """What to write in a preset in place of a field that it cannot set."""
-    return _advice(name, lambda field: can_name(field) and field not in ELSEWHERE, ELSEWHERE, ())
+    return _advice(name, lambda field: can_name(field) and field not in ELSEWHERE, ELSEWHERE)
 
 
-def _advice(name: str, allowed: Callable[[str], bool], elsewhere: Mapping[str, str], more: Iterable[str]) -> str:
+def _advice(name: str, allowed: Callable[[str], bool], elsewhere: Mapping[str, str]) -> str:
     leaf = name.rpartition(".")[2]
     alike = [field for field in field_names() if field == name or field.rpartition(".")[2] == leaf]
     if fit := [field for field in alike if allowed(field)]:
@@ -48,4 +48,4 @@ def _advice(name: str, allowed: Callable[[str], bool], elsewhere: Mapping[str, s
         return f": {said[0]} says it"
     if name.startswith("runtime."):
         return ": an option of the command says it"
-    return nearest(name, [*more, *filter(allowed, field_names())])
+    return nearest(name, filter(allowed, field_names()))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ablations.preset import load_preset
 from ablations.registry import load_studies, load_study
 from core.errors import UserError
 from tests.ablations.conftest import CLAIMING
@@ -31,6 +32,13 @@ def load(tmp_path: Path, text: str) -> str:
     message = str(caught.value)
     assert "\n" not in message
     return message.replace(str(path), "mine.yaml")
+
+
+def test_a_folder_is_no_file_of_a_study_or_a_preset(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"study file '.*' is a folder"):
+        load_study(str(tmp_path))
+    with pytest.raises(UserError, match=r"preset file '.*' is a folder"):
+        load_preset(str(tmp_path))
 
 
 def test_a_study_file_needs_no_python(tmp_path: Path) -> None:
