@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from core.config import field_names
+from core.config import field_names, namesakes
 from core.errors import nearest
 
 # In a preset; in an arm the images, which decide the runs, may differ.
@@ -40,8 +40,7 @@ def advice_for_preset(name: str) -> str:
 
 
 def _advice(name: str, allowed: Callable[[str], bool], elsewhere: Mapping[str, str]) -> str:
-    leaf = name.rpartition(".")[2]
-    alike = [field for field in field_names() if field == name or field.rpartition(".")[2] == leaf]
+    alike = namesakes(name)
     if fit := [field for field in alike if allowed(field)]:
         return f" (did you mean '{fit[0]}'?)"
     if said := [elsewhere[field] for field in alike if field in elsewhere]:

@@ -104,12 +104,16 @@ def field_names() -> dict[str, str]:
     return names
 
 
+def namesakes(path: str) -> list[str]:
+    """Dotted fields with the last name of `path`, in whatever section: a right name may be in the wrong one."""
+    leaf = path.rpartition(".")[2]
+    return [field for field in field_names() if field.rpartition(".")[2] == leaf]
+
+
 def nearest_field(path: str) -> str:
-    """The suggestion for an unknown dotted field; a right name in the wrong section is found too."""
-    known = field_names()
-    leaf = path.rsplit(".", 1)[-1]
-    same_leaf = [name for name in known if name.rsplit(".", 1)[-1] == leaf]
-    return f" (did you mean '{same_leaf[0]}'?)" if same_leaf else nearest(path, known)
+    """The suggestion for an unknown dotted field."""
+    alike = namesakes(path)
+    return f" (did you mean '{alike[0]}'?)" if alike else nearest(path, field_names())
 
 
 def one_line(error: ValidationError) -> str:

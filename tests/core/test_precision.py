@@ -3,16 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from core.data.augment import Augment
 from core.model.depthwise import use_small_depthwise
-from core.precision import _lowered_on_cpu, autocast, full_float32, lowers_products, matmul_precision, probe
+from core.precision import (
+    _lowered_on_cpu,
+    autocast,
+    full_float32,
+    full_product,
+    lowers_products,
+    matmul_precision,
+    probe,
+)
 
 CPU = torch.device("cpu")
+
+
+class _Dtypes(TorchDispatchMode):
+    """The types that matrix products compute in, which settings may lower for float32."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.products: set[torch.dtype] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func.overloadpacket.__name__ in ("mm", "bmm", "addmm", "baddbmm"):
+            self.products.add(args[0].dtype)
+        return func(*args, **(kwargs or {}))
 
 
 @pytest.mark.parametrize("mode", ["bf16", "fp16"])
@@ -84,6 +107,28 @@ def test_what_no_setting_is_to_touch_is_computed_in_full(off: float, monkeypatch
     else:
         assert torch.equal(again, pictures)
         assert torch.equal(mapped_again, mapped)
+
+
+@pytest.mark.parametrize("given", ["plus", "out", "both", "neither"])
+@pytest.mark.parametrize("inner", [1, 3, 32])
+def test_a_full_product_is_what_it_is_where_nothing_is_lowered(
+    inner: int, given: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b, plus = torch.rand(2, 5, inner), torch.rand(2, inner, 7), torch.rand(2, 5, 1)
+    options = {"plus": plus} if given in ("plus", "both") else {}
+    exact = a @ b + (plus if options else 0)
+    monkeypatch.setattr("core.precision.lowers_products", lambda device: True)
+    with _Dtypes() as seen:
+        if given in ("out", "both"):
+            out = torch.full((2, 5, 7), torch.nan)
+            assert full_product(a, b, out=out, **options) is out
+        else:
+            out = full_product(a, b, **options)
+    torch.testing.assert_close(out, exact)
+    assert out.dtype == torch.float32
+    # A few terms are added up as they are: pictures in double precision take an accelerator several times as long.
+    assert (torch.float64 in seen.products) == (inner > 4)
+    assert torch.float32 not in seen.products
 
 
 def test_precision_is_put_back_after_an_error() -> None:
