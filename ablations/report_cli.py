@@ -46,6 +46,7 @@ from reports.provenance import read_record
 from reports.provenance_check import OTHER_CODE, OTHER_DATA, Check, verify
 
 _COUNT_AS_DONE = ("changed run", OTHER_CODE)  # runs on other data do not: their keys are of its content
+_LISTED = 8  # lines that are printed of problems of one kind
 _WITH_VALUE = ("--preset", "--seeds", "--data", "--eval", "--set", "--device")  # of a report's command
 
 
@@ -108,7 +109,7 @@ def write(chosen: options.Chosen, out: Path, console: Console, *, html: bool) ->
 
 
 def _check(names: Iterable[str], store: Path, out: Path, as_json: bool) -> None:
-    """Verify a written report; says what no longer holds, a line each, and ends with code 1 if anything does."""
+    """Verify a written report; says what no longer holds, and ends with code 1 if anything does."""
     record = read_record(out)
     # A study of the user's own was given to `run` as a file: the command in the report still names it.
     own = [
@@ -151,8 +152,14 @@ def _print_check(check: Check, out: Path, command: str) -> None:
     def say(text: str) -> None:
         console.print(text, soft_wrap=True)
 
-    for problem in check.problems:
-        say(f"{problem.kind}: {problem.text}")
+    kinds = Counter(problem.kind for problem in check.problems)
+    for kind, count in kinds.items():
+        # Whoever changes a line of code has a problem with every run.
+        of_kind = [problem.text for problem in check.problems if problem.kind == kind]
+        for text in of_kind if count <= _LISTED else of_kind[: _LISTED - 1]:
+            say(f"{kind}: {text}")
+        if count > _LISTED:
+            say(f"{kind}: {count - _LISTED + 1} more; --json names them all")
     for text in check.notes:
         say(f"note: {text}")
     for text in check.unchecked:
@@ -162,7 +169,6 @@ def _print_check(check: Check, out: Path, command: str) -> None:
         rest = "what could be checked" if check.unchecked else "all"
         say(f"{rest} is as it was when the report was written")
         return
-    kinds = Counter(problem.kind for problem in check.problems)
     say(f"{len(check.problems)} problems: {', '.join(f'{count} {kind}' for kind, count in kinds.items())}")
     if any(kind.startswith(_COUNT_AS_DONE) for kind in kinds):
         say("runs that are changed or of other code count as done: train them anew in another --store, or move them "

@@ -97,6 +97,19 @@ def test_a_run_that_is_missing_or_was_made_by_other_code(here: CommandLine) -> N
     assert "stale: other code: mine/flat seed 0" in here.out
 
 
+def test_of_many_problems_of_one_kind_some_are_named_and_the_rest_is_counted(
+    cli: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = Path(__file__).parents[2] / "reports/reference/cpu-quick"
+    monkeypatch.setattr("reports.provenance_check.code_digest", lambda: "0" * 12)
+    assert cli("report", "--check", "--out", report) == 1
+    told = [line for line in cli.out.splitlines() if line.startswith("stale: other code: ")]
+    assert cli("report", "--check", "--out", report, "--json") == 1
+    problems = json.loads(cli.out)["problems"]
+    assert told[:-1] == [f"{one['kind']}: {one['text']}" for one in problems[:7]]
+    assert told[-1] == f"stale: other code: {len(problems) - 7} more; --json names them all"
+
+
 def test_data_that_is_not_what_it_was(cli: CommandLine, image_folder: Path) -> None:
     words = [*TINY, "--no-control", "--data", image_folder]
     Path("mine.yaml").write_text(_STUDY)
