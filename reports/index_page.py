@@ -65,18 +65,20 @@ def _findings(material: Material) -> list[Block]:
     again = {verdict.finding.id: verdict for verdict in material.tuned_verdicts}
     tested = material.tested
     named = {verdict.finding.id for verdict in tested}
+    of_record = _of_the_record(material)
     untested = _untested([verdict for verdict in material.verdicts if verdict.finding.id not in named])
     if not tested:
         return [Text("## Findings\n\nNone is tested."), *untested]
     tuned = ["with tuned values"] if again else []
-    header = ["#", "claim", "verdict", *tuned, "in one sentence", "ours [95 % interval]", "published TPR@1e-4", "study"]
+    theirs = ["published TPR@1e-4"] if of_record else []
+    header = ["#", "claim", "verdict", *tuned, "in one sentence", "ours [95 % interval]", *theirs, "study"]
     counts = Counter(verdict.verdict for verdict in tested)
     told = ", ".join(f"{counts[word]} {word}" for word in VERDICTS if counts[word])
-    rows = [_finding_row(verdict, again) for verdict in tested]
+    rows = [_finding_row(verdict, again, of_record) for verdict in tested]
     return [
-        Text(f"## Findings\n\n{told}.{f' {PUBLISHED_NOTE}' if _of_the_record(material) else ''}"),
+        Text(f"## Findings\n\n{told}.{f' {PUBLISHED_NOTE}' if of_record else ''}"),
         Table.of("findings", "Findings and verdicts", header, rows, right=(0,)),
-        *untested,
+        *(untested if of_record else []),
     ]
 
 
@@ -87,14 +89,14 @@ def _untested(verdicts: Sequence[Verdict]) -> list[Block]:
     return [Text(f"No study of this report tests findings {numbers}.")]
 
 
-def _finding_row(verdict: Verdict, again: Mapping[str, Verdict]) -> list[str]:
+def _finding_row(verdict: Verdict, again: Mapping[str, Verdict], of_record: bool) -> list[str]:
     finding = verdict.finding
     shown = [one for one in deciding(verdict.estimates) if one.interval is not None]
     ours = "<br>".join(text for one in shown for text in part_texts(one)) or NONE
     told = [f"**{verdict.verdict}**", *([tuned_cell(verdict, again.get(finding.id))] if again else [])]
-    theirs = published(finding) if finding.documented else NONE
+    theirs = [published(finding) if finding.documented else NONE] if of_record else []
     said = [escape(finding.label), escape(finding.claim), *told, escape(verdict.reason)]
-    return [*said, ours, theirs, study_links(verdict.studies)]
+    return [*said, ours, *theirs, study_links(verdict.studies)]
 
 
 def _what_was_run(material: Material, run: Mapping[str, str], notes: Sequence[str]) -> str:

@@ -72,21 +72,23 @@ def published_cell(arm: Arm) -> str:
 
 
 def arm_table(study: Study, frame: pd.DataFrame) -> Table:
-    """Metrics of every arm as mean ± SD over seeds, its difference to the baseline, and the published value."""
+    """Metrics of every arm as mean ± SD over seeds, its difference to the baseline, and what is published of any."""
     primary, _ = primary_metric(study, frame)
     name = metric_name(primary)
     shown = list(METRICS)
     if primary in SHIFTED and frame[SHIFTED[primary]].notna().any():
         shown.append(SHIFTED[primary])
     header = ["arm", "seeds", *(metric_name(metric) for metric in shown), f"{name}, difference to the baseline"]
-    header.append("published TPR@1e-4")
+    theirs = {arm: published_cell(declared) for arm, declared in study.arms.items()}
+    of_record = any(cell != NONE for cell in theirs.values())
+    header += ["published TPR@1e-4"] if of_record else []
     rows = []
-    for arm, declared in study.arms.items():
+    for arm, cell in theirs.items():
         done = done_of(frame, study, arm)
         metrics = [spread(done[metric].tolist(), _DIGITS.get(metric, 3)) for metric in shown]
         seeds = seed_count(rows_of(frame, study, arm))
         difference = difference_cell(study, frame, arm, primary)
-        rows.append([arm_name(study, arm), seeds, *metrics, difference, published_cell(declared)])
+        rows.append([arm_name(study, arm), seeds, *metrics, difference, *([cell] if of_record else [])])
     return Table.of("arms", "Metrics of every arm", header, rows, right=range(2, 2 + len(shown)))
 
 

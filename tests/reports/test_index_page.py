@@ -20,3 +20,4 @@ def test_the_record_is_spoken_of_where_a_finding_of_it_is_tested(pristine: World
     index = to_markdown(index_page(material, {**REPORT, "store_digest": "ab12"}))
     assert ("Thirteen documented findings" in index, PUBLISHED_NOTE in index) == (documented, documented)
     assert ("| mine |" in index) is not documented
+    assert ("published TPR@1e-4" in index, "No study of this report tests" in index) == (documented, documented)
