@@ -25,7 +25,7 @@ class Preset(BaseModel):
     """The scale of runs: fields of the baseline, how many seeds, and the looks.
 
     `looks` maps the numbers of seeds at which a verdict may be reached to their shares of alpha. Looking after every
-    seed would multiply false verdicts (METHODS A4); looks fixed beforehand, each with its share, do not. Without
+    seed would multiply false verdicts; looks fixed beforehand, each with its share, do not. Without
     looks nothing is ever decided. `seeds` is that of the first look where it is left out.
     """
 

@@ -1,7 +1,7 @@
 """`--until-resolved`: seeds are added look by look, and only where a finding is still open.
 
 A preset's looks fix beforehand at which numbers of seeds a verdict may be reached and what share of alpha each
-spends (METHODS A4), so that stopping early costs no false verdicts.
+spends (group-sequential testing: Lan and DeMets 1983, Biometrika 70), so that stopping early costs no false verdicts.
 """
 
 from __future__ import annotations

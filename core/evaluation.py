@@ -14,6 +14,7 @@ from core.config import FPRS
 from core.data.corpus_images import Captures
 from core.data.rendering import Progress
 from core.device import CPU
+from core.errors import RunFailure
 from core.support import fpr_name, supported_fpr
 from core.verification import MOST_POSITIVES, Tick, Verification, hardest_pairs, one_shot_top1, positive_pairs, verify
 
@@ -101,8 +102,18 @@ def _tick(what: str, progress: Progress | None) -> Tick | None:
 def evaluate(
     embedder: nn.Module, captures: Captures, device: torch.device, progress: Progress | None = None
 ) -> Evaluation:
-    """Verification over all pairs, and top-1 of one-shot registration; `progress` is told how far it is."""
-    return judge(embed(embedder, captures.images, device, progress), captures, progress, device)
+    """Verification over all pairs, and top-1 of one-shot registration; `progress` is told how far it is.
+
+    Raises:
+        RunFailure: `diverged`, where the embedder gives no directions any more.
+    """
+    embeddings = embed(embedder, captures.images, device, progress)
+    # Loss and gradient were looked at; the last step's weights were not.
+    lost = int((~(embeddings.isfinite().all(1) & embeddings.any(1))).sum())
+    if lost:
+        told = f"{lost} of {len(embeddings)} captures have embeddings that are zero, infinite or no number"
+        raise RunFailure("diverged", told)
+    return judge(embeddings, captures, progress, device)
 
 
 def judge(

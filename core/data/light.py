@@ -1,6 +1,6 @@
 """Light on a simulated photograph: gradient, shadow, fold, vignette, tint, glare, and moiré.
 
-All but moiré are smooth, so they are multiplied together on a few cells and enlarged once. After METHODS C2: the
+All but moiré are smooth, so they are multiplied together on a few cells and enlarged once. The
 effects are Augraphy's (lighting gradient, shadow cast, reflected light, folding, moiré), whose own code takes 20 to
 900 ms each; only the ideas are taken.
 """

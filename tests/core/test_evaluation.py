@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from core.data.corpus_images import Captures
-from core.evaluation import embed, judge
+from core.errors import RunFailure
+from core.evaluation import embed, evaluate, judge
 from reports.replicates import tpr_replicates
 
 CPU = torch.device("cpu")
@@ -45,6 +46,20 @@ def test_images_come_to_the_embedder_by_channel_and_from_zero_to_one() -> None:
     images = np.random.default_rng(0).integers(0, 255, (3, 2, 2, 3), np.uint8)
     expected = torch.from_numpy(images).permute(0, 3, 1, 2).flatten(1) / 255
     torch.testing.assert_close(embed(nn.Flatten(), images, CPU), expected)
+
+
+@pytest.mark.parametrize("scale", [0.0, float("inf"), float("nan")])
+def test_an_embedder_that_gives_no_directions_has_diverged(scale: float) -> None:
+    """Its last step may have done that, after which no loss is looked at."""
+
+    class Lost(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return images.flatten(1) * torch.tensor([scale] + [1.0] * (len(images) - 1))[:, None]
+
+    images = np.random.default_rng(0).integers(1, 255, (4, 2, 2, 3), np.uint8)
+    with pytest.raises(RunFailure, match="1 of 4 captures have embeddings") as raised:
+        evaluate(Lost(), Captures(images, np.array([0, 0, 1, 1])), CPU)
+    assert raised.value.kind == "diverged"
 
 
 def test_the_first_capture_of_each_identity_is_registered_and_the_others_are_looked_up() -> None:
