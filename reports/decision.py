@@ -7,7 +7,10 @@ the surest counts), both at a level that Holm's procedure grants over all findin
 reproduced* when the effect worth having is excluded for some difference: its upper confidence bound lies below it
 (Bonferroni within the finding). Else it is *inconclusive*.
 
-Seeds come in looks. Each look has its share of alpha, and the first that decides, decides for good.
+Seeds come in looks. Each look has its share of alpha, and the first that decides, decides for good. A finding that is
+reproduced or contradicted is no hypothesis of later looks any more, as in Holm's procedure within one: its level is
+left to the others (Ye, Li, Liu and Yao 2013, Statistics in Medicine 32(7)). One that is not reproduced was not rejected
+and goes on counting, as one that cannot be judged does. So no verdict depends on whether others got more seeds.
 """
 
 from __future__ import annotations
@@ -80,6 +83,11 @@ class Decision:
     adjusted_p: float
     decider: int | None = None
 
+    @property
+    def rejects(self) -> bool:
+        """Whether there is a difference, in either direction: later looks do not ask again."""
+        return self.outcome in ("reproduced", "contradicted")
+
 
 def decide(findings: Sequence[Sequence[Difference]], alpha: float) -> list[Decision]:
     """One decision a finding at one look.
@@ -137,7 +145,9 @@ def decide_over_looks(
         return [(Decision("inconclusive", 1.0), None)] * count
     decided: list[tuple[Decision, int | None]] = [(Decision("inconclusive", 1.0), None)] * len(readings[reached[0]])
     for look in reached:
-        for index, decision in enumerate(decide(readings[look], alpha * looks[look])):
+        counted = [index for index, (decision, _) in enumerate(decided) if not decision.rejects]
+        tests = [readings[look][index] if decided[index][1] is None else [] for index in counted]
+        for index, decision in zip(counted, decide(tests, alpha * looks[look]), strict=True):
             if decided[index][1] is None:
                 decided[index] = decision, look if decision.outcome != "inconclusive" else None
     return decided

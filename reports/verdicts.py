@@ -73,11 +73,10 @@ def judge(
     tested = [name for name in shown if name in named and deciding(by_finding[name])]
     decided = decide_over_looks(_readings([by_finding[name] for name in tested], looks), looks, alpha)
     decisions = dict(zip(tested, decided, strict=True)) if decided else {}
+    counted = _Counted(len(tested), tuple(look for one, look in decided if look is not None and one.rejects))
     nothing: tuple[Decision, int | None] = (Decision("inconclusive", 1.0), None)
     shares = {look: alpha * share for look, share in looks.items()}
-    return [
-        _verdict(shown[name], by_finding[name], *decisions.get(name, nothing), shares, len(tested)) for name in shown
-    ]
+    return [_verdict(shown[name], by_finding[name], *decisions.get(name, nothing), shares, counted) for name in shown]
 
 
 def deciding(estimates: Sequence[Estimate]) -> tuple[Estimate, ...]:
@@ -113,14 +112,13 @@ def _verdict(
     decision: Decision,
     look: int | None,
     shares: Mapping[int, float],
-    tested: int,
+    counted: _Counted,
 ) -> Verdict:
     """Of one finding.
 
     Args:
         look: the one that decided.
         shares: of alpha, by look.
-        tested: how many findings the report tests.
     """
     deciders = deciding(estimates)
     if not deciders:
@@ -135,7 +133,7 @@ def _verdict(
     if not look and (told := _gated_then(deciders, shares, seeds)):
         return Verdict(finding, "inconclusive", told, estimates, open=seeds < max(shares))
     still_open = decision.outcome == "inconclusive" and seeds < max(shares, default=0)
-    levels = _levels(shares, seeds, tested, sum(len(one.tests) for one in deciders))
+    levels = _levels(shares, seeds, counted, sum(len(one.tests) for one in deciders))
     reason = sentence(decision, deciders, decider, seeds, shares, levels, look=look, part=part)
     return Verdict(
         finding, decision.outcome, reason, estimates, look, decision.adjusted_p if look else None, decider, still_open
@@ -151,11 +149,23 @@ def _gated_then(deciders: Sequence[Estimate], shares: Mapping[int, float], seeds
     )
 
 
-def _levels(shares: Mapping[int, float], seeds: int, tested: int, tests: int) -> Levels:
+@dataclass(frozen=True)
+class _Counted:
+    """How many findings a report tests, and the looks at which some of them were rejected."""
+
+    tested: int
+    rejected: tuple[int, ...]
+
+    def at(self, look: float) -> int:
+        """How many hypotheses are left for Holm's procedure."""
+        return max(1, self.tested - sum(earlier < look for earlier in self.rejected))
+
+
+def _levels(shares: Mapping[int, float], seeds: int, counted: _Counted, tests: int) -> Levels:
     """What one of so many tests of a finding takes; of Holm's levels the strictest, that of the first finding."""
     last = shares[max(shares)] if shares else ALPHA
-    strictest, each = last / (2 * max(1, tested)), max(1, tests)
-    now = shares[seeds] / (2 * max(1, tested)) if seeds in shares else None
+    strictest, each = last / (2 * counted.at(max(shares, default=0))), max(1, tests)
+    now = shares[seeds] / (2 * counted.at(seeds)) if seeds in shares else None
     return Levels(claim=strictest, against=strictest / each, exclusion=last / each, now=now)
 
 

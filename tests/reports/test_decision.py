@@ -138,6 +138,29 @@ def test_each_look_spends_its_share_of_alpha() -> None:
     assert decide_over_looks({5: [[test]], 10: [[test]]}, LOOKS)[0][1] == 10
 
 
+def test_no_verdict_depends_on_whether_findings_that_are_decided_get_more_seeds() -> None:
+    """As `--until-resolved` leaves them, or trained on: of thirteen, what is open counts against the same number."""
+    clear, too_small, middling = superior(0.2, 0.001), superior(0.0, 0.0005), superior(0.05, 0.0085)
+    assert 0.04 / 13 < 2 * middling.claim_p < 0.04 / 2
+    first = [[clear]] * 11 + [[too_small]] + [[superior(0.05, 0.08)]]
+    stopped, went_on = [[]] * 12 + [[middling]], [[clear]] * 12 + [[middling]]
+    for later in (stopped, went_on):
+        *before, last = decide_over_looks({5: first, 10: later}, LOOKS)
+        assert [one.outcome for one, look in before if look == 5] == ["reproduced"] * 11 + ["not reproduced"]
+        assert (last[0].outcome, last[1]) == ("reproduced", 10)
+        assert last[0].adjusted_p == pytest.approx(2 * 2 * middling.claim_p)  # of two: what was not reproduced counts
+
+
+def test_what_was_found_at_one_look_leaves_its_level_to_the_next_without_false_verdicts() -> None:
+    """Eleven effects of which most are found at the first look, and two that are not there."""
+    rng, reports, false = np.random.default_rng(0), 1200, 0
+    for _ in range(reports):
+        draws = rng.normal(0, 0.05, (13, 10)) + np.array([0.12] * 11 + [0.0] * 2)[:, None]
+        readings = {n: [[Difference(mean_interval(row[:n]), 0.0, 0.01)] for row in draws] for n in (5, 10)}
+        false += any(one.rejects for one, _ in decide_over_looks(readings, LOOKS)[11:])
+    assert 0.01 < false / reports < 0.065
+
+
 def test_seeds_between_looks_do_not_decide() -> None:
     assert decide_over_looks({}, LOOKS) == []
     assert decide_over_looks({7: [[superior(0.5)]]}, LOOKS) == [(Decision("inconclusive", 1.0), None)]
