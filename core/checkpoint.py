@@ -26,7 +26,7 @@ _MAGIC = b"docablate checkpoint 1\n"
 _DIGEST = hashlib.sha256().digest_size
 _LONGEST_HEADER = 4096
 # What may change the bits of a step, besides the number of threads, which the checkpoint itself holds.
-_SAME = ("python", "torch", "timm", "numpy", "hardware", "system", "code")
+_SAME = ("python", "torch", "timm", "numpy", "pillow", "hardware", "system", "code")
 
 
 def identity(key: str, device: str) -> str:

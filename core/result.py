@@ -18,6 +18,7 @@ from core.config import RunConfig
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _SOURCE = Path(__file__).resolve().parent
+_LIBRARIES = ("timm", "numpy", "pillow")  # beside PyTorch; Pillow draws and reads the images
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def code_digest() -> str:
 @lru_cache(maxsize=1)
 def code_versions() -> dict[str, str]:
     """What decides, beside a configuration and its data, how a run ends: this code and what it is built on."""
-    return {"core": code_digest(), **{name: metadata.version(name) for name in ("torch", "timm", "numpy")}}
+    return {"core": code_digest(), **{name: metadata.version(name) for name in ("torch", *_LIBRARIES)}}
 
 
 @lru_cache(maxsize=1)
@@ -101,7 +102,7 @@ def environment(device: str, threads: int, ranks: int = 1) -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "torch": str(torch.__version__),  # a subclass of str that YAML cannot write
-        **{name: metadata.version(name) for name in ("timm", "numpy")},
+        **{name: metadata.version(name) for name in _LIBRARIES},
         "device": device,
         "hardware": hardware,
         "threads": threads,

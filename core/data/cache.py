@@ -11,9 +11,12 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import PIL
+from PIL import features
 
 from core.data.rendering import Draw, Progress, draw_rows, processes_for
 from core.errors import UserError
@@ -91,8 +94,14 @@ def cached_images(
 
 def path_of(folder: Path, name: str, description: str) -> Path:
     """The file of an array, be it there or not; the arguments are those that it is made with."""
-    digest = hashlib.sha256(description.encode()).hexdigest()[:16]
+    digest = hashlib.sha256(f"{description} {_drawn_by()}".encode()).hexdigest()[:16]
     return folder / f"{name.replace(' ', '-')}-{digest}.npy"
+
+
+@lru_cache(maxsize=1)
+def _drawn_by() -> str:
+    """What pixels depend on beside all that is described: each version draws text a little differently."""
+    return f"Pillow {PIL.__version__} FreeType {features.version('freetype2')}"
 
 
 @contextmanager

@@ -96,13 +96,13 @@ def test_only_the_same_training_on_the_same_machine_goes_on(monkeypatch: pytest.
     assert mine == identity("0123456789abcdef", "cpu")
     facts = checkpoint.environment("cpu", 1)
     others = {identity("fedcba9876543210", "cpu")}
-    for name in ("code", "torch", "hardware"):
+    for name in ("code", "torch", "pillow", "hardware"):
         monkeypatch.setattr(checkpoint, "environment", lambda device, threads, name=name: {**facts, name: "other"})
         others.add(identity("0123456789abcdef", "cpu"))
     monkeypatch.setattr(checkpoint, "environment", lambda device, threads: {**facts, "git": "other", "threads": 7})
     assert identity("0123456789abcdef", "cpu") == mine
     others.add(identity("0123456789abcdef", "cuda:0"))
-    assert len(others - {mine}) == 5
+    assert len(others - {mine}) == 6
     assert identity("0123456789abcdef", "cuda:0") == identity("0123456789abcdef", "cuda:1")
 
 
