@@ -9,6 +9,8 @@ those of convolutions would not (`core.precision`), it stays a convolution.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 
 import torch
@@ -70,6 +72,19 @@ def _fits(module: nn.Module) -> bool:
         and module.padding == (module.kernel_size[0] // 2,) * 2
         and module.padding_mode == "zeros"
     )
+
+
+@contextmanager
+def plain_depthwise(model: nn.Module) -> Iterator[None]:
+    """All convolutions as they are written, e.g. to count what they compute; put back after."""
+    dense: list[nn.Module] = [module for module in model.modules() if type(module) is SmallDepthwiseConv2d]
+    try:
+        for module in dense:
+            module.__class__ = nn.Conv2d
+        yield
+    finally:
+        for module in dense:
+            module.__class__ = SmallDepthwiseConv2d
 
 
 def use_small_depthwise(model: nn.Module) -> nn.Module:

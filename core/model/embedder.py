@@ -10,6 +10,7 @@ from torch import nn
 from core.config_sections import ModelConfig
 from core.errors import RunFailure
 from core.model.backbone import build_backbone
+from core.model.depthwise import plain_depthwise
 from core.ranks import ALONE
 from core.seeds import global_stream
 
@@ -93,14 +94,14 @@ def size_mb(module: nn.Module) -> float:
 
 
 def flops_g(module: nn.Module, image_size: int) -> float:
-    """GFLOPs of one image forward, a multiply-add counted as two."""
+    """GFLOPs of one image forward, a multiply-add counted as two, whatever way a device takes to compute it."""
     from torch.utils.flop_counter import FlopCounterMode
 
     device = next(module.parameters()).device
     was_training = module.training
     module.eval()
     counter = FlopCounterMode(display=False)
-    with torch.no_grad(), counter:
+    with torch.no_grad(), plain_depthwise(module), counter:
         module(torch.zeros(1, 3, image_size, image_size, device=device))
     module.train(was_training)
     return counter.get_total_flops() / 1e9
