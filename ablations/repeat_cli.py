@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -33,14 +33,20 @@ def repeat(
     runs: Annotated[
         int | None, typer.Option("--runs", min=1, help="No more than so many.", show_default="one of every arm")
     ] = None,
+    data: Annotated[
+        list[str] | None, typer.Option("--data", help="Where the report's images are now, in place of its own --data.")
+    ] = None,
+    evaluation: Annotated[
+        list[str] | None, typer.Option("--eval", help="Where what it was judged on is now, in place of its own --eval.")
+    ] = None,
     jobs: Jobs = None,
     as_json: AsJson = False,
 ) -> None:
     """Train some runs of the report under --out again: does the code that is here give the same numbers, to the bit?
 
     What came of it is kept beside the report, in repeats.json: `report --check` then knows that runs of other code
-    hold. On other hardware, or with other versions of the libraries, the last bits differ for no fault of the code:
-    repeat there with code that the report is known to hold for, and later code is held to that.
+    hold. On other hardware, with another number of threads or other versions of the libraries the last bits differ for
+    no fault of the code: repeat there with code that the report is known to hold for, and later code is held to that.
     """
     record, console = read_record(out), terminal.stderr()
     wanted = once_an_arm(record, runs)
@@ -48,7 +54,9 @@ def repeat(
         raise UserError(f"{out}: the report has no run that is done and not tuned: there is nothing to repeat")
     place = Store(store)
     place.check_writable()
-    planned = _planned(record, out, wanted, place)
+    given = _options(record, out)
+    given["data"], given["evaluation"] = data or given["data"], evaluation or given["evaluation"]
+    planned = _planned(given, out, wanted, place)
     _refuse_originals(wanted, place)
     pending = planned.pending(retry_failed=True)
     console.print(f"{len(wanted)} runs to repeat, {len(wanted) - len(pending)} of them done", soft_wrap=True)
@@ -64,13 +72,12 @@ def repeat(
         raise typer.Exit(EXIT_FAILED)
 
 
-def _planned(record: Record, out: Path, wanted: Sequence[CellRecord], store: Store) -> Plan:
-    """The plan of the wanted runs alone, from the command that the report was made by.
+def _planned(given: Mapping[str, Any], out: Path, wanted: Sequence[CellRecord], store: Store) -> Plan:
+    """The plan of the wanted runs alone, from the options that the report was made with.
 
     Raises:
         UserError: the command cannot be used here, or its data, weights or fonts are not the report's.
     """
-    given = _options(record, out)
     chosen = options.choose(
         given["studies"], given["preset"], store.root, seeds=given["seeds"], data=given["data"],
         evaluation=given["evaluation"], sets=given["sets"], device=given["device"], strict=given["strict"],
@@ -84,7 +91,7 @@ def _planned(record: Record, out: Path, wanted: Sequence[CellRecord], store: Sto
     if others := [cell.name for cell in wanted if cell.key not in here]:
         raise UserError(
             f"{out}: {len(others)} of the {len(wanted)} runs to repeat have other keys here, e.g. {others[0]}: they "
-            "read other images, weights or fonts (DOCABLATE_FONTS), or have settings of another version"
+            "read other images (--data, --eval), weights or fonts (DOCABLATE_FONTS), or have settings of another version"
         )
     return replace(whole, runs=tuple(here[str(cell.key)] for cell in wanted))
 
@@ -114,11 +121,17 @@ def _kept(record: Record, out: Path, wanted: Sequence[CellRecord], store: Store,
         key: digest for key, digest in scores.items()
         if digest is not None and store.state(key) == "done" and _by_this_code(store, key)
     }  # fmt: skip
-    hardware = environment(planned.baseline.runtime.device, 1)["hardware"]
-    new = Repeats(code=code_digest(), hardware=hardware, scores=made)
+    threads = sorted({int(store.result(key)["environment"]["threads"]) for key in made})
+    new = Repeats(code=code_digest(), hardware=_machine(planned.baseline.runtime.device, threads), scores=made)
     if made:
         add_repeats(out, new)
     return best_comparison(record, new, read_repeats(out))
+
+
+def _machine(device: str, threads: Sequence[int]) -> str:
+    """What bits are equal on: the processor, and the threads of a run where they are not one."""
+    hardware = str(environment(device, 1)["hardware"])
+    return hardware if set(threads) <= {1} else f"{hardware}, {' and '.join(map(str, threads))} threads"
 
 
 def _by_this_code(store: Store, key: str) -> bool:

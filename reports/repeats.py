@@ -27,7 +27,10 @@ Place = tuple[str, str, bool]  # study, arm, tuned
 
 
 class Repeats(BaseModel):
-    """What one code gave on one machine: SHA-256 of scores.npz, in hex digits, by the runs' keys."""
+    """What one code gave on one machine: SHA-256 of scores.npz, in hex digits, by the runs' keys.
+
+    `hardware` is the processor, with the threads of a run where they are not one: sums come out otherwise with more.
+    """
 
     model_config = ConfigDict(frozen=True)
     code: str

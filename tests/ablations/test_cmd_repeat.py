@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from ablations import repeat_cli
+from core import inputs
 from reports.provenance import NAME, read_record
 from reports.repeats import add_repeats, read_repeats
 from tests.ablations.conftest import TWO_ARMS, CommandLine, reported
@@ -123,3 +125,25 @@ def test_a_reports_own_runs_do_not_confirm_it(cli: CommandLine, tmp_path: Path) 
     assert cli("repeat", "--out", "report", "--store", "runs") == 2
     assert "error: --store: 'runs' has the report's own runs (mine/ln seed 0 (" in cli.err
     assert not (tmp_path / "report" / "repeats.json").exists()
+
+
+def test_images_that_were_moved_are_named_anew(cli: CommandLine, tmp_path: Path, image_folder: Path) -> None:
+    there, now = tmp_path / "then", tmp_path / "now"
+    shutil.copytree(image_folder, there)
+    reported(tmp_path, TWO_ARMS, "--seeds", "1", "--no-html", "--no-control", "--data", "then")
+    there.rename(now)
+    inputs._corpus.cache_clear()  # a later process
+    assert cli("repeat", "--out", "report") == 2
+    assert "--data: 'then' is not a folder" in cli.err
+    assert cli("repeat", "--out", "report", "--runs", "1", "--data", "now") == 0
+    assert "1 of 1 runs are equal to the bit to the report's" in cli.out
+    next(now.iterdir()).unlink()
+    inputs._corpus.cache_clear()
+    assert "other images (--data, --eval)" in cli.refuses("repeat", "--out", "report", "--data", "now")
+
+
+def test_runs_of_more_threads_are_held_to_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(repeat_cli, "environment", lambda device, threads: {"hardware": "a processor"})
+    assert repeat_cli._machine("cpu", [1]) == repeat_cli._machine("cpu", []) == "a processor"
+    assert repeat_cli._machine("cpu", [2]) == "a processor, 2 threads"
+    assert repeat_cli._machine("cpu", [1, 2]) == "a processor, 1 and 2 threads"
