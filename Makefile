@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Extra options for the command line, e.g. make ablate-norm ARGS="--preset smoke --seeds 2"
 ARGS ?=
+# The same, for what is changed most often: make ablate-norm SEEDS=10
+SEEDS :=
+override ARGS += $(if $(SEEDS),--seeds $(SEEDS))
 
 .PHONY: help setup test lint smoke ablate-all report calibration bench faults clean
 

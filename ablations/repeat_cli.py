@@ -91,7 +91,8 @@ def _planned(given: Mapping[str, Any], out: Path, wanted: Sequence[CellRecord], 
     if others := [cell.name for cell in wanted if cell.key not in here]:
         raise UserError(
             f"{out}: {len(others)} of the {len(wanted)} runs to repeat have other keys here, e.g. {others[0]}: they "
-            "read other images (--data, --eval), weights or fonts (DOCABLATE_FONTS), or have settings of another version"
+            "read other images (--data, --eval), weights or fonts (DOCABLATE_FONTS), or have settings of another "
+            "version"
         )
     return replace(whole, runs=tuple(here[str(cell.key)] for cell in wanted))
 

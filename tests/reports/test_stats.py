@@ -176,6 +176,8 @@ def test_sign_flips_are_counted_by_hand() -> None:
     assert sign_flip_p([0.1, 0.2, 0.3]) == pytest.approx(1 / 8)
     assert sign_flip_p([-0.1, 0.2, 0.3]) == pytest.approx(2 / 8)
     assert sign_flip_p([0.1]) == 1
+    assert sign_flip_p([0.1] * 18) == pytest.approx(2.0**-18)
+    assert sign_flip_p([0.1] * 19) == pytest.approx(1 / 20_001, rel=1)  # of random flips
     differences = np.random.default_rng(5).normal(0.3, 1, 8)
     signs = np.array(np.meshgrid(*[[-1, 1]] * 8)).reshape(8, -1)
     means = (signs * differences[:, None]).mean(axis=0)
