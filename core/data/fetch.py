@@ -142,7 +142,9 @@ def _transfer(part: _Part, size: int | None, progress: Progress | None, timeout:
     if offset and offset == part.total:
         return
     with asked(part.url, offset, part.validator, timeout) as response:
-        changed = response.total != part.total or response.validator != part.validator
+        # A size that was not known before, as of an answer without a length, says nothing of the content.
+        resized = part.total is not None and response.total != part.total
+        changed = resized or response.validator != part.validator
         if response.offset and (response.offset != offset or changed):
             raise Changed("the file changed while it was downloaded")
         total = response.total

@@ -177,6 +177,13 @@ def test_without_a_validator_the_size_decides(server: Server, tmp_path: Path) ->
     assert server.seen[1]["Range"] == "bytes=500000-"
 
 
+def test_a_size_first_told_with_the_rest_is_no_change(server: Server, tmp_path: Path) -> None:
+    """A server that makes what it sends on the fly says no length, and one in front of it may say it of a range."""
+    server.length, server.cuts = False, [400_000, 300_000]
+    assert download(server.url, tmp_path / "file.bin", size=len(CONTENT)).read_bytes() == CONTENT
+    assert [seen.get("Range") for seen in server.seen] == [None, "bytes=400000-", "bytes=700000-"]
+
+
 def test_part_of_unknown_origin_is_not_continued(server: Server, tmp_path: Path) -> None:
     (tmp_path / "file.bin.part").write_bytes(b"something else")
     assert download(server.url, tmp_path / "file.bin").read_bytes() == CONTENT
