@@ -59,8 +59,8 @@ def asked(url: str, offset: int, validator: str | None, timeout: float) -> Itera
     Raises:
         Refused, Interrupted: with the reason in a few words.
     """
-    ask = _ask_ftp if urlsplit(url).scheme == "ftp" else _ask_http
     try:
+        ask = _ask_ftp if urlsplit(url).scheme == "ftp" and not _has_proxy(url) else _ask_http
         response, close = ask(url, offset, validator, timeout)
     except urllib.error.HTTPError as error:
         error.close()
@@ -87,11 +87,22 @@ def asked(url: str, offset: int, validator: str | None, timeout: float) -> Itera
 _Answer = tuple[Response, Callable[[], None]]
 
 
+def _proxies() -> dict[str, str]:
+    """The proxies that are set, each as an address: one of FTP is asked over HTTP, and need not say so."""
+    known = urllib.request.getproxies()
+    return {kind: f"http://{proxy}" if kind == "ftp" and "://" not in proxy else proxy for kind, proxy in known.items()}
+
+
+def _has_proxy(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme in _proxies() and not urllib.request.proxy_bypass(parts.netloc.rpartition("@")[2])
+
+
 def _ask_http(url: str, offset: int, validator: str | None, timeout: float) -> _Answer:
     # Built by hand so that a redirection has no handler for file: or data: addresses to end at.
     opener = urllib.request.OpenerDirector()
     for handler in (
-        urllib.request.ProxyHandler(), urllib.request.HTTPHandler(), urllib.request.HTTPSHandler(),
+        urllib.request.ProxyHandler(_proxies()), urllib.request.HTTPHandler(), urllib.request.HTTPSHandler(),
         urllib.request.FTPHandler(), urllib.request.HTTPRedirectHandler(), urllib.request.HTTPErrorProcessor(),
         urllib.request.HTTPDefaultErrorHandler(), urllib.request.UnknownHandler(),
     ):  # fmt: skip

@@ -36,6 +36,7 @@ class Server(http.server.ThreadingHTTPServer):
     length = True  # send Content-Length
     honour_if_range = True
     seen: list[dict[str, str]]
+    paths: list[str]  # asked for; whole addresses by who takes this for a proxy
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that goes away is what some tests are about."""
@@ -54,6 +55,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         server = self.server
         server.seen.append(dict(self.headers))
+        server.paths.append(self.path)
         if server.silent:
             time.sleep(1)
             return
@@ -91,7 +93,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setattr(fetch, "_PAUSE", 0.001)
     server = Server(("127.0.0.1", 0), Handler)
-    server.cuts, server.codes, server.seen = [], [], []
+    server.cuts, server.codes, server.seen, server.paths = [], [], [], []
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     yield server
@@ -364,3 +366,27 @@ def test_ftp_without_the_file(ftp: socketserver.ThreadingTCPServer, tmp_path: Pa
         download(f"ftp://127.0.0.1:{ftp.server_address[1]}/gone", tmp_path / "a.bin")
     with pytest.raises(UserError, match="not a usable address"):
         download(f"ftp://127.0.0.1:{ftp.server_address[1]}/a%0d%0aDELE%20b", tmp_path / "a.bin")
+
+
+@pytest.mark.parametrize("scheme", ["http://", ""])
+def test_ftp_goes_through_a_proxy(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+    monkeypatch.setenv("ftp_proxy", f"{scheme}127.0.0.1:{server.server_address[1]}")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    server.cuts = [400_000]
+    url = "ftp://files.invalid/dataset/a%20b.bin"
+    assert download(url, tmp_path / "a.bin", sha256=SHA256).read_bytes() == CONTENT
+    assert [(seen["Host"], seen.get("Range")) for seen in server.seen] == [
+        ("files.invalid", None), ("files.invalid", "bytes=400000-")
+    ]  # fmt: skip
+    assert server.paths == [url, url]
+
+
+def test_ftp_goes_past_a_proxy_where_that_is_said(
+    server: Server, ftp: socketserver.ThreadingTCPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ftp_proxy", server.url)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    url = f"ftp://127.0.0.1:{ftp.server_address[1]}/a%20b.bin"
+    assert download(url, tmp_path / "a.bin", sha256=SHA256).read_bytes() == CONTENT
+    assert server.seen == []
