@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from core import json_text
-from core.data.remote import SCHEMES, Changed, Interrupted, Refused, Response, asked, received
+from core.data.remote import SCHEMES, Absent, Changed, Interrupted, Refused, Response, asked, received
 from core.data.rendering import Progress
 from core.errors import RunFailure, UserError
 from core.store import file_digest, publish, storage_failure, write_atomic
@@ -125,14 +125,19 @@ def _bring(part: _Part, target: Path, size: int | None, progress: Progress | Non
             _transfer(part, size, progress, timeout)
             return
         except (Refused, Interrupted) as error:
-            reason, final = str(error), isinstance(error, Refused)
+            reason, final, absent = str(error), isinstance(error, Refused), isinstance(error, Absent)
             if isinstance(error, Changed):
                 part.discard()
         failures, furthest = (0, part.offset) if part.offset > furthest else (failures + 1, furthest)
         if final or failures > tries:
+            remedy = (
+                "That address has no such file for you: give another with --mirror"
+                if absent
+                else "Check the network and run again, which continues where it stopped"
+            )
             raise UserError(
-                f"{part.url}: {reason}. Check the network and run again, which continues where it stopped; or "
-                f"download it by hand and put the file at {target}: it is checked and used"
+                f"{part.url}: {reason}. {remedy}; or download it by hand and put the file at {target}: "
+                "it is checked and used"
             )
         time.sleep(_PAUSE * 2**failures)
 

@@ -13,11 +13,17 @@ from urllib.parse import unquote, urlsplit
 
 SCHEMES = ("http", "https", "ftp")
 _PASSING = (408, 425, 429, 500, 502, 503, 504)  # HTTP errors that may be gone a moment later
+_PROXY_LOGIN = 407  # says nothing of the file
+_FTP_ABSENT = "550"  # of a file that is not there, or not for the one who asks
 _UNSATISFIABLE = 416  # the file there is shorter than the part here
 
 
 class Refused(Exception):
     """Asking again would not help."""
+
+
+class Absent(Refused):
+    """The address has no such file, or does not give it out."""
 
 
 class Interrupted(Exception):
@@ -66,10 +72,11 @@ def asked(url: str, offset: int, validator: str | None, timeout: float) -> Itera
         error.close()
         if error.code == _UNSATISFIABLE:
             raise Changed("the file changed while it was downloaded") from None
-        kind = Interrupted if error.code in _PASSING else Refused
+        absent = 400 <= error.code < 500 and error.code != _PROXY_LOGIN
+        kind = Interrupted if error.code in _PASSING else Absent if absent else Refused
         raise kind(f"the server answered {error.code} {error.reason}") from None
     except ftplib.error_perm as error:
-        raise Refused(f"the server answered {error}") from None
+        raise (Absent if str(error).startswith(_FTP_ABSENT) else Refused)(f"the server answered {error}") from None
     except TimeoutError:
         raise Interrupted(f"no answer in {timeout:g} s") from None
     except urllib.error.URLError as error:

@@ -251,6 +251,22 @@ def test_errors_that_stay_and_errors_that_pass(server: Server, tmp_path: Path) -
     assert download(server.url, tmp_path / "file.bin").read_bytes() == CONTENT
 
 
+@pytest.mark.parametrize("code", [401, 403, 404, 410])
+def test_what_an_address_does_not_give_is_not_the_networks_fault(server: Server, tmp_path: Path, code: int) -> None:
+    server.codes = [code]
+    with pytest.raises(UserError) as caught:
+        download(server.url, tmp_path / "file.bin")
+    message = one_line(caught, server.url, tmp_path / "file.bin")
+    assert f"answered {code}" in message
+    assert "no such file" in message
+    assert "--mirror" in message
+    assert "by hand" in message
+    assert "Check the network" not in message
+    server.codes = [407]  # of a proxy, which knows nothing of the file
+    with pytest.raises(UserError, match="Check the network"):
+        download(server.url, tmp_path / "file.bin")
+
+
 @pytest.mark.parametrize("location", ["file:///etc/passwd", "data:text/plain,x", "gopher://x/"])
 def test_redirections_leave_the_network_never(server: Server, tmp_path: Path, location: str) -> None:
     server.codes, server.location = [302], location
@@ -362,7 +378,7 @@ def test_ftp_is_continued_too(ftp: socketserver.ThreadingTCPServer, tmp_path: Pa
 
 
 def test_ftp_without_the_file(ftp: socketserver.ThreadingTCPServer, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="550"):
+    with pytest.raises(UserError, match=r"550.*no such file"):
         download(f"ftp://127.0.0.1:{ftp.server_address[1]}/gone", tmp_path / "a.bin")
     with pytest.raises(UserError, match="not a usable address"):
         download(f"ftp://127.0.0.1:{ftp.server_address[1]}/a%0d%0aDELE%20b", tmp_path / "a.bin")
