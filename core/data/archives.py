@@ -94,6 +94,7 @@ def extract(
     limits: Limits | None = None,
     members: Sequence[str] | None = None,
     inside: str = "",
+    hidden: bool = True,
     progress: Progress | None = None,
 ) -> int:
     """Unpack a .zip, .tar, .tar.gz or .tgz into a folder that does not exist yet, or is empty.
@@ -101,6 +102,7 @@ def extract(
     Args:
         members: endings of the file names to take, e.g. ``(".jpg", ".json")``; default all.
         inside: take only what lies in this folder of the archive, relative to it; a part ``*`` is any name.
+        hidden: take files whose name begins with a dot, too. macOS adds one to each file that it packs.
 
     Returns:
         The number of files.
@@ -121,7 +123,7 @@ def extract(
             for member in found:
                 ledger.meet(member)
                 path = _target(member, inside, members)
-                if path is not None:
+                if path is not None and (hidden or not path.name.startswith(".")):
                     _write(member, whole / path, ledger, path)
                     if progress:
                         progress(f"unpacking {archive.name}", len(ledger.files), 0)

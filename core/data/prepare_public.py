@@ -121,7 +121,9 @@ def _images(public: PublicSet, home: Path, archive: Path, progress: Progress | N
         made = Path(temporary) / "images"
         endings = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff")
         limits = Limits(fold_case=public.fold_case)
-        count = extract(archive, made, limits=limits, members=endings, inside=public.inside, progress=progress)
+        count = extract(
+            archive, made, limits=limits, members=endings, inside=public.inside, hidden=False, progress=progress
+        )
         return _finish(home, made, Prepared(home / "images", images=count), public.every)
 
 
@@ -134,7 +136,7 @@ def _identities(public: PublicSet, home: Path, archives: list[Path], every: int,
         for archive in archives:
             # One archive at a time is unpacked: some sets are ten times larger unpacked than prepared.
             raw = Path(temporary) / "raw"
-            extract(archive, raw, limits=Limits(max_ratio=200), progress=progress)
+            extract(archive, raw, limits=Limits(max_ratio=200), hidden=False, progress=progress)
             frames = list(LAYOUTS[public.layout](raw, archive.name.split(".")[0]))
             chosen = [frame for clip in _clips(frames) for frame in clip[::every]]
             for number, frame in enumerate(chosen, 1):

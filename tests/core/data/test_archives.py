@@ -76,6 +76,15 @@ def test_only_what_is_asked_for(archive: Path) -> None:
     assert not (archive.parent / "out" / "b" / "d.txt").exists()
 
 
+def test_files_whose_name_begins_with_a_dot_are_left_out_where_asked(archive: Path) -> None:
+    files = [("a/b.jpg", b"b"), ("a/._b.jpg", b"of macOS"), ("./.a/c.jpg", b"c"), (".d.jpg", b"d")]
+    make(archive, files)
+    assert extract(archive, archive.parent / "all") == 4
+    assert extract(archive, archive.parent / "out", hidden=False) == 2
+    assert (archive.parent / "out" / ".a" / "c.jpg").read_bytes() == b"c"
+    assert not (archive.parent / "out" / "a" / "._b.jpg").exists()
+
+
 def test_a_folder_with_something_in_it_stays_as_it_is(archive: Path) -> None:
     make(archive, PLAIN)
     (archive.parent / "out").mkdir()

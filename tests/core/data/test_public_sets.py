@@ -218,6 +218,14 @@ def test_first_digest_is_kept_and_held_to(tmp_path: Path) -> None:
         fetch(chosen, tmp_path)
 
 
+def test_what_macos_adds_to_an_archive_is_no_image(tmp_path: Path) -> None:
+    files = {"Images/a.jpg": encoded(page(), "JPEG"), "Images/._a.jpg": b"of the Finder", "Images/.b.jpg": b"hidden"}
+    write_tar(tmp_path / "indoor67" / "downloads" / "rooms.tar", files)
+    prepared = fetch(local("indoor67", ["rooms.tar"]), tmp_path)
+    assert prepared.images == 1
+    assert [path.name for path in prepared.folder.iterdir()] == ["a.jpg"]
+
+
 def test_a_folder_of_the_users_own_is_not_replaced(tmp_path: Path) -> None:
     write_tar(tmp_path / "indoor67" / "downloads" / "rooms.tar", {"Images/a.jpg": encoded(page(), "JPEG")})
     (tmp_path / "indoor67" / "images").mkdir()
