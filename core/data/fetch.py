@@ -62,6 +62,7 @@ def download(
     size: int | None = None,
     sha256: str | None = None,
     md5: str | None = None,
+    sha256_from: str = "",
     progress: Progress | None = None,
     timeout: float = 30,
     retries: int = 3,
@@ -70,6 +71,7 @@ def download(
 
     Args:
         size: bytes, where known; so are the hexadecimal digests `sha256` and `md5`.
+        sha256_from: who expects that digest, and what to do where it is wrong; told where it does not match.
         timeout: seconds of silence after which the connection is given up.
         retries: tries after the first that bring no further byte.
 
@@ -79,7 +81,7 @@ def download(
     if urlsplit(url).scheme not in SCHEMES:
         raise UserError(f"{url}: expected an address that starts with http://, https:// or ftp://")
     if target.exists():
-        if problem := _mismatch(target, size, sha256, md5):
+        if problem := _mismatch(target, size, sha256, md5, sha256_from):
             raise UserError(f"{target} {problem}: move it away, then run again to download {url}")
         return target
     try:
@@ -87,12 +89,12 @@ def download(
         part = _Part(url, target)
         resumed = part.offset > 0
         _bring(part, target, size, progress, timeout, retries)
-        problem = _mismatch(part.path, size, sha256, md5)
+        problem = _mismatch(part.path, size, sha256, md5, sha256_from)
         if problem and resumed:
             # What was there before may have been damaged; what comes from one connection decides.
             part.discard()
             _bring(part, target, size, progress, timeout, retries)
-            problem = _mismatch(part.path, size, sha256, md5)
+            problem = _mismatch(part.path, size, sha256, md5, sha256_from)
         if problem:
             part.discard()
             raise UserError(
@@ -107,13 +109,13 @@ def download(
     return target
 
 
-def _mismatch(path: Path, size: int | None, sha256: str | None, md5: str | None) -> str:
+def _mismatch(path: Path, size: int | None, sha256: str | None, md5: str | None, sha256_from: str) -> str:
     """What is wrong with a file, to follow its name in a sentence; nothing if it is as expected."""
     if size is not None and path.stat().st_size != size:
         return f"has {path.stat().st_size:,} bytes, expected {size:,}"
-    for name, wanted in (("sha256", sha256), ("md5", md5)):
+    for name, wanted, origin in (("sha256", sha256, sha256_from), ("md5", md5, "")):
         if wanted is not None and (got := file_digest(path, name)) != wanted.lower():
-            return f"has {name} {got}, expected {wanted.lower()}"
+            return f"has {name} {got}, expected {wanted.lower()}{f' ({origin})' if origin else ''}"
     return ""
 
 

@@ -21,13 +21,14 @@ from core import record
 from core.csv_cells import inert
 from core.data.archives import Limits, extract
 from core.data.fetch import download
+from core.data.first_digests import FirstDigests
 from core.data.image_file import Unusable, open_upright
 from core.data.public_layouts import LAYOUTS, Frame
 from core.data.public_sets import PublicSet, RemoteFile
 from core.data.rectify import rectify, usable_quad
 from core.data.rendering import Progress
 from core.errors import UserError
-from core.store import file_digest, told_to_the_user, write_atomic
+from core.store import told_to_the_user, write_atomic
 
 MANIFEST = ("path", "identity", "group", "capture", "source")
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -76,17 +77,13 @@ def fetch(
 
 def _download(public: PublicSet, file: RemoteFile, folder: Path, mirror: str | None, progress: Progress | None) -> Path:
     """A file that has no published digest is held to the one it had when it first came."""
-    sums = folder / "SHA256SUMS"
-    noted: dict[str, str] = {}
-    if sums.is_file():
-        lines = [line.split("  ", 1) for line in sums.read_text(encoding="utf-8").splitlines() if "  " in line]
-        noted = {name: digest for digest, name in lines}
-    wanted = file.sha256 or noted.get(file.name)
-    path = download(public.url(file, mirror), folder / file.name, size=file.size, sha256=wanted, progress=progress)
-    if file.name not in noted:
-        noted[file.name] = wanted or file_digest(path)
-        write_atomic(sums, "".join(f"{noted[name]}  {name}\n" for name in sorted(noted)).encode())
-    return path
+    first = FirstDigests(folder)
+    noted = first.of(file.name)
+    wanted, origin = (file.sha256, "") if file.sha256 else (noted, first.origin)
+    target = folder / file.name
+    return download(
+        public.url(file, mirror), target, size=file.size, sha256=wanted, sha256_from=origin, progress=progress
+    )
 
 
 def _done(public: PublicSet, home: Path, every: int) -> Prepared | None:
@@ -124,6 +121,7 @@ def _images(public: PublicSet, home: Path, archive: Path, progress: Progress | N
         count = extract(
             archive, made, limits=limits, members=endings, inside=public.inside, hidden=False, progress=progress
         )
+        FirstDigests(archive.parent).note(archive)
         return _finish(home, made, Prepared(home / "images", images=count), public.every)
 
 
@@ -137,6 +135,7 @@ def _identities(public: PublicSet, home: Path, archives: list[Path], every: int,
             # One archive at a time is unpacked: some sets are ten times larger unpacked than prepared.
             raw = Path(temporary) / "raw"
             extract(archive, raw, limits=Limits(max_ratio=200), hidden=False, progress=progress)
+            FirstDigests(archive.parent).note(archive)
             frames = list(LAYOUTS[public.layout](raw, archive.name.split(".")[0]))
             chosen = [frame for clip in _clips(frames) for frame in clip[::every]]
             for number, frame in enumerate(chosen, 1):
