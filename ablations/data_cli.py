@@ -88,6 +88,7 @@ def fetch(
         print_json(known) if as_json else _print_sets(known)
         return
     chosen = public_set(name)
+    chosen.step(every)  # before the licence: what is refused then would be refused after it, too
     if not accept_licence:
         facts = _set_facts(chosen)
         print_json(facts) if as_json else _print_set(facts)

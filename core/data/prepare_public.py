@@ -58,13 +58,13 @@ def fetch(
 
     Args:
         mirror: an address that takes the place of the set's own.
-        every: of the frames of each clip take each n-th; default the set's.
+        every: of the frames of each clip take each n-th; default the set's. A set of images has none to choose from.
 
     Raises:
         UserError: one line; the downloads that are complete stay and are used the next time.
     """
     home = out / public.name
-    every = every or public.every
+    every = public.step(every)
     done = _done(public, home, every)
     if done is not None:
         return done

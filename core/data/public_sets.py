@@ -58,6 +58,12 @@ class PublicSet:
     def url(self, file: RemoteFile, mirror: str | None = None) -> str:
         return f"{(mirror or self.base).rstrip('/')}/{file.path}"
 
+    def step(self, every: int | None) -> int:
+        """Which frames of a clip are taken, each n-th; `UserError` for a choice of them where there are no clips."""
+        if every is not None and self.layout == "images":
+            raise UserError(f"--every is of sets of videos, and {self.name} is one of images: leave it out")
+        return every or self.every
+
 
 _MIDV500 = (
     "01_alb_id", "02_aut_drvlic_new", "03_aut_id_old", "04_aut_id", "05_aze_passport", "06_bra_passport", "07_chl_id",

@@ -89,6 +89,12 @@ def test_licence_comes_first(data: Run, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_every_of_a_set_of_images_is_refused_before_its_licence(data: Run) -> None:
+    with pytest.raises(UserError, match=r"--every is of sets of videos.*leave it out"):
+        data("fetch", "unique-pool", "--every", "5")
+    assert data.out == ""
+
+
 def test_fetch_ends_with_the_command_to_use_it(data: Run, mirror: str) -> None:
     data("fetch", "unique-pool", "--accept-licence", "--mirror", mirror)
     assert "20 images in data/unique-pool/images" in data.out

@@ -182,6 +182,12 @@ def test_what_macos_adds_to_an_archive_is_no_image(tmp_path: Path) -> None:
     assert [path.name for path in prepared.folder.iterdir()] == ["a.jpg"]
 
 
+def test_every_is_of_videos(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--every is of sets of videos, and indoor67 is one of images"):
+        fetch(local("indoor67", ["rooms.tar"]), tmp_path, every=1)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_of_the_users_own_is_not_replaced(tmp_path: Path) -> None:
     write_tar(tmp_path / "indoor67" / "downloads" / "rooms.tar", {"Images/a.jpg": encoded(page(), "JPEG")})
     (tmp_path / "indoor67" / "images").mkdir()
