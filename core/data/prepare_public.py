@@ -28,6 +28,8 @@ from core.data.public_sets import PublicSet, RemoteFile
 from core.data.rectify import rectify, usable_quad
 from core.data.rendering import Progress
 from core.errors import UserError
+from core.lease import Leases
+from core.lease_file import Holder, LeaseLost, Ticket
 from core.store import told_to_the_user, write_atomic
 
 MANIFEST = ("path", "identity", "group", "capture", "source")
@@ -56,6 +58,8 @@ def fetch(
 ) -> Prepared:
     """Download, verify, unpack and prepare a set under ``<out>/<name>/``; what is done already is not done again.
 
+    Of several processes that fetch one set at the same time one works, and the others wait for it.
+
     Args:
         mirror: an address that takes the place of the set's own.
         every: of the frames of each clip take each n-th; default the set's. A set of images has none to choose from.
@@ -65,14 +69,26 @@ def fetch(
     """
     home = out / public.name
     every = public.step(every)
-    done = _done(public, home, every)
-    if done is not None:
+    if (done := _done(home, every)) is not None:
         return done
-    with told_to_the_user(home):
+
+    def waiting(other: Holder) -> None:
+        if progress:
+            progress(f"{public.name}, which {other} fetches", 0, 1)
+
+    with told_to_the_user(home), Leases(home).hold(".lease-fetch", waiting) as lease:
+        if (done := _done(home, every)) is not None:  # another process made it meanwhile
+            return done
         files = [_download(public, file, home / "downloads", mirror, progress) for file in public.files]
-        if public.layout == "images":
-            return _images(public, home, files[0], progress)
-        return _identities(public, home, files, every, progress)
+        try:
+            if public.layout == "images":
+                return _images(public, home, files[0], lease.ticket, progress)
+            return _identities(public, home, files, every, lease.ticket, progress)
+        except LeaseLost:
+            raise UserError(
+                f"{public.name} was taken over by another process, as this one stood still for long: run again to "
+                "wait for it"
+            ) from None
 
 
 def _download(public: PublicSet, file: RemoteFile, folder: Path, mirror: str | None, progress: Progress | None) -> Path:
@@ -86,7 +102,7 @@ def _download(public: PublicSet, file: RemoteFile, folder: Path, mirror: str | N
     )
 
 
-def _done(public: PublicSet, home: Path, every: int) -> Prepared | None:
+def _done(home: Path, every: int) -> Prepared | None:
     """What an earlier call made with the same choices."""
     try:
         note = record.read(home / "prepared.json", _SCHEMA)  # earlier versions wrote it without a checksum
@@ -97,12 +113,13 @@ def _done(public: PublicSet, home: Path, every: int) -> Prepared | None:
         return None
 
 
-def _finish(home: Path, made: Path, prepared: Prepared, every: int) -> Prepared:
+def _finish(home: Path, made: Path, prepared: Prepared, every: int, ticket: Ticket) -> Prepared:
     """Put what was made in place; the note comes last and is what *done* means."""
     note = {
         "folder": prepared.folder.name, "every": every, "images": prepared.images,
         "identities": prepared.identities, "skipped": prepared.skipped,
     }  # fmt: skip
+    ticket.check()
     if prepared.folder.exists():
         if not (home / "prepared.json").is_file():
             raise UserError(f"'{prepared.folder}' is there already and was not made by `data fetch`: move it away")
@@ -113,7 +130,7 @@ def _finish(home: Path, made: Path, prepared: Prepared, every: int) -> Prepared:
     return prepared
 
 
-def _images(public: PublicSet, home: Path, archive: Path, progress: Progress | None) -> Prepared:
+def _images(public: PublicSet, home: Path, archive: Path, ticket: Ticket, progress: Progress | None) -> Prepared:
     with tempfile.TemporaryDirectory(dir=home, prefix=".unpacking.") as temporary:
         made = Path(temporary) / "images"
         endings = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff")
@@ -122,10 +139,12 @@ def _images(public: PublicSet, home: Path, archive: Path, progress: Progress | N
             archive, made, limits=limits, members=endings, inside=public.inside, hidden=False, progress=progress
         )
         FirstDigests(archive.parent).note(archive)
-        return _finish(home, made, Prepared(home / "images", images=count), public.every)
+        return _finish(home, made, Prepared(home / "images", images=count), public.every, ticket)
 
 
-def _identities(public: PublicSet, home: Path, archives: list[Path], every: int, progress: Progress | None) -> Prepared:
+def _identities(
+    public: PublicSet, home: Path, archives: list[Path], every: int, ticket: Ticket, progress: Progress | None
+) -> Prepared:
     prepared = Prepared(home / "identities")
     rows: list[tuple[str, ...]] = []
     with tempfile.TemporaryDirectory(dir=home, prefix=".preparing.") as temporary:
@@ -157,7 +176,7 @@ def _identities(public: PublicSet, home: Path, archives: list[Path], every: int,
             [MANIFEST, *([inert(cell) for cell in row] for row in sorted(rows))]
         )
         write_atomic(home / "manifest.csv", text.getvalue().encode())
-        return _finish(home, made, prepared, every)
+        return _finish(home, made, prepared, every, ticket)
 
 
 def _clips(frames: list[Frame]) -> list[list[Frame]]:
