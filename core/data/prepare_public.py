@@ -35,6 +35,7 @@ from core.store import told_to_the_user, write_atomic
 MANIFEST = ("path", "identity", "group", "capture", "source")
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _SCHEMA = 1  # of prepared.json
+_WORK = (".unpacking.", ".preparing.")  # folders of what is not finished
 _QUALITY = 95  # of the JPEG files: high enough that the second compression is not what is measured
 
 
@@ -69,7 +70,7 @@ def fetch(
     """
     home = out / public.name
     every = public.step(every)
-    if (done := _done(home, every)) is not None:
+    if (done := _done(home, every)) is not None and not _leftovers(home):
         return done
 
     def waiting(other: Holder) -> None:
@@ -77,6 +78,8 @@ def fetch(
             progress(f"{public.name}, which {other} fetches", 0, 1)
 
     with told_to_the_user(home), Leases(home).hold(".lease-fetch", waiting) as lease:
+        for left in _leftovers(home):
+            shutil.rmtree(left, ignore_errors=True)
         if (done := _done(home, every)) is not None:  # another process made it meanwhile
             return done
         files = [_download(public, file, home / "downloads", mirror, progress) for file in public.files]
@@ -113,6 +116,12 @@ def _done(home: Path, every: int) -> Prepared | None:
         return None
 
 
+def _leftovers(home: Path) -> list[Path]:
+    """Folders of a process at work; of one that was killed where none is, and then often gigabytes."""
+    found = (path for kind in _WORK for path in home.glob(f"{kind}*"))
+    return [path for path in found if path.is_dir() and not path.is_symlink()]
+
+
 def _finish(home: Path, made: Path, prepared: Prepared, every: int, ticket: Ticket) -> Prepared:
     """Put what was made in place; the note comes last and is what *done* means."""
     note = {
@@ -131,7 +140,7 @@ def _finish(home: Path, made: Path, prepared: Prepared, every: int, ticket: Tick
 
 
 def _images(public: PublicSet, home: Path, archive: Path, ticket: Ticket, progress: Progress | None) -> Prepared:
-    with tempfile.TemporaryDirectory(dir=home, prefix=".unpacking.") as temporary:
+    with tempfile.TemporaryDirectory(dir=home, prefix=_WORK[0]) as temporary:
         made = Path(temporary) / "images"
         endings = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff")
         limits = Limits(fold_case=public.fold_case)
@@ -147,7 +156,7 @@ def _identities(
 ) -> Prepared:
     prepared = Prepared(home / "identities")
     rows: list[tuple[str, ...]] = []
-    with tempfile.TemporaryDirectory(dir=home, prefix=".preparing.") as temporary:
+    with tempfile.TemporaryDirectory(dir=home, prefix=_WORK[1]) as temporary:
         made = Path(temporary) / "identities"
         made.mkdir()
         for archive in archives:

@@ -83,3 +83,16 @@ def test_who_was_taken_for_dead_puts_nothing_in_place(tmp_path: Path) -> None:
         fetch(ROOMS, tmp_path, progress=taken_over)
     assert not (home / "images").exists()
     assert not (home / "prepared.json").exists()
+
+
+@pytest.mark.parametrize("done", [False, True])
+def test_what_a_killed_fetch_left_is_removed(tmp_path: Path, done: bool) -> None:
+    home = tmp_path / "indoor67"
+    write_tar(home / "downloads" / "rooms.tar", FILES)
+    if done:  # one that was killed as it removed what it had replaced
+        fetch(ROOMS, tmp_path)
+    for left in (".unpacking.abc", ".preparing.abc"):
+        (home / left / "raw").mkdir(parents=True)
+        (home / left / "raw" / "a.jpg").write_bytes(b"large")
+    assert fetch(ROOMS, tmp_path).images == 2
+    assert sorted(path.name for path in home.iterdir()) == ["downloads", "images", "prepared.json"]
