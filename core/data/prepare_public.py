@@ -9,20 +9,18 @@ from __future__ import annotations
 import csv
 import io
 import itertools
-import os
 import re
 import shutil
 import tempfile
-from collections import Counter
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from core import record
 from core.csv_cells import inert
+from core.data import public_home
 from core.data.archives import Limits, extract
 from core.data.fetch import download
 from core.data.first_digests import FirstDigests
 from core.data.image_file import Unusable, open_upright
+from core.data.public_home import WORK, Prepared
 from core.data.public_layouts import LAYOUTS, Frame
 from core.data.public_sets import PublicSet, RemoteFile
 from core.data.rectify import rectify, usable_quad
@@ -33,20 +31,10 @@ from core.lease_file import Holder, LeaseLost, Ticket
 from core.store import told_to_the_user, write_atomic
 
 MANIFEST = ("path", "identity", "group", "capture", "source")
+_IMAGES = ("images",)  # what a set puts into its folder
+_IDENTITIES = ("identities", "manifest.csv")
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-_SCHEMA = 1  # of prepared.json
-_WORK = (".unpacking.", ".preparing.")  # folders of what is not finished
 _QUALITY = 95  # of the JPEG files: high enough that the second compression is not what is measured
-
-
-@dataclass
-class Prepared:
-    """What came of a set: where it is, how many images, which frames were left out and why."""
-
-    folder: Path
-    images: int = 0
-    identities: int = 0
-    skipped: Counter[str] = field(default_factory=Counter)
 
 
 def fetch(
@@ -70,7 +58,7 @@ def fetch(
     """
     home = out / public.name
     every = public.step(every)
-    if (done := _done(home, every)) is not None and not _leftovers(home):
+    if (done := public_home.done(home, every)) is not None and not public_home.leftovers(home):
         return done
 
     def waiting(other: Holder) -> None:
@@ -78,9 +66,8 @@ def fetch(
             progress(f"{public.name}, which {other} fetches", 0, 1)
 
     with told_to_the_user(home), Leases(home).hold(".lease-fetch", waiting) as lease:
-        for left in _leftovers(home):
-            shutil.rmtree(left, ignore_errors=True)
-        if (done := _done(home, every)) is not None:  # another process made it meanwhile
+        public_home.remove_leftovers(home)
+        if (done := public_home.done(home, every)) is not None:  # another process made it meanwhile
             return done
         files = [_download(public, file, home / "downloads", mirror, progress) for file in public.files]
         try:
@@ -105,42 +92,9 @@ def _download(public: PublicSet, file: RemoteFile, folder: Path, mirror: str | N
     )
 
 
-def _done(home: Path, every: int) -> Prepared | None:
-    """What an earlier call made with the same choices."""
-    try:
-        note = record.read(home / "prepared.json", _SCHEMA)  # earlier versions wrote it without a checksum
-        if note["every"] != every or not Path(home / note["folder"]).is_dir():
-            return None
-        return Prepared(home / note["folder"], note["images"], note["identities"], Counter(note["skipped"]))
-    except (UserError, OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _leftovers(home: Path) -> list[Path]:
-    """Folders of a process at work; of one that was killed where none is, and then often gigabytes."""
-    found = (path for kind in _WORK for path in home.glob(f"{kind}*"))
-    return [path for path in found if path.is_dir() and not path.is_symlink()]
-
-
-def _finish(home: Path, made: Path, prepared: Prepared, every: int, ticket: Ticket) -> Prepared:
-    """Put what was made in place; the note comes last and is what *done* means."""
-    note = {
-        "folder": prepared.folder.name, "every": every, "images": prepared.images,
-        "identities": prepared.identities, "skipped": prepared.skipped,
-    }  # fmt: skip
-    ticket.check()
-    if prepared.folder.exists():
-        if not (home / "prepared.json").is_file():
-            raise UserError(f"'{prepared.folder}' is there already and was not made by `data fetch`: move it away")
-        (home / "prepared.json").unlink()
-        shutil.rmtree(prepared.folder)
-    os.replace(made, prepared.folder)
-    write_atomic(home / "prepared.json", record.seal(note, _SCHEMA))
-    return prepared
-
-
 def _images(public: PublicSet, home: Path, archive: Path, ticket: Ticket, progress: Progress | None) -> Prepared:
-    with tempfile.TemporaryDirectory(dir=home, prefix=_WORK[0]) as temporary:
+    public_home.check_replaceable(home, _IMAGES)
+    with tempfile.TemporaryDirectory(dir=home, prefix=WORK[0]) as temporary:
         made = Path(temporary) / "images"
         endings = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff")
         limits = Limits(fold_case=public.fold_case)
@@ -148,15 +102,18 @@ def _images(public: PublicSet, home: Path, archive: Path, ticket: Ticket, progre
             archive, made, limits=limits, members=endings, inside=public.inside, hidden=False, progress=progress
         )
         FirstDigests(archive.parent).note(archive)
-        return _finish(home, made, Prepared(home / "images", images=count), public.every, ticket)
+        prepared = Prepared(home / "images", images=count)
+        public_home.put_in_place(home, Path(temporary), _IMAGES, prepared, public.every, ticket)
+    return prepared
 
 
 def _identities(
     public: PublicSet, home: Path, archives: list[Path], every: int, ticket: Ticket, progress: Progress | None
 ) -> Prepared:
+    public_home.check_replaceable(home, _IDENTITIES)
     prepared = Prepared(home / "identities")
     rows: list[tuple[str, ...]] = []
-    with tempfile.TemporaryDirectory(dir=home, prefix=_WORK[1]) as temporary:
+    with tempfile.TemporaryDirectory(dir=home, prefix=WORK[1]) as temporary:
         made = Path(temporary) / "identities"
         made.mkdir()
         for archive in archives:
@@ -184,8 +141,9 @@ def _identities(
         csv.writer(text, lineterminator="\n").writerows(
             [MANIFEST, *([inert(cell) for cell in row] for row in sorted(rows))]
         )
-        write_atomic(home / "manifest.csv", text.getvalue().encode())
-        return _finish(home, made, prepared, every, ticket)
+        write_atomic(Path(temporary) / "manifest.csv", text.getvalue().encode())
+        public_home.put_in_place(home, Path(temporary), _IDENTITIES, prepared, every, ticket)
+    return prepared
 
 
 def _clips(frames: list[Frame]) -> list[list[Frame]]:
