@@ -3,7 +3,9 @@
 A simulated report has the findings, contrasts, arms and looks of the real one. Its values are normal, with the
 variation over seeds and over identities that runs show (`reports.noise`): every arm has its seed noise, arms that were
 measured together keep their covariance over identities, and baselines are shared between contrasts as they really are.
-Then the same tests, the same Holm procedure over the same findings and the same looks decide.
+Then the same tests, the same Holm procedure over the same findings and the same looks decide. What contrasts with an
+arm in common share over identities is not simulated: that part is drawn for each contrast by itself, and its size is
+taken as known.
 """
 
 from __future__ import annotations

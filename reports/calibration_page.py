@@ -43,7 +43,8 @@ def _intro(calibration: Calibration, looks: Mapping[int, float], command: str, s
     told = " and ".join(f"{look} seeds ({share:.0%} of alpha)" for look, share in sorted(looks.items()))
     return (
         f"{calibration.reports:,} whole reports are simulated for each size of effect, with the real findings, "
-        f"contrasts, shared arms and looks at {told}. {variation}. Made by `{command}`."
+        f"contrasts, shared arms and looks at {told}. {variation}; over identities it is drawn for each contrast by "
+        f"itself, though contrasts with an arm in common share it. Made by `{command}`."
     )
 
 
