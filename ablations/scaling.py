@@ -62,6 +62,9 @@ def fit(features: Sequence[Sequence[float]], ms: Sequence[float]) -> Fit:
     Args:
         features: (N, F), N at least 3 so that one can be held out.
         ms: (N,) measured.
+
+    Raises:
+        ValueError: fewer than 3 measurements, or another number of them than of features.
     """
     matrix, measured = np.asarray(features, float), np.asarray(ms, float)
     if len(matrix) < 3 or len(matrix) != len(measured):

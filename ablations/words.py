@@ -28,7 +28,7 @@ def words_of(*options: tuple[str, object, object]) -> list[str]:
 
 
 def parse_seeds(text: str | None, default: int) -> tuple[int, ...]:
-    """`"3"` -> (0, 1, 2); `"4,9"` -> (4, 9); `"10-12"` -> (10, 11, 12)."""
+    """`"3"` -> (0, 1, 2); `"4,9"` -> (4, 9); `"10-12"` -> (10, 11, 12). `UserError` for any other text."""
     if text is None:
         return tuple(range(default))
     parts = [part.split("-") for part in text.split(",")]
@@ -50,7 +50,7 @@ def parse_seeds(text: str | None, default: int) -> tuple[int, ...]:
 def parse_sets(pairs: Sequence[str], option: str = "--set") -> dict[str, Any]:
     """`["optim.lr=3e-4"]` -> {"optim.lr": "3e-4"}; values are read as YAML scalars and checked by the field.
 
-    `option` is what mistakes are told of.
+    `option` is what mistakes are told of, as `UserError`.
     """
     overrides: dict[str, Any] = {}
     for pair in pairs:

@@ -113,7 +113,7 @@ def core_count() -> int:
 
 def candidates(cores: int) -> list[Layout]:
     """From a process a core to one process of all cores, by powers of two."""
-    threads = [2**power for power in range(cores.bit_length()) if 2**power <= cores]
+    threads = sorted({cores, *(2**power for power in range(cores.bit_length()) if 2**power <= cores)})
     return [Layout(cores // count, count) for count in threads]
 
 

@@ -68,7 +68,7 @@ def test_jobs_and_runs_change_how_many_processes_there_are_and_nothing_else(
 
 def test_candidates_use_all_cores() -> None:
     assert candidates(8) == [Layout(8, 1), Layout(4, 2), Layout(2, 4), Layout(1, 8)]
-    assert candidates(6) == [Layout(6, 1), Layout(3, 2), Layout(1, 4)]
+    assert candidates(6) == [Layout(6, 1), Layout(3, 2), Layout(1, 4), Layout(1, 6)]
     assert candidates(1) == [Layout(1, 1)]
 
 
