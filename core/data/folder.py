@@ -15,7 +15,7 @@ from PIL import Image
 
 from core.data import cache as arrays
 from core.data.image_file import NOT_READABLE, Unusable, decode, decoder
-from core.data.look_alikes import MOST_IMAGES, SIDE, look_alikes, small
+from core.data.look_alikes import MOST_IMAGES, SIDE, nearest_pairs, small
 from core.data.rendering import Progress, draw_rows, processes_for
 from core.data.scans import SCAN_VERSION, ImageFile, Scan, dump, recall
 from core.errors import RunFailure, UserError
@@ -238,7 +238,7 @@ def _sorted_out(
             once[image.pixels] = image
             rows.append(row["small"])
     levels = np.array(rows, np.uint8).reshape(-1, SIDE * SIDE)
-    pairs = tuple((index, other) for index, other in enumerate(look_alikes(levels).tolist()) if other >= 0)
+    pairs = nearest_pairs(levels, [str(image.path.absolute().parent) for image in once.values()])
     places = {pixels: place for place, pixels in enumerate(once)}
     shown = tuple((name, places[pixels]) for name, pixels in doubles)
     return Scan(tuple(once.values()), tuple(skipped), pairs, shown), levels

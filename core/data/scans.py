@@ -11,7 +11,7 @@ from pathlib import Path
 from core import record
 from core.errors import UserError
 
-SCAN_VERSION = 7
+SCAN_VERSION = 8
 _MAX_BYTES = 2_000_000_000  # of what is remembered: some 180 an image
 
 
@@ -46,6 +46,7 @@ class Scan:
     Args:
         skipped: files that are not used, each with the reason.
         alike: images (by their place in `images`) that look like another, with the other; of two alike each may say so.
+            Of each it is the one most alike, and the one in another folder that is.
         doubles: of the files in `skipped` those that another file shows, too, with its place in `images`.
     """
 

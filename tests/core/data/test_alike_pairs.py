@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from core.data import alike_pairs, folder
-from core.data.alike_pairs import between
+from core.data.alike_pairs import between, within
 from core.data.scans import Scan
 from tests.conftest import make_images
 
@@ -99,3 +99,21 @@ def test_among_too_many_none_are_looked_for(
     assert not list((tmp_path / "another cache").glob("levels-*"))
     assert many.images == scans[1].images
     assert between(scans[0], many, tmp_path / "cache") is None
+
+
+def test_a_document_in_two_folders_is_found_where_another_capture_of_either_is_nearer(tmp_path: Path) -> None:
+    for index in range(9):
+        page = np.random.default_rng(index % 8).integers(40, 200, (8, 8, 3), np.uint8)
+        page += np.uint8(5 if index == 8 else 0)  # of the document in p0, a little lighter
+        image = Image.fromarray(page).resize((160, 160), Image.Resampling.BICUBIC)
+        home = tmp_path / "ids" / f"p{index}"
+        home.mkdir(parents=True)
+        image.save(home / "a.png")
+        image.save(home / "b.jpg", quality=95)
+    found = folder.scan([str(tmp_path / "ids")], tmp_path / "cache")
+    apart, together = within(found, [str(tmp_path / "ids")])
+    assert apart
+    assert all({Path(path).parent.name for path in pair} == {"p0", "p8"} for pair in apart)
+    assert {Path(path) for pair in apart for path in pair} == set((tmp_path / "ids").glob("p[08]/*"))
+    assert [Path(one).parent.name for one, _ in together] == [f"p{index}" for index in range(9)]
+    assert folder.scan([str(tmp_path / "ids")], tmp_path / "cache") == found  # as it is remembered

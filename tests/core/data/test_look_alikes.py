@@ -10,7 +10,7 @@ from PIL import Image
 
 from core.data import look_alikes as module
 from core.data.folder import scan
-from core.data.look_alikes import MOST_LEVELS, SIDE, likenesses, look_alikes, small
+from core.data.look_alikes import MOST_LEVELS, SIDE, elsewhere, likenesses, look_alikes, small
 from core.data.sources import ProceduralDocuments
 from tests.conftest import make_images
 
@@ -72,6 +72,26 @@ def test_many_of_the_same_each_have_another() -> None:
     alike = look_alikes(np.zeros((50, SIDE * SIDE), np.uint8))
     assert (alike >= 0).all()
     assert (alike != np.arange(50)).all()
+
+
+@pytest.mark.parametrize("few", [1, 8, 64])
+def test_elsewhere_is_every_pair_of_two_homes_compared(few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Homes of many images alike, of which some are like another home's, by each of the two ways to look."""
+    monkeypatch.setattr(module, "_FEW", few)
+    random = np.random.default_rng(2)
+    documents = random.integers(0, 256, (40, SIDE * SIDE))
+    homes = random.integers(0, 12, 300)
+    shown = np.where(random.random(300) < 0.8, homes, random.integers(0, 40, 300))  # mostly a document of its own
+    levels = (documents[shown] + random.integers(-3, 4, (300, SIDE * SIDE))).clip(0, 255).astype(np.uint8)
+    levels[7] = levels[homes != homes[7]][0]  # equal to the last level
+    far = np.abs(levels[:, None].astype(int) - levels[None]).max(axis=2)
+    far[homes[:, None] == homes] = 999
+    found = elsewhere(levels, homes, look_alikes(levels))
+    assert (found >= 0).tolist() == (far.min(axis=1) <= MOST_LEVELS).tolist()
+    assert 0 < (found < 0).sum() < 300
+    images = np.flatnonzero(found >= 0)
+    assert far[images, found[images]].tolist() == far[images].min(axis=1).tolist()
+    assert elsewhere(levels, np.zeros(300, int), look_alikes(levels)).tolist() == [-1] * 300
 
 
 def test_copies_saved_anew_are_found_and_documents_of_the_same_kinds_are_not(tmp_path: Path) -> None:
