@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import PIL
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 MAX_PIXELS = 50_000_000
 _MAX_TEXT_BYTES = 20_000_000  # of a file of pixels as decimal numbers: Pillow reads some 6 MB a second of it
@@ -20,6 +21,7 @@ MIN_SIDE = 8  # pixels; less shows no document
 MASTER_SIDE = 256  # captures are simulated from images of at most this many pixels a side
 MAX_BYTES = 500_000_000  # of a file: 50 megapixels of four 16-bit channels have fewer, uncompressed
 NOT_READABLE = "not readable"  # the reason that may pass: others are the file's own
+_FEW_BITS = "under 13 of 16 bits used: save it with 8"
 _TOO_LARGE = f"over {MAX_PIXELS // 1_000_000} megapixels"
 
 
@@ -42,7 +44,7 @@ class Header:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _opened(path: Path) -> Iterator[ImageFile.ImageFile]:
     """The image with its header read and nothing decoded.
 
     Raises:
@@ -129,7 +131,10 @@ def open_upright(path: Path, draft: int | None = None) -> Image.Image:
     with _opened(path) as opened:
         if draft is not None:
             opened.draft("RGB", (draft, draft))
+        deep = _has_deep_colours(opened)
         opened.load()
+        if deep:
+            _require_upper_bits(opened)
         try:
             image = ImageOps.exif_transpose(opened)
         except Exception:  # a damaged EXIF block says nothing of the pixels
@@ -145,6 +150,23 @@ def open_upright(path: Path, draft: int | None = None) -> Image.Image:
             raise Unusable(f"pixels of mode {image.mode}") from None
 
 
+def _has_deep_colours(image: ImageFile.ImageFile) -> bool:
+    """Whether colours are stored in 16 bits each, of which Pillow keeps the upper 8; asked before they are loaded."""
+    if image.format not in ("PNG", "TIFF"):  # the "BGR;16" of a BMP file has 16 bits for all three
+        return False
+    stored = (tile.args[0] if isinstance(tile.args, tuple) else tile.args for tile in image.tile)
+    return image.mode in ("RGB", "RGBA", "CMYK") and any(";16" in str(one) for one in stored)
+
+
+def _require_upper_bits(image: Image.Image) -> None:
+    """Refuse colours of 16 bits that leave the upper bits empty, as `_eight_bits` does grey levels."""
+    ranges = cast(tuple[tuple[int, int], ...], image.getextrema())
+    colours, opacity = (ranges[:3], ranges[3]) if image.mode == "RGBA" else (ranges, (255, 255))
+    ink_on_nothing = opacity[0] < 255 and opacity[1] >= 16  # may well be black, and shows over white
+    if not ink_on_nothing and all(top < 16 for _, top in colours):
+        raise Unusable(_FEW_BITS)
+
+
 def _eight_bits(values: np.ndarray) -> np.ndarray:
     """Deep pixels (H, W) as uint8: integers are taken as 16 bits, floats as 0..1, 0..255 or 0..65535 by their range.
 
@@ -157,7 +179,7 @@ def _eight_bits(values: np.ndarray) -> np.ndarray:
         raise Unusable("pixel values over 16 bits")
     if np.issubdtype(values.dtype, np.integer):
         if top < 4096:
-            raise Unusable("under 13 of 16 bits used: save it with 8")
+            raise Unusable(_FEW_BITS)
         return (values.clip(0, 65535) // 256).astype(np.uint8)
     scale = 255.0 if top <= 1 else 1.0 if top <= 255 else 1 / 257
     scaled = values * scale
