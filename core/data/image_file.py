@@ -14,6 +14,7 @@ from typing import cast
 import numpy as np
 import PIL
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 
 MAX_PIXELS = 50_000_000
 _MAX_TEXT_BYTES = 20_000_000  # of a file of pixels as decimal numbers: Pillow reads some 6 MB a second of it
@@ -140,7 +141,8 @@ def open_upright(path: Path, draft: int | None = None) -> Image.Image:
         except Exception:  # a damaged EXIF block says nothing of the pixels
             image = opened.copy()
         if image.mode == "F" or image.mode.startswith("I"):
-            image = Image.fromarray(_eight_bits(np.asarray(image)))
+            levels = _eight_bits(np.asarray(image))
+            image = Image.fromarray(255 - levels if _counts_from_white(opened) else levels)
         if image.mode in ("P", "LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info:
             image = image.convert("RGBA")
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
@@ -165,6 +167,11 @@ def _require_upper_bits(image: Image.Image) -> None:
     ink_on_nothing = opacity[0] < 255 and opacity[1] >= 16  # may well be black, and shows over white
     if not ink_on_nothing and all(top < 16 for _, top in colours):
         raise Unusable(_FEW_BITS)
+
+
+def _counts_from_white(image: ImageFile.ImageFile) -> bool:
+    """Whether 16-bit grey levels of a TIFF file are of ink, not of light: Pillow turns those of 8 bits only."""
+    return isinstance(image, TiffImageFile) and image.mode.startswith("I;16") and image.tag_v2.get(262) == 0
 
 
 def _eight_bits(values: np.ndarray) -> np.ndarray:

@@ -29,11 +29,16 @@ def deep_png(values: np.ndarray) -> bytes:
 def tiff(
     values: np.ndarray, photometric: int, order: Literal["<", ">"] = "<", packed: bool = False, next_page: int = 0
 ) -> bytes:
-    """A TIFF file of values (H, W) or (H, W, 3 or 4); `packed` is read by another library than what is not."""
+    """A TIFF file of values (H, W), which may be of one bit, or (H, W, 3 or 4).
+
+    Args:
+        packed: such files are read by another library.
+    """
     height, width, channels = (*values.shape, 1)[:3]
-    data = values.astype(values.dtype.newbyteorder(order)).tobytes()
+    one_bit = values.dtype == bool
+    data = (np.packbits(values) if one_bit else values.astype(values.dtype.newbyteorder(order))).tobytes()
     data = zlib.compress(data) if packed else data
-    bits = 8 * values.dtype.itemsize
+    bits = 1 if one_bit else 8 * values.dtype.itemsize
     tags = [(256, 4, width), (257, 4, height), (258, 3, bits), (259, 3, 8 if packed else 1), (262, 3, photometric),
             (273, 4, 8), (277, 3, channels), (278, 4, height), (279, 4, len(data))]  # fmt: skip
     tags += [(338, 3, 2)] * (channels == 4 and photometric == 2)  # the fourth is how opaque
@@ -88,3 +93,30 @@ def test_dark_images_of_few_bits_are_not_deep_ones(tmp_path: Path) -> None:
     start = b"BM" + struct.pack("<IHHI", 14 + 52 + 512, 0, 0, 14 + 52)
     (tmp_path / "a.bmp").write_bytes(start + head + masks + struct.pack("<H", 1) * 256)
     assert np.asarray(decode(tmp_path / "a.bmp")).max() == 8
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_grey_levels_that_count_from_white_are_not_taken_for_a_negative(
+    tmp_path: Path, kind: type[np.uint8 | np.uint16], packed: bool
+) -> None:
+    levels = np.linspace(0, np.iinfo(kind).max, 64 * 64).astype(kind).reshape(64, 64)
+    for name, photometric in (("from black.tif", 1), ("from white.tif", 0)):
+        stored = levels if photometric else np.iinfo(kind).max - levels
+        (tmp_path / name).write_bytes(tiff(stored, photometric, packed=packed))
+    shown = np.asarray(decode(tmp_path / "from white.tif"))
+    assert shown[:, :, 0].tolist() == (levels // 256 ** (levels.itemsize - 1)).tolist()
+    assert shown.tolist() == np.asarray(decode(tmp_path / "from black.tif")).tolist()
+
+
+def test_twelve_bits_that_count_from_white_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.tif").write_bytes(tiff(ramp(4095, 1)[:, :, 0], 0))
+    with pytest.raises(ValueError, match="under 13 of 16 bits used"):
+        decode(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_one_bit_that_counts_from_white(tmp_path: Path, packed: bool) -> None:
+    inked = np.arange(64 * 64).reshape(64, 64) % 5 < 2
+    (tmp_path / "a.tif").write_bytes(tiff(inked, 0, packed=packed))
+    assert np.asarray(decode(tmp_path / "a.tif"))[:, :, 0].tolist() == np.where(inked, 0, 255).tolist()
