@@ -7,7 +7,7 @@ import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -34,7 +34,7 @@ class Unusable(ValueError):
 class Header:
     """What an image says of itself before a pixel is decoded; sides in pixels, as stored (not turned upright).
 
-    `pages` are of a TIFF file, of which the first alone is used.
+    `pages` are of a TIFF file, of which the first alone is used: others are counted, and need not be readable.
     """
 
     format: str
@@ -116,8 +116,18 @@ def decoder() -> str:
 def header(path: Path) -> Header:
     """Format, mode and size of an image file; `Unusable` as for `decode`, less what only decoding shows."""
     with _opened(path) as image:
-        pages = getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
-        return Header(image.format or "?", image.mode, image.width, image.height, pages)
+        first = Header(image.format or "?", image.mode, image.width, image.height)  # other pages may be of other sizes
+        return replace(first, pages=_pages(image)) if isinstance(image, TiffImageFile) else first
+
+
+def _pages(image: TiffImageFile) -> int:
+    """How many there are; where a page after the first cannot be found, which is used without it, two: it is named."""
+    try:
+        return image.n_frames
+    except MemoryError:
+        raise
+    except Exception:  # as decoders raise whatever they like
+        return 2
 
 
 def open_upright(path: Path, draft: int | None = None) -> Image.Image:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.data.image_file import decode
+from core.data.image_file import Header, decode, header
 
 
 def deep_png(values: np.ndarray) -> bytes:
@@ -120,3 +120,11 @@ def test_one_bit_that_counts_from_white(tmp_path: Path, packed: bool) -> None:
     inked = np.arange(64 * 64).reshape(64, 64) % 5 < 2
     (tmp_path / "a.tif").write_bytes(tiff(inked, 0, packed=packed))
     assert np.asarray(decode(tmp_path / "a.tif"))[:, :, 0].tolist() == np.where(inked, 0, 255).tolist()
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_page_that_is_not_there_does_not_hide_the_first(tmp_path: Path, packed: bool) -> None:
+    content = tiff(np.full((40, 30), 99, np.uint8), 1, packed=packed, next_page=9_999_999)
+    (tmp_path / "a.tif").write_bytes(content)
+    assert decode(tmp_path / "a.tif").size == (30, 40)
+    assert header(tmp_path / "a.tif") == Header("TIFF", "L", 30, 40, pages=2)

@@ -94,6 +94,23 @@ def test_pages_of_a_tiff_are_counted(tmp_path: Path) -> None:
     assert (report.images, report.formats["TIFF"], report.pages) == (22, 2, 1)
 
 
+def test_a_tiff_with_a_damaged_second_page_is_counted_as_it_is_used(tmp_path: Path) -> None:
+    make_images(tmp_path / "a", 20)
+    path = tmp_path / "a" / "scan.tif"
+    Image.new("L", (600, 400), 77).save(path)
+    with Image.open(path) as image:
+        directory = image.tag_v2._offset  # type: ignore[attr-defined]
+    content = bytearray(path.read_bytes())
+    end = directory + 2 + 12 * int.from_bytes(content[directory : directory + 2], "little")
+    assert content[end : end + 4] == bytes(4)  # of the next page there is none
+    content[end : end + 4] = b"\xff\xff\xff\x7f"
+    path.write_bytes(content)
+    report = check_folder(tmp_path / "a", tmp_path)
+    assert (report.images, report.formats, report.modes["L"]) == (21, {"PNG": 20, "TIFF": 1}, 1)
+    assert report.long_side is not None
+    assert report.long_side.most == 600
+
+
 def test_too_few_for_either(tmp_path: Path) -> None:
     make_images(tmp_path / "a", 3)
     report = check_folder(tmp_path / "a", tmp_path)
