@@ -31,10 +31,13 @@ def cache_dir(configured: str | None) -> Path:
     """The configured folder, else $DOCABLATE_CACHE, else ~/.cache/docablate; made if missing.
 
     Raises:
-        UserError: the folder cannot be made or written.
+        UserError: the folder cannot be made or written, or there is no home folder to put it in.
     """
     chosen = configured or os.environ.get("DOCABLATE_CACHE")
-    folder = Path(chosen) if chosen else Path.home() / ".cache" / "docablate"
+    try:
+        folder = Path(chosen) if chosen else Path.home() / ".cache" / "docablate"
+    except RuntimeError:  # of a user whom the system does not know, as in many containers
+        raise UserError("there is no home folder for the cache: set DOCABLATE_CACHE to a folder") from None
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

@@ -16,8 +16,9 @@ OPENAI_CLIP = "vit_base_patch32_clip_224.openai"
 def _cache_root() -> Path:
     if path := os.environ.get("HF_HUB_CACHE"):
         return Path(path)
-    home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "huggingface"
-    return Path(home) / "hub"
+    # As the hub's own library does; unlike Path.home it takes a user whom the system does not know.
+    general = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return Path(os.environ.get("HF_HOME") or Path(general) / "huggingface") / "hub"
 
 
 def is_cached(repository: str) -> bool:

@@ -79,8 +79,8 @@ def font_folders(setting: str) -> tuple[Path, ...]:
     if setting == "matplotlib":
         return ()
     if setting:
-        return tuple(Path(folder).expanduser() for folder in setting.split(os.pathsep) if folder)
-    home = Path.home()
+        return tuple(Path(os.path.expanduser(folder)) for folder in setting.split(os.pathsep) if folder)
+    home = Path(os.path.expanduser("~"))  # unlike Path.home it takes a user whom the system does not know
     if sys.platform == "darwin":
         usual = (Path("/System/Library/Fonts"), Path("/Library/Fonts"), home / "Library/Fonts")
     elif sys.platform == "win32":
