@@ -58,7 +58,7 @@ def build_backbone(config: ModelConfig, seed: int) -> Backbone:
             features = timm.create_model(
                 config.backbone, pretrained=config.pretrained == "imagenet", features_only=True, out_indices=(-1,)
             )
-    except (RuntimeError, AttributeError) as error:
+    except (RuntimeError, AttributeError, AssertionError, TypeError, LookupError) as error:
         message = first_line(error)
         raise RunFailure("bad_config", f"model.backbone: {config.backbone} has no feature maps: {message}") from error
     if source.path is not None:
@@ -71,6 +71,12 @@ def build_backbone(config: ModelConfig, seed: int) -> Backbone:
         if hasattr(module, "drop_prob"):  # timm has several classes of drop-path
             module.drop_prob = 0.0  # type: ignore[assignment]
     return Backbone(use_small_depthwise(features))
+
+
+def cannot_take(name: str, image_size: int, error: Exception) -> str:
+    """What is said of a backbone that failed on one image of `image_size` pixels a side."""
+    told = f"model.backbone: {name} cannot take images of {image_size} x {image_size} pixels"
+    return f"{told} ({first_line(error).rstrip('.')}): give another backbone, or another data.image_size"
 
 
 def _nearest_model(name: str) -> str:

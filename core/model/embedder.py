@@ -9,7 +9,7 @@ from torch import nn
 
 from core.config_sections import ModelConfig
 from core.errors import RunFailure
-from core.model.backbone import build_backbone
+from core.model.backbone import Backbone, build_backbone, cannot_take
 from core.model.depthwise import plain_depthwise
 from core.ranks import ALONE
 from core.seeds import global_stream
@@ -59,16 +59,16 @@ class Embedder(nn.Module):
 
     The head is the record's: neck, linear, norm, linear, norm, both linear layers without bias; both
     norms are of the ablated kind (DocClassifier 0.4.0 and 0.8.0).
+
+    Raises:
+        RunFailure: as `build_backbone`, and `bad_config` for a backbone that cannot take images of `image_size`.
+        UserError: as `build_backbone`.
     """
 
     def __init__(self, config: ModelConfig, image_size: int, seed: int) -> None:
         super().__init__()
         self.backbone = build_backbone(config, seed)
-        with torch.no_grad():
-            self.backbone.eval()
-            shape = self.backbone(torch.zeros(1, 3, image_size, image_size)).shape
-        if len(shape) != 4:
-            raise RunFailure("bad_config", f"model.backbone: {config.backbone} gives no feature map (B, C, H, W)")
+        shape = _map_shape(self.backbone, config.backbone, image_size)
         with global_stream(seed, "init.head"):
             self.neck = neck(config.neck, shape[1])
             width = self.neck(torch.zeros(shape)).shape[1]
@@ -82,6 +82,18 @@ class Embedder(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         embeddings: torch.Tensor = self.head(self.neck(self.backbone(images)))
         return embeddings
+
+
+def _map_shape(backbone: Backbone, name: str, image_size: int) -> torch.Size:
+    """(1, C, H, W) of the map of one image, by a forward of it in eval mode."""
+    try:
+        with torch.no_grad():
+            shape: torch.Size = backbone.eval()(torch.zeros(1, 3, image_size, image_size)).shape
+    except Exception as error:  # models that are made for one size say so in many ways, if at all
+        raise RunFailure("bad_config", cannot_take(name, image_size, error)) from error
+    if len(shape) != 4:
+        raise RunFailure("bad_config", f"model.backbone: {name} gives no feature map (B, C, H, W)")
+    return shape
 
 
 def parameter_count(module: nn.Module) -> int:

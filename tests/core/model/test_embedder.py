@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from core.config_sections import ModelConfig
+from core.errors import RunFailure
 from core.model.embedder import Centring, Embedder, flops_g, head_norm, parameter_count, size_mb
 
 
@@ -92,3 +93,13 @@ def test_neck_arms_share_the_backbone_and_other_seeds_do_not() -> None:
     first = [next(model.backbone.parameters()) for model in (flat, gap, other)]
     assert torch.equal(first[0], first[1])
     assert not torch.equal(first[0], first[2])
+
+
+@pytest.mark.parametrize(
+    ("name", "what_timm_says"), [("vit_tiny_patch16_224", r"Input height \(64\)"), ("levit_128s", "The size of tensor")]
+)
+def test_a_backbone_made_for_images_of_another_size_is_a_bad_configuration(name: str, what_timm_says: str) -> None:
+    told = rf"model\.backbone: {name} cannot take images of 64 x 64 pixels \({what_timm_says}.*: give another"
+    with pytest.raises(RunFailure, match=told) as caught:
+        embedder(64, backbone=name)
+    assert caught.value.kind == "bad_config"
