@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 _LONGEST = 2000  # characters of a message: what a user gave may be much longer
 
@@ -46,8 +46,13 @@ class RunFailure(RuntimeError):
 def nearest(name: str, known: Iterable[str]) -> str:
     """`" (did you mean 'norm'?)"` for a near miss of a known name, else a list of the known ones."""
     names = list(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    return f" (did you mean '{close[0]}'?)" if close else f" (known: {', '.join(names)})"
+    return did_you_mean(name, names) or f" (known: {', '.join(names)})"
+
+
+def did_you_mean(name: str, known: Sequence[str]) -> str:
+    """As `nearest` for a near miss, else empty: for names that are too many to list."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return f" (did you mean '{close[0]}'?)" if close else ""
 
 
 def first_line(error: BaseException) -> str:

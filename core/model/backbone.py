@@ -9,8 +9,9 @@ from torch import nn
 from torch.nn.modules.dropout import _DropoutNd
 
 from core.config_sections import ModelConfig
-from core.errors import RunFailure, first_line, nearest
+from core.errors import RunFailure, first_line
 from core.model.depthwise import use_small_depthwise
+from core.model.timm_models import why_no_model
 from core.model.weight_files import read_state, require_numbers
 from core.model.weights import resolve
 from core.seeds import global_stream
@@ -48,11 +49,9 @@ def build_backbone(config: ModelConfig, seed: int) -> Backbone:
     """
     import timm
 
+    if unknown := why_no_model(config.backbone):
+        raise RunFailure("bad_config", unknown)
     source = resolve(config.backbone, config.pretrained)
-    if not timm.is_model(config.backbone):
-        raise RunFailure(
-            "bad_config", f"model.backbone: timm has no '{config.backbone}'{_nearest_model(config.backbone)}"
-        )
     try:
         with global_stream(seed, "init.backbone"):
             features = timm.create_model(
@@ -77,13 +76,6 @@ def cannot_take(name: str, image_size: int, error: Exception) -> str:
     """What is said of a backbone that failed on one image of `image_size` pixels a side."""
     told = f"model.backbone: {name} cannot take images of {image_size} x {image_size} pixels"
     return f"{told} ({first_line(error).rstrip('.')}): give another backbone, or another data.image_size"
-
-
-def _nearest_model(name: str) -> str:
-    import timm
-
-    family = timm.list_models(f"{name[:4]}*") or timm.list_models(f"*{name[:3]}*") or ["lcnet_050"]
-    return nearest(name, family[:200]) if len(family) < 12 else nearest(name, family).split(" (known")[0]
 
 
 def load_features(features: nn.Module, path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from core import store
 from core.errors import UserError
 from core.model import hub
+from core.model.timm_models import why_no_model
 
 EMBEDDED = resources.files("core") / "weights"
 
@@ -44,8 +45,12 @@ def resolve(backbone: str, pretrained: str) -> WeightsSource:
     """Resolve `none | procedural | imagenet | PATH`.
 
     Raises:
-        UserError: weights that cannot be had, in under a second, with what to use instead.
+        UserError: a backbone that timm does not have; weights that cannot be had, with what to use instead. It takes
+            under a second, or a few where timm has to be asked for the name.
     """
+    # Before the weights: there are none of a name that timm does not have, and none can be made.
+    if unknown := why_no_model(backbone):
+        raise UserError(unknown)
     if pretrained == "none":
         return WeightsSource("none")
     if pretrained == "procedural":

@@ -73,6 +73,7 @@ def test_plan_tells_what_a_teacher_encodes_before_the_runs(cli: CommandLine, mon
         (["norm", "--set", "eval.judged=validation"], "it is for trials of `tune`"),
         (["norm", "--set", "model.pretrained=imagenet"], "cannot be reached"),
         (["norm", "--set", "model.pretrained=nowhere.pth"], "neither a file"),
+        (["norm", "--set", "model.backbone=nonsuch", "--set", "model.pretrained=none"], "timm has no 'nonsuch'"),
         (["norm", "--set", "data.images=9999"], "data.images is 9999"),
         (["mine.yaml"], "study file 'mine.yaml' does not exist"),
         (["norm", "--sets", "x=1"], "No such option"),
@@ -92,6 +93,13 @@ def test_strict_refuses_what_would_be_skipped(cli: CommandLine, image_folder: Pa
     (image_folder / "notes.txt").write_text("not an image")
     assert cli("plan", "norm", *TINY, "--data", image_folder) == 0
     assert "not an image" in cli.refuses("plan", "norm", *TINY, "--data", image_folder, "--strict")
+
+
+def test_an_arm_whose_backbone_timm_lacks_is_not_here(cli: CommandLine) -> None:
+    Path("mine.yaml").write_text(TWO_ARMS + "  slip: {model.backbone: lcnet_05, model.pretrained: none}\n")
+    assert cli("plan", "mine.yaml", *TINY) == 0
+    assert "not here: mine/slip: model.backbone: timm has no 'lcnet_05' (did you mean 'lcnet_" in cli.out
+    assert "1 arms not available here" in cli.out
 
 
 @pytest.fixture

@@ -119,7 +119,7 @@ def test_a_failed_run_does_not_stop_the_others(cli: CommandLine, tmp_path: Path)
     study.write_text(
         "study: mine\ntitle: t\nquestion: q\nbaseline: good\n"
         "arms:\n  good: {}\n  wild: {optim.lr: 1.0e+30, optim.clip: 1.0e+30, model.norm: none, optim.warmup: 0}\n"
-        "  unknown: {model.backbone: lcnet_777, model.pretrained: none}\n"
+        "  unfit: {model.backbone: levit_128s, model.pretrained: none}\n"
     )
     assert cli("run", study, *TINY, "--out", "report") == 1
     assert "2 of 4 runs are not done (2 failed)" in cli.err

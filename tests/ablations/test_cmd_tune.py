@@ -157,17 +157,17 @@ def test_tuned_before_tuning_says_what_to_do(here: CommandLine) -> None:
 
 def test_an_arm_whose_trials_all_fail_is_shown_and_has_no_tuned_runs(cli: CommandLine) -> None:
     failing = TWO_ARMS.replace("mine", "failing").replace("  bn: {model.norm: bn}\n", "")
-    Path("failing.yaml").write_text(failing + "  unknown: {model.backbone: lcnet_777, model.pretrained: none}\n")
+    Path("failing.yaml").write_text(failing + "  unfit: {model.backbone: levit_128s, model.pretrained: none}\n")
     url = "sqlite:///trials.db"
     assert cli("tune", "failing.yaml", *TINY, "--trials", "2", "--storage", url, "--jobs", "1") == 1
-    assert "all trials failed of failing/unknown-" in cli.err
-    assert "failed" in next(line for line in cli.out.splitlines() if line.startswith("unknown"))
-    assert choices("failing")["arms"]["unknown"]["failed"] == 2
+    assert "all trials failed of failing/unfit-" in cli.err
+    assert "failed" in next(line for line in cli.out.splitlines() if line.startswith("unfit"))
+    assert choices("failing")["arms"]["unfit"]["failed"] == 2
     assert not Path("runs/tuning/journal.log").exists()
     states = {name.split("-")[0]: [one.state.name for one in told] for name, told in optuna_studies(url).items()}
-    assert states == {"failing/ln": ["COMPLETE"] * 2, "failing/unknown": ["FAIL"] * 2}
+    assert states == {"failing/ln": ["COMPLETE"] * 2, "failing/unfit": ["FAIL"] * 2}
     assert cli("plan", "failing.yaml", *TINY, "--tuned") == 0
-    assert "not here: failing/unknown: no tuned values: all 2 trials failed" in cli.out
+    assert "not here: failing/unfit: no tuned values: all 2 trials failed" in cli.out
 
 
 @pytest.mark.parametrize("told", ["first", "last"])

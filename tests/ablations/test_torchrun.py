@@ -76,7 +76,7 @@ def test_runs_that_fail_do_so_alone_and_what_is_wrong_is_said_once(torchrun: Tor
     failing = (
         "study: mine\ntitle: t\nquestion: q\nbaseline: ln\narms:\n"
         "  blind: {distill.kind: cosine, distill.teacher: damaged.pt}\n"
-        "  unknown: {model.backbone: lcnet_777, model.pretrained: none}\n"
+        "  unfit: {model.backbone: levit_128s, model.pretrained: none}\n"
         f"{WILD}  ln: {{}}\n"
     )
     (torchrun.folder / "mine.yaml").write_text(failing)
