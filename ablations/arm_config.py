@@ -41,7 +41,7 @@ def arm_config(study: Study, name: str, arm: Arm, baseline: RunConfig) -> tuple[
         reason = f"a share of {config.loss.sample_rate:g} of {config.data.classes} classes is less than one"
         return None, f"{reason}: more images are needed"
     try:
-        inputs.fingerprints(config)
+        inputs.require(config)
     except UserError as error:
         if name == study.baseline:
             raise

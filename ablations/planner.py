@@ -155,6 +155,7 @@ def planned_run(
 
 def _plan_one(config: RunConfig, store: Store, digests: bool) -> Plan:
     notes = tuple(folder_notes(config))
+    inputs.require(config)
     key, guess = inputs.run_key(config), estimate(config, measured_rates(store))
     run = planned_run(key, config, f"config seed {config.seed}", store, guess, digests=digests)
     return Plan((Cell("config", "config", config.seed, key),), (run,), config, notes)
@@ -182,7 +183,7 @@ def baseline_of(request: Request) -> tuple[RunConfig, list[str]]:
             )
         notes.append(lowered(config, available))
         config = config.with_overrides({"data.images": available})
-    inputs.fingerprints(config)  # weights that cannot be had are said before anything runs
+    inputs.require(config)  # weights that cannot be had are said before anything runs
     return config, notes
 
 

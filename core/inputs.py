@@ -10,7 +10,7 @@ from core.config import RunConfig
 from core.data.cache import cache_dir
 from core.data.corpus import Corpus, corpus
 from core.errors import UserError
-from core.model import hub, weights
+from core.model import hub, timm_models, weights
 
 _WEIGHTS, _SETTINGS = "open_clip_model.safetensors", "open_clip_config.json"  # of an open_clip folder
 
@@ -38,6 +38,17 @@ def fingerprints(config: RunConfig) -> dict[str, str]:
         "pretrained": weights.resolve(config.model.backbone, config.model.pretrained).fingerprint,
         "teacher": teacher_fingerprint(config),
     }
+
+
+def require(config: RunConfig) -> None:
+    """Refuse what a run could not begin with, before it is begun.
+
+    Raises:
+        UserError: as `fingerprints`, and a backbone that does not take images of the run's size.
+    """
+    fingerprints(config)
+    if why_not := timm_models.why_no_images(config.model.backbone, config.data.image_size):
+        raise UserError(why_not)
 
 
 def teacher_fingerprint(config: RunConfig) -> str:

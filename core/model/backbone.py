@@ -72,12 +72,6 @@ def build_backbone(config: ModelConfig, seed: int) -> Backbone:
     return Backbone(use_small_depthwise(features))
 
 
-def cannot_take(name: str, image_size: int, error: Exception) -> str:
-    """What is said of a backbone that failed on one image of `image_size` pixels a side."""
-    told = f"model.backbone: {name} cannot take images of {image_size} x {image_size} pixels"
-    return f"{told} ({first_line(error).rstrip('.')}): give another backbone, or another data.image_size"
-
-
 def load_features(features: nn.Module, path: Path) -> None:
     """Load a backbone's weights; a classifier's in the same file are left aside.
 

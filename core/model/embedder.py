@@ -9,8 +9,9 @@ from torch import nn
 
 from core.config_sections import ModelConfig
 from core.errors import RunFailure
-from core.model.backbone import Backbone, build_backbone, cannot_take
+from core.model.backbone import Backbone, build_backbone
 from core.model.depthwise import plain_depthwise
+from core.model.timm_models import cannot_take
 from core.ranks import ALONE
 from core.seeds import global_stream
 

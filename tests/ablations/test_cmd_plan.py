@@ -74,6 +74,10 @@ def test_plan_tells_what_a_teacher_encodes_before_the_runs(cli: CommandLine, mon
         (["norm", "--set", "model.pretrained=imagenet"], "cannot be reached"),
         (["norm", "--set", "model.pretrained=nowhere.pth"], "neither a file"),
         (["norm", "--set", "model.backbone=nonsuch", "--set", "model.pretrained=none"], "timm has no 'nonsuch'"),
+        (
+            ["norm", "--set", "model.backbone=vit_tiny_patch16_224", "--set", "model.pretrained=none"],
+            "vit_tiny_patch16_224 cannot take images of",
+        ),
         (["norm", "--set", "data.images=9999"], "data.images is 9999"),
         (["mine.yaml"], "study file 'mine.yaml' does not exist"),
         (["norm", "--sets", "x=1"], "No such option"),

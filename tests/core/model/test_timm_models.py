@@ -10,7 +10,7 @@ import pytest
 from ablations.registry import baseline_values, load_studies
 from core.config import RunConfig
 from core.errors import UserError
-from core.model.timm_models import SHIPPED, why_no_model
+from core.model.timm_models import SHIPPED, why_no_images, why_no_model
 from core.model.weights import embedded_backbones, resolve
 
 
@@ -43,3 +43,32 @@ def test_shipped_backbones_are_timms() -> None:
     import timm
 
     assert all(timm.is_model(name) for name in SHIPPED)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "told"),
+    [
+        (
+            "vit_tiny_patch16_224",
+            64,
+            "cannot take images of 64 x 64 pixels (Input height (64) doesn't match model (224))",
+        ),
+        ("vit_tiny_patch16_224", 224, None),
+        ("resnet18", 64, None),
+        ("levit_128s", 64, None),  # it fails, but by no check of its own: left to the run
+        ("gemma4_vit_167m", 64, None),  # cannot be built without values
+    ],
+)
+def test_a_model_that_refuses_a_size_is_told_without_being_built(name: str, size: int, told: str | None) -> None:
+    import torch
+
+    state = torch.get_rng_state()
+    found = why_no_images(name, size)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert found is None if told is None else found is not None and told in found
+
+
+def test_shipped_backbones_take_images_of_any_size() -> None:
+    from core.model.timm_models import _refusal
+
+    assert [_refusal(name, size) for name in SHIPPED for size in (32, 72, 512)] == [None] * 3 * len(SHIPPED)
