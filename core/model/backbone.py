@@ -12,7 +12,7 @@ from core.config_sections import ModelConfig
 from core.errors import RunFailure, first_line
 from core.model.depthwise import use_small_depthwise
 from core.model.timm_models import why_no_model
-from core.model.weight_files import read_state, require_numbers
+from core.model.weight_files import MODEL_KEYS, of_backbone, read_state, require_numbers
 from core.model.weights import resolve
 from core.seeds import global_stream
 
@@ -73,20 +73,18 @@ def build_backbone(config: ModelConfig, seed: int) -> Backbone:
 
 
 def load_features(features: nn.Module, path: Path) -> None:
-    """Load a backbone's weights; a classifier's in the same file are left aside.
+    """Load a backbone's weights, as training scripts save them; a classifier's in the same file are left aside.
 
     Raises:
-        RunFailure: `bad_weights` when a tensor is missing or of another shape.
+        RunFailure: `bad_weights` for a file that cannot be read, a tensor that is missing or of another shape, and
+            where it cannot be told which of several is meant.
     """
-    state = read_state(path)
-    # Where timm takes a model apart into stages, the names of a sequence and of its member are one: stages.0, stages_0.
-    state = {**{name.replace(".", "_", 1): tensor for name, tensor in state.items()}, **state}
     wanted = features.state_dict()
-    missing = [name for name in wanted if name not in state and not name.endswith("num_batches_tracked")]
+    needed = [name for name in wanted if not name.endswith("num_batches_tracked")]
+    state = of_backbone(read_state(path, MODEL_KEYS), needed, path)
     wrong = [name for name in wanted if name in state and state[name].shape != wanted[name].shape]
-    if missing or wrong:
-        what = f"has no '{missing[0]}'" if missing else f"has '{wrong[0]}' of another shape"
-        raise RunFailure("bad_weights", f"{path} does not fit the backbone: it {what}")
+    if wrong:
+        raise RunFailure("bad_weights", f"{path} does not fit the backbone: it has '{wrong[0]}' of another shape")
     taken = {name: state[name] for name in wanted if name in state}
     require_numbers(taken, path)
     features.load_state_dict(taken, strict=False)
