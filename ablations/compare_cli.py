@@ -34,7 +34,8 @@ def compare(
     compare reports/reference/cpu-quick reports/generated.
     """
     from reports.comparison import compare_reports  # pandas and matplotlib, which other commands need not import
-    from reports.comparison_page import estimate_table, finding_table, told, write_comparison
+    from reports.comparison_page import estimate_table, finding_table, write_comparison
+    from reports.comparison_told import reasons, told
     from reports.facts import comparison_facts
 
     found = compare_reports(first, second)
@@ -51,7 +52,7 @@ def compare(
     for table in (finding_table(found), estimate_table(found)):
         console.print(_as_text(table))
         console.print()
-    for line in told(found):
+    for line in (*told(found), *reasons(found)):
         console.print(line, soft_wrap=True)
     if page is not None:
         console.print(f"page: {page}", soft_wrap=True)

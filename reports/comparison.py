@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from core.errors import UserError
+from reports.alone import Alone, alone, identity
 from reports.cells import HEAD_STEP
 from reports.claims import findings
 from reports.stats import Interval
@@ -16,6 +17,7 @@ from reports.summary import EstimateSummary, Summary, VerdictSummary, read_summa
 
 Reading = Literal["alike", "differ", "opposite", "not told"]
 _CONFIDENCE = 0.95
+_NO_VERDICT = {"", "not run", "inconclusive"}
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,16 @@ class FindingPair:
         """Whether both tested it and say something else."""
         return self.in_both and self.verdicts[0] != self.verdicts[1]
 
+    @property
+    def reached(self) -> bool:
+        """Whether both reached a verdict, and so agree or not: two that could not tell agree on nothing."""
+        return not _NO_VERDICT & set(self.verdicts)
+
+    @property
+    def open(self) -> bool:
+        """Whether it is inconclusive in both."""
+        return set(self.verdicts) == {"inconclusive"}
+
 
 @dataclass(frozen=True)
 class EstimatePair:
@@ -60,6 +72,11 @@ class EstimatePair:
     second: EstimateSummary
     difference: Interval | None
     why: str = ""
+
+    @property
+    def there(self) -> bool:
+        """Whether there is any estimate of it."""
+        return self.first.estimate is not None or self.second.estimate is not None
 
     @property
     def same_settings(self) -> bool:
@@ -92,11 +109,15 @@ def _side(found: Interval | None, null: float) -> int:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two reports; findings in the order of the record, then studies' own claims."""
+    """Two reports; findings in the order of the record, then studies' own claims.
+
+    `alone` has the contrasts, of findings that both test, that one of them does not have.
+    """
 
     names: tuple[str, str]
     findings: tuple[FindingPair, ...]
     estimates: tuple[EstimatePair, ...]
+    alone: tuple[Alone, ...] = ()
 
     @property
     def differences(self) -> list[EstimatePair]:
@@ -120,7 +141,7 @@ class Comparison:
 
     @property
     def same(self) -> list[FindingPair]:
-        return [pair for pair in self.findings if pair.in_both and not pair.moved]
+        return [pair for pair in self.findings if pair.reached and not pair.moved]
 
 
 def compare_reports(first: Path, second: Path) -> Comparison:
@@ -144,14 +165,15 @@ def compare_summaries(first: Summary, second: Summary, names: tuple[str, str]) -
     known = _by_contrast(second)
     both = [(one, known[contrast]) for contrast, one in _by_contrast(first).items() if contrast in known]
     estimates = [pair for one, other in both for pair in _pairs(one, other)]
-    return Comparison(names, tuple(pairs), tuple(estimates))
+    shared = [(pair.first, pair.second) for pair in pairs if pair.first and pair.second]
+    return Comparison(names, tuple(pairs), tuple(estimates), tuple(one for both in shared for one in alone(*both)))
 
 
 def _by_contrast(summary: Summary) -> Mapping[tuple[str, ...], EstimateSummary]:
     found: dict[tuple[str, ...], EstimateSummary] = {}
     control = [summary.control] if summary.control else []
     for one in (*(estimate for verdict in summary.findings for estimate in verdict.estimates), *control):
-        found.setdefault((one.study, one.finding, one.kind, one.declared, *one.arms), one)
+        found.setdefault(identity(one), one)
     return found
 
 

@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reports.alone import Alone
 from reports.canvas import FARTHEST, multiple, multiples, short, two_lines, within, worth_tick
 from reports.comparison import Comparison, EstimatePair, FindingPair
+from reports.comparison_told import reasons, told
 from reports.control import CONTROL
 from reports.figures_style import PALETTE, style
 from reports.folders import make_folders
-from reports.markdown import NONE, code, escape, interval, number
+from reports.markdown import NONE, code, escape, interval
 from reports.metrics import metric_name
 from reports.page import Block, Figure, Page, Table, Text
 from reports.pages import Files, write_page
@@ -63,33 +65,12 @@ def _slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", Path(name).resolve().name.lower()).strip("-")
 
 
-def told(found: Comparison) -> list[str]:
-    """What the comparison comes to, as sentences in plain text."""
-    lines = [f"{len(found.same)} of {len(found.same) + len(found.moved)} verdicts are the same."]
-    lines += [f"Finding {pair.either.label}: {pair.verdicts[0]}, then {pair.verdicts[1]}." for pair in found.moved]
-    read = found.differences
-    if not read:
-        return [*lines, "No contrast can be compared; the table of estimates says why."]
-    differ = [pair for pair in read if pair.reading != "alike"]
-    mirrored = sum(pair.reading != "not told" for pair in found.estimates) > len(read)
-    lines.append(
-        f"Of {len(read)} contrasts that can be compared, {len(differ)} differ by more than chance, at 95 % and each by "
-        f"itself; {number(0.05 * len(read), 1)} are to be expected where nothing differs."
-        + (" A contrast and its mirror image count once." if mirrored else "")
-    )
-    if opposite := [pair.first for pair in differ if pair.reading == "opposite"]:
-        named = ", ".join(f"{found.labels.get(one.finding, one.finding)} ({one.label})" for one in opposite)
-        lines.append(f"Opposite, each by more than chance: {named}.")
-    repeats = sum(pair.repeats for pair in read)
-    many = "All" if repeats == len(read) else str(repeats or "None")
-    return [*lines, f"{many} of them are of the same settings and inputs, on other seeds."]
-
-
 def _blocks(found: Comparison, figures: Sequence[Figure], command: str) -> list[Block]:
     first, second = (code(name) for name in found.names)
     return [
         Text(f"# Two reports compared\n\nFirst: {first}. Second: {second}.\n\n{' '.join(map(escape, told(found)))}"),
         finding_table(found),
+        *([Text("\n".join(f"- {escape(one)}" for one in why))] if (why := reasons(found)) else []),
         *figures,
         estimate_table(found),
         Text(f"{_HOW}\n\nCommand: {code(command)}."),
@@ -105,14 +86,14 @@ def finding_table(found: Comparison) -> Table:
 
 def _finding_row(pair: FindingPair) -> list[str]:
     verdicts = [f"**{escape(one)}**" if one else NONE for one in pair.verdicts]
-    moved = NONE if not pair.in_both else ("**yes**" if pair.moved else "no")
+    moved = "**yes**" if pair.moved else "no" if pair.reached else NONE
     return [escape(pair.either.label), escape(pair.either.claim), *verdicts, moved]
 
 
 def estimate_table(found: Comparison) -> Table:
-    """Both estimates of every contrast of which there is one, and their difference."""
-    there = [pair for pair in found.estimates if pair.first.interval or pair.second.interval]
-    rows = [_estimate_row(pair, _name(pair, found)) for pair in there]
+    """Both estimates of every contrast of which there is one, and their difference; then those of one report alone."""
+    rows = [_estimate_row(pair, _name(pair, found)) for pair in found.estimates if pair.there]
+    rows += [_alone_row(one, found) for one in found.alone]
     header = ["finding", "contrast", "first", "second", "difference", "reading"]
     return Table.of("estimates", "Estimates of both reports", header, rows)
 
@@ -133,6 +114,14 @@ def _estimate_row(pair: EstimatePair, label: str) -> list[str]:
     if pair.second.metric != first.metric and pair.second.interval:  # the label says the first's
         estimates[1] += f", on {escape(metric_name(pair.second.metric))}"
     return [name, escape(first.label), *estimates, difference, reading]
+
+
+def _alone_row(alone: Alone, found: Comparison) -> list[str]:
+    one = alone.estimate
+    name = escape(found.labels.get(one.finding, one.finding)) + ("" if one.decides else " (beside)")
+    estimates = [NONE, NONE]
+    estimates[alone.report] = _text(one)
+    return [name, escape(one.label), *estimates, NONE, f"not told: {escape(alone.why)}"]
 
 
 def _text(one: EstimateSummary) -> str:

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from reports.alone import Alone
 from reports.calibration import Calibration
 from reports.comparison import Comparison, EstimatePair, FindingPair
-from reports.comparison_page import told
+from reports.comparison_told import reasons, told
 from reports.coverage import Coverage, Setting
 from reports.decision import OUTCOMES
 from reports.estimates import Estimate
@@ -24,12 +25,17 @@ Facts = dict[str, Any]
 
 
 def comparison_facts(found: Comparison) -> Facts:
-    """Both verdicts on every finding, both estimates of every contrast, and what they come to."""
+    """Both verdicts on every finding, both estimates of every contrast, and what they come to.
+
+    `moved` is null where a finding is inconclusive in both, or was not run in one: there is nothing to agree on.
+    """
     return {
         "reports": list(found.names),
         "findings": [_finding(pair) for pair in found.findings],
         "estimates": [_pair(pair) for pair in found.estimates],
+        "alone": [_alone(one) for one in found.alone],
         "told": told(found),
+        "reasons": reasons(found),
     }
 
 
@@ -38,7 +44,7 @@ def _finding(pair: FindingPair) -> Facts:
     either = pair.either
     return {
         "finding": either.finding, "label": either.label, "claim": either.claim, "first": first, "second": second,
-        "moved": pair.moved if pair.in_both else None,
+        "moved": pair.moved if pair.reached or pair.moved else None,
     }  # fmt: skip
 
 
@@ -49,6 +55,14 @@ def _pair(pair: EstimatePair) -> Facts:
         "metric": one.declared, "decides": one.decides, "ratio": one.ratio, "unit": one.unit,
         "first": _summary(pair.first), "second": _summary(pair.second), "difference": _ends(pair.difference),
         "reading": pair.reading, "why": pair.why, "same_settings": pair.same_settings,
+    }  # fmt: skip
+
+
+def _alone(alone: Alone) -> Facts:
+    one = alone.estimate
+    return {
+        "report": ("first", "second")[alone.report], "study": one.study, "finding": one.finding, "kind": one.kind,
+        "arms": list(one.arms), "label": one.label, "declared": one.declared, **_summary(one), "why": alone.why,
     }  # fmt: skip
 
 

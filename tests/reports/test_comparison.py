@@ -14,7 +14,8 @@ from scipy import stats
 
 from core.errors import UserError
 from reports.comparison import Comparison, compare_reports, compare_summaries
-from reports.comparison_page import estimate_table, told, write_comparison
+from reports.comparison_page import estimate_table, write_comparison
+from reports.comparison_told import told
 from reports.contrasts import Contrast, Pair
 from reports.material import Material
 from reports.stats import mean_interval
@@ -184,7 +185,7 @@ def test_verdicts_that_moved_are_told() -> None:
     values = np.array([0.1, 0.2, 0.3])
     found = compared(estimate(values, "a"), estimate(values, "b"), "inconclusive", "reproduced")
     assert told(found) == [
-        "0 of 1 verdicts are the same.",
+        "No verdict was reached in both reports.",
         "Finding 4: inconclusive, then reproduced.",
         "Of 1 contrasts that can be compared, 0 differ by more than chance, at 95 % and each by itself; 0.1 are to be "
         "expected where nothing differs.",
