@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
@@ -20,7 +20,9 @@ from ablations.executors.worker import Event, Task
 from ablations.planner import Plan, Run
 from ablations.retry import worth_trying
 from ablations.tending import tend
+from core.config import FPRS
 from core.store import State, Store
+from core.support import fpr_name, supported_fpr
 
 HERE = Where()
 
@@ -82,10 +84,7 @@ class Display:
         else:
             facts = event.payload or {}
             word = ("done", "green")
-            text = (
-                f"    {count} {task.label}: TPR@1e-3 {facts.get('tpr@1e-3', 0):.3f}, "
-                f"{facts.get('seconds', 0):.0f} s{self._time_left(', ')}"
-            )
+            text = f"    {count} {task.label}: {_rate(facts)}, {facts.get('seconds', 0):.0f} s{self._time_left(', ')}"
         self._console.print(Text.assemble(word, text), soft_wrap=True)
 
     def _time_left(self, before: str = "") -> str:
@@ -96,6 +95,14 @@ class Display:
             return ""
         seconds = (time.monotonic() - self._started) * (total - done) / done
         return f"{before}about {clock(seconds)} left"
+
+
+def _rate(facts: Mapping[str, float]) -> str:
+    """The TPR at the lowest FPR that the test set supports, which is what verdicts read of most studies."""
+    supported = supported_fpr(int(facts.get("identities", 0)))
+    name = fpr_name(supported or FPRS[-1])
+    few = "" if supported else " (of too few documents to be judged)"
+    return f"TPR@{name} {facts.get(f'tpr@{name}', 0):.3f}{few}"
 
 
 def clock(seconds: float) -> str:

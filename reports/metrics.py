@@ -88,6 +88,18 @@ def supported_metric(metric: str, rows: pd.DataFrame) -> tuple[str, str]:
     return prefix + used, f"{few} (under {ENOUGH_PAIRS}), so FPR {used.split('@')[1]} is read instead{rest}."
 
 
+def few_expected(metric: str, rows: pd.DataFrame) -> float | None:
+    """How many pairs of identities are expected to be false positives where that is too few to read a TPR by.
+
+    None where there are enough, where the number is unknown, and of what is no TPR.
+    """
+    _, plain = _split(metric)
+    if plain not in PAIRS:
+        return None
+    count = float(rows[PAIRS[plain]].min())
+    return count if count < ENOUGH_PAIRS else None
+
+
 def looser(metric: str) -> str | None:
     """The same TPR at the next higher FPR; None for the highest, and for what is no TPR."""
     prefix, plain = _split(metric)

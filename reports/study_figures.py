@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from core.support import ENOUGH_PAIRS
 from reports.claims import Study
 from reports.contrast_plots import contrasts_figure
 from reports.cost_plots import cost_figure
-from reports.curve_plots import curves_figure, roc_figure
+from reports.curve_plots import curves_figure, roc_figure, roc_rates
 from reports.estimates import Estimate
 from reports.material import Material
 from reports.metrics import metric_name, primary_metric
@@ -46,8 +47,14 @@ def study_figures(study: Study, rows: pd.DataFrame, estimates: Sequence[Estimate
         caption = f"{shown} against {x.name}. Point: one seed; bar: mean over seeds."
         alt = f"{shown} against {x.name}"
         found.append(("ladder", caption, alt, lambda: ladder_figure(study, rows, x, metric)))
+    rates = roc_rates(rows)
     caption = "ROC on test identities. Line: mean over seeds; band: from the lowest seed to the highest."
-    found.append(("roc", caption, "ROC curves", lambda: roc_figure(study, material.rocs)))
+    if rates.readable > rates.start:
+        caption += (
+            f" It begins no lower than where one of the test set's pairs of identities is expected to be a false "
+            f"positive; on grey fewer than {ENOUGH_PAIRS} are, too few to read it."
+        )
+    found.append(("roc", caption, "ROC curves", lambda: roc_figure(study, material.rocs, rates)))
     caption = "Loss and validation over training. Line: mean over seeds; band: from the lowest seed to the highest."
     found.append(("curves", caption, "learning curves", lambda: curves_figure(study, material.curves)))
     caption = f"What {shown} costs. Marker: mean over seeds; bars: one standard deviation over seeds."

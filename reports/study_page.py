@@ -15,7 +15,7 @@ from reports.material import Material
 from reports.metrics import primary_metric
 from reports.page import Block, Figure, Table, Text
 from reports.runs import number_at
-from reports.tables import arm_table, cost_table, difference_table, machines
+from reports.tables import arm_table, cost_table, difference_table, machines, weak_note
 from reports.verdict_tables import contrasts_table, statistics_table, tuning_blocks, verdict_rows
 
 UNSTEADY = 1.5  # times the slowest of equal runs: beyond, times are of the machine and not of arms
@@ -124,7 +124,8 @@ def _arms(study: Study, frame: pd.DataFrame) -> list[Block]:
     )
     text += f"{escape(note)} " if note else ""
     text += PUBLISHED_NOTE if any(arm.published for arm in study.arms.values()) else ""
-    return [Text(text.strip()), arm_table(study, frame)]
+    weak = weak_note(study, frame)
+    return [Text(text.strip()), arm_table(study, frame), *([Text(escape(weak))] if weak else [])]
 
 
 def _costs(

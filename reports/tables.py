@@ -12,11 +12,12 @@ import pandas as pd
 from core.config import METRICS
 from core.csv_cells import inert
 from core.store import write_atomic
+from core.support import ENOUGH_PAIRS
 from reports.cells import IN_MEMORY, SHIFTED, STATES
 from reports.claims import Arm, Scaled, Study
 from reports.gates import undeclared_fields
 from reports.markdown import NONE, code, escape, interval, number, spread
-from reports.metrics import metric_name, primary_metric
+from reports.metrics import few_expected, metric_name, primary_metric
 from reports.page import Table
 from reports.stats import paired_interval
 
@@ -72,7 +73,10 @@ def published_cell(arm: Arm) -> str:
 
 
 def arm_table(study: Study, frame: pd.DataFrame) -> Table:
-    """Metrics of every arm as mean ± SD over seeds, its difference to the baseline, and what is published of any."""
+    """Metrics of every arm as mean ± SD over seeds, its difference to the baseline, and what is published of any.
+
+    Rates that the test set is too small for are in parentheses, of which `weak_note` tells.
+    """
     primary, _ = primary_metric(study, frame)
     name = metric_name(primary)
     shown = list(METRICS)
@@ -85,11 +89,30 @@ def arm_table(study: Study, frame: pd.DataFrame) -> Table:
     rows = []
     for arm, cell in theirs.items():
         done = done_of(frame, study, arm)
-        metrics = [spread(done[metric].tolist(), _DIGITS.get(metric, 3)) for metric in shown]
+        spreads = [(metric, spread(done[metric].tolist(), _DIGITS.get(metric, 3))) for metric in shown]
+        metrics = [_marked(cell, metric, study, frame) for metric, cell in spreads]
         seeds = seed_count(rows_of(frame, study, arm))
-        difference = difference_cell(study, frame, arm, primary)
+        difference = _marked(difference_cell(study, frame, arm, primary), primary, study, frame)
         rows.append([arm_name(study, arm), seeds, *metrics, difference, *([cell] if of_record else [])])
     return Table.of("arms", "Metrics of every arm", header, rows, right=range(2, 2 + len(shown)))
+
+
+def _marked(cell: str, metric: str, study: Study, frame: pd.DataFrame) -> str:
+    weak = few_expected(metric, frame[frame["study"] == study.study]) is not None
+    return f"({cell})" if weak and cell != NONE else cell
+
+
+def weak_note(study: Study, frame: pd.DataFrame) -> str:
+    """What the parentheses in a study's table of arms mean; empty where there are none."""
+    rows = frame[frame["study"] == study.study]
+    counts = [(name, count) for name in METRICS if (count := few_expected(name, rows)) is not None]
+    if not counts:
+        return ""
+    told = ", ".join(f"{count:.1f} at FPR {name.split('@')[1]}" for name, count in counts)
+    return (
+        f"Numbers in parentheses may not be read: a rate takes {ENOUGH_PAIRS} expected false positives among the test "
+        f"set's pairs of identities, and it has {told}."
+    )
 
 
 def difference_cell(study: Study, frame: pd.DataFrame, arm: str, metric: str) -> str:

@@ -17,7 +17,7 @@ from ablations.executors.local import STALL, LocalExecutor
 from ablations.executors.ray_link import Needs, connect, environment_there, run_there
 from ablations.executors.ray_shipping import Shipping
 from ablations.executors.turns import NOBODY, TICK, Executor, OnEvent, OnStart
-from ablations.executors.worker import Event, Task, classify
+from ablations.executors.worker import Event, Task, classify, outcome
 from core.errors import RunFailure, UserError, first_line
 from core.result import code_versions
 from core.store import Store
@@ -176,8 +176,8 @@ class RayExecutor(Executor):
             self._store.finish(task.key, result, sent.scores)
         except RunFailure as failure:
             return Event("failed", task.key, failure=failure.kind, message=failure.message)
-        metrics, seconds = sent.result["metrics"], sent.result["cost"]["seconds"]
-        return Event("done", task.key, payload={**metrics, "seconds": seconds})
+        shown = outcome(sent.result["metrics"], sent.result["cost"], sent.result["test"])
+        return Event("done", task.key, payload=shown)
 
     def _lost(self, flight: _Flight, why: str) -> None:
         """A run whose process or node is gone is next again, some times."""

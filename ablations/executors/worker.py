@@ -7,6 +7,7 @@ import multiprocessing
 import signal
 import time
 import traceback
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -130,7 +131,7 @@ def execute(task: Task, store: Store, report: Progress, ranks: Ranks | None = No
         )  # fmt: skip
         training = None
         store.finish(task.key, result.to_json(), result.scores)
-        return Event("done", task.key, payload={**result.metrics, "seconds": result.cost["seconds"]})
+        return Event("done", task.key, payload=outcome(result.metrics, result.cost, result.test))
     except (_ParentGone, KeyboardInterrupt):
         raise
     except LeaseLost as lost:
@@ -149,6 +150,11 @@ def execute(task: Task, store: Store, report: Progress, ranks: Ranks | None = No
     except LeaseLost as lost:
         return Event("lost", task.key, failure=kind, message=str(lost), shared=shared)
     return Event("failed", task.key, failure=kind, message=message, recorded=recorded, shared=shared)
+
+
+def outcome(metrics: Mapping[str, Any], cost: Mapping[str, Any], test: Mapping[str, Any]) -> dict[str, Any]:
+    """What is shown of a run that is done: its metrics, its seconds, and how many identities it was judged on."""
+    return {**metrics, "seconds": cost["seconds"], "identities": test["identities"]}
 
 
 def _told_since(tried: int, store: Store, key: str) -> dict[str, Any] | None:

@@ -59,6 +59,24 @@ def test_a_sweep_shows_arms_and_failures_as_they_are(words: str) -> None:
         assert f"mine/{words} seed 0: diverged: {words}" in said
 
 
+@pytest.mark.parametrize(
+    ("identities", "told"),
+    [
+        (1000, "TPR@1e-4 0.100, 9 s"),
+        (300, "TPR@1e-3 0.200, 9 s"),
+        (82, "TPR@1e-2 0.300, 9 s"),
+        (24, "TPR@1e-2 0.300 (of too few documents to be judged), 9 s"),
+    ],
+)
+def test_a_run_that_is_done_shows_the_rate_that_its_test_set_can_be_read_at(identities: int, told: str) -> None:
+    file = io.StringIO()
+    display = Display(PlainConsole(file=file, width=200), [])
+    task = Task("run", "0" * 16, "norm/ln seed 0", RunConfig())
+    payload = {"tpr@1e-4": 0.1, "tpr@1e-3": 0.2, "tpr@1e-2": 0.3, "seconds": 9.0, "identities": identities}
+    display.event(0, task, Event("done", task.key, payload=payload))
+    assert f"norm/ln seed 0: {told}" in file.getvalue()
+
+
 def test_a_progress_bar_reads_no_markup() -> None:
     file = io.StringIO()
     with bars(PlainConsole(file=file, force_terminal=True, width=80)) as progress:

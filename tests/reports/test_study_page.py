@@ -9,6 +9,7 @@ import pytest
 from reports.claims import Arm, Study
 from reports.material import Material
 from reports.page import to_markdown
+from reports.study_figures import study_figures
 from reports.study_page import PUBLISHED_NOTE, study_page
 from tests.reports.conftest import World, reseal
 
@@ -50,3 +51,21 @@ def test_published_values_are_spoken_of_where_an_arm_has_one(pristine: World) ->
     for what in (PUBLISHED_NOTE, "published TPR@1e-4"):
         assert what in page(pristine)
         assert what not in page(pristine, own)
+
+
+def test_a_small_test_set_marks_what_may_not_be_read_and_says_where_the_roc_may_be(world: World) -> None:
+    def captions(world: World) -> str:
+        material = Material.read(world.studies, world.cells, world.store, {3: 1.0}, {})
+        return " ".join(caption for _, caption, _, _ in study_figures(world.studies[0], material.frame, [], material))
+
+    assert "Numbers in parentheses may not be read" not in page(world)
+    for seed, arm in ((seed, arm) for seed in (0, 1, 2) for arm in ("ln", "bn", "ln_bn")):
+        key = world.cell("norm", arm, seed).key
+        if key is None or world.store.state(key) != "done":
+            continue
+        result = world.store.result(key)
+        result["test"]["identities"] = 24
+        reseal(world.store, key, result)
+    shown = page(world)
+    assert shown.index("| **`ln`** (baseline) |") < shown.index("Numbers in parentheses may not be read")
+    assert "on grey fewer than 30 are" in captions(world)

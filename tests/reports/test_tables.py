@@ -10,13 +10,14 @@ import pytest
 from markdown_it import MarkdownIt
 
 from core.config import RunConfig
+from core.support import expected_pairs
 from reports.claims import Arm, Study
 from reports.frame import build_frame
 from reports.markdown import code, escape, interval, number, spread, table
 from reports.material import with_tuned_values
 from reports.runs import results
 from reports.stats import Interval
-from reports.tables import arm_table, cost_table, difference_table, write_csv
+from reports.tables import arm_table, cost_table, difference_table, weak_note, write_csv
 from tests.reports.conftest import reseal
 
 HOSTILE = [
@@ -86,6 +87,38 @@ def test_arm_table_shows_every_arm_with_its_seeds_and_published_values(world: An
     assert rows["bn"][-1] == "0.721 (V4), 0.876 (V3)"
     ours = frame[(frame["arm"] == "ln") & (frame["state"] == "done")]["tpr@1e-4"]
     assert rows["ln (baseline)"][2] == f"{ours.mean():.3f} ± {ours.std(ddof=1):.3f}"
+
+
+def few_identities(frame: pd.DataFrame, identities: int) -> pd.DataFrame:
+    """The frame of runs that were judged on so many identities."""
+    pairs = {f"pairs@{name}": expected_pairs(identities, float(name)) for name in ("1e-4", "1e-3", "1e-2")}
+    return frame.assign(identities=float(identities), **pairs)
+
+
+def test_rates_that_may_not_be_read_are_in_parentheses_and_the_page_says_why(world: Any) -> None:
+    study, frame = world.studies[0], build_frame(world.cells, world.store)
+    assert weak_note(study, frame) == ""
+    assert "(" not in arm_table(study, frame).rows[0][2]
+    frame = few_identities(frame, 82)
+    first = arm_table(study, frame).rows[0]
+    assert [cell.startswith("(") and cell.endswith(")") for cell in first[2:7]] == [True, True, False, False, False]
+    whole = [cell.strip("()") for cell in first[2:4]]
+    assert whole == [spread(frame[(frame["arm"] == "ln")][name].tolist()) for name in ("tpr@1e-4", "tpr@1e-3")]
+    assert weak_note(study, frame) == (
+        "Numbers in parentheses may not be read: a rate takes 30 expected false positives among the test set's pairs "
+        "of identities, and it has 0.3 at FPR 1e-4, 3.3 at FPR 1e-3."
+    )
+    last = arm_table(study, frame).rows[3]  # of an arm without a run
+    assert set(last[2:7]) == {"–"}
+
+
+def test_a_difference_on_a_rate_that_may_not_be_read_is_marked_as_well(world: Any) -> None:
+    study, frame = world.studies[0], few_identities(build_frame(world.cells, world.store), 24)
+    table = arm_table(study, frame)
+    (place,) = [i for i, name in enumerate(table.header) if name.endswith("difference to the baseline")]
+    assert table.header[place].startswith("TPR@1e-2")
+    assert [row[place][0] for row in table.rows] == ["–", "(", "(", "–"]
+    assert "2.8 at FPR 1e-2." in weak_note(study, frame)
 
 
 def test_the_difference_is_paired_over_the_seeds_of_both(world: Any) -> None:
