@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from reports.comparison import Comparison
 from reports.control import CONTROL
-from reports.markdown import number
+from reports.markdown import listed, number
 
 _REPORTS = ("the first report", "the second report")
 
@@ -88,9 +88,4 @@ def _of_alone(found: Comparison) -> list[str]:
 
 
 def _findings(labels: Sequence[str]) -> str:
-    return f"finding{'s' if len(labels) > 1 else ''} {_listed(labels)}"
-
-
-def _listed(words: Iterable[str]) -> str:
-    *first, last = words
-    return f"{', '.join(first)} and {last}" if first else last
+    return f"finding{'s' if len(labels) > 1 else ''} {listed(labels)}"

@@ -70,6 +70,12 @@ def brief(value: float) -> str:
     return NONE if math.isnan(value) else f"{value:.1g}".replace("e-0", "e-").replace("e+0", "e+")
 
 
+def listed(words: Sequence[str]) -> str:
+    """``a, b and c``, as plain text; of none an error."""
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
+
+
 def spread(values: Sequence[float], digits: int = 3) -> str:
     """Mean ± SD (ddof 1) of values over seeds; a single value as it is; a dash for none."""
     known = [value for value in values if not math.isnan(value)]
