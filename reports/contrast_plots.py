@@ -27,10 +27,11 @@ def contrasts_figure(estimates: Sequence[Estimate]) -> Figure:
     """One row a contrast: its estimate and 95 % interval, the line of no difference, and the effect worth having.
 
     An interaction has one for each of its differences, as each must be there: their sum may be sure where neither is.
-    That effect is minus the margin where the claim is "not worse". Ratios have a panel with a log axis, and
-    so has every cost that is compared as a difference, in its own unit. Contrasts on which no verdict depends are
-    hollow; those that could not be estimated say why. An interval that is far wider than the estimates ends
-    in an arrow at the axis' edge: its numbers stand at the right.
+    That effect is minus the margin where the claim is "not worse". Ratios have a panel with a log axis, and so has
+    every cost that is compared as a difference, in its own unit. Contrasts on which no verdict depends are hollow and
+    grey, those that a gate forbids to judge hollow, as in the figure of all findings; those that could not be estimated
+    say why. An interval that is far wider than the estimates ends in an arrow at the axis' edge: its numbers stand at
+    the right.
     """
     panels = _panels(estimates)
     with style():
@@ -104,7 +105,7 @@ def _estimate(axes: Axes, row: int, one: Estimate, found: Interval, low: float, 
                 axes.plot([end], [row], marker=arrow, markersize=6, color=color, clip_on=False, zorder=3)
     axes.plot(
         [found.estimate], [row], marker="o", markersize=6.5, color=color, zorder=4, linestyle="none",
-        markerfacecolor=color if one.contrast.decides else PAPER, markeredgewidth=1.5,
+        markerfacecolor=color if one.contrast.decides and not one.gate else PAPER, markeredgewidth=1.5,
     )  # fmt: skip
     axes.annotate(
         interval(found, ratio=one.is_ratio), (1.02, row), xycoords=("axes fraction", "data"),
@@ -133,13 +134,19 @@ def _key(axes: Axes, estimates: Sequence[Estimate]) -> None:
     kinds = {one.contrast.kind == "non_inferiority" for one in shown}
     worth = {True: "largest loss that is allowed", False: "smallest effect worth having"}
     handles = [Line2D([], [], color=INK, marker="o", markersize=6.5, linewidth=1.6, label="estimate, 95 % interval")]
-    if any(not one.contrast.decides for one in shown):
-        handles.append(
-            Line2D([], [], color=MUTED, marker="o", markersize=6.5, linewidth=1.6, markerfacecolor=PAPER,
-                   markeredgewidth=1.5, label="no verdict depends on it")
-        )  # fmt: skip
+    hollow = (
+        (INK, "a gate forbids to judge it", any(one.contrast.decides and one.gate for one in shown)),
+        (MUTED, "no verdict depends on it", any(not one.contrast.decides for one in shown)),
+    )
+    for color, told, there in hollow:
+        if there:
+            handles.append(
+                Line2D([], [], color=color, marker="o", markersize=6.5, linewidth=1.6, markerfacecolor=PAPER,
+                       markeredgewidth=1.5, label=told)
+            )  # fmt: skip
     if kinds:
         text = " or ".join(worth[kind] for kind in sorted(kinds))
         handles.append(Line2D([], [], color=MARK, marker="|", markersize=11, markeredgewidth=1.8, linestyle="none",
                               label=text))  # fmt: skip
-    axes.figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=8.5)
+    columns = len(handles) if len(handles) < 4 else 2  # four are wider than the figure
+    axes.figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=8.5)

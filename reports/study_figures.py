@@ -33,8 +33,8 @@ def study_figures(study: Study, rows: pd.DataFrame, estimates: Sequence[Estimate
         caption = (
             "Every contrast with its 95 % interval over seeds and, where the metric allows, test identities. The "
             "coloured tick is the smallest effect worth having, or the largest loss that is allowed; an arrow is an "
-            "interval that goes on beyond the axis; hollow marks do not decide. Of an interaction both differences are "
-            "drawn."
+            "interval that goes on beyond the axis; hollow marks do not decide: on grey ones no verdict depends, dark "
+            "ones a gate forbids to judge. Of an interaction both differences are drawn."
         )
         found.append(("contrasts", caption, "contrasts with intervals", lambda: contrasts_figure(estimates)))
     caption = (

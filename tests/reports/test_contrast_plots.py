@@ -85,6 +85,28 @@ def test_a_contrast_that_does_not_decide_is_hollow_and_muted() -> None:
     assert (point.get_markerfacecolor(), point.get_color()) == (INK, INK)
 
 
+def test_a_contrast_that_a_gate_forbids_to_judge_is_hollow_as_on_the_first_page() -> None:
+    gated = replace(estimate(), gate="The test set is too small.")
+    figure = contrasts_figure([gated, estimate()])
+    hollow, solid = (line for line in figure.axes[0].lines if line.get_marker() == "o")
+    assert (hollow.get_markerfacecolor(), hollow.get_color()) == (PAPER, INK)
+    assert (solid.get_markerfacecolor(), solid.get_color()) == (INK, INK)
+    assert "a gate forbids to judge it" in words(figure)
+    assert "a gate forbids to judge it" not in words(contrasts_figure([estimate()]))
+    assert {"a gate forbids to judge it", "no verdict depends on it"} <= set(
+        words(contrasts_figure([gated, estimate(decides=False)]))
+    )
+    assert "a gate forbids to judge it" not in words(contrasts_figure([replace(estimate(decides=False), gate="x")]))
+
+
+def test_the_key_of_all_marks_fits_the_figure() -> None:
+    limit = estimate(kind="non_inferiority", margin=0.03)
+    figure = contrasts_figure([replace(estimate(), gate="x"), estimate(decides=False), estimate(), limit])
+    figure.canvas.draw()
+    key = figure.legends[0].get_window_extent()
+    assert figure.bbox.x0 <= key.x0 < key.x1 <= figure.bbox.x1
+
+
 def test_a_contrast_without_an_estimate_says_why() -> None:
     absent = replace(estimate(), interval=None, missing="Arm 'bn' of 'norm' has no run yet.")
     figure = contrasts_figure([estimate(), absent])
