@@ -87,7 +87,8 @@ def _check_arm(path: Path, root: yaml.MappingNode, study: Study, name: str, arm:
         where = ("arms", name, field)
         _check_name(path, root, where, field, "an arm can set")
         if name == study.baseline:
-            raise declarations.mistake(path, root, where, "the baseline arm changes nothing; change other arms")
+            told = f"the baseline arm changes nothing; change other arms, or all at once by {settable.for_all(field)}"
+            raise declarations.mistake(path, root, where, told)
         _check_value(path, root, where, field, value)
 
 

@@ -29,6 +29,11 @@ def arms_alone(field: str) -> bool:
     return can_name(field) and field in ("data.source", "eval.source")
 
 
+def for_all(field: str) -> str:
+    """What changes a field of all arms at once, the baseline among them."""
+    return ELSEWHERE.get(field, "--set or a preset's `set:`")
+
+
 def advice(name: str) -> str:
     """What to write in a study in place of a field that it cannot set."""
     return _advice(name, can_name, _OF_ARMS)

@@ -61,6 +61,16 @@ def test_a_study_file_needs_no_python(tmp_path: Path) -> None:
         ("loss.margin: 0.2", "data.images: {scale: -1}", "expected a value or {scale"),
         ("loss.margin: 0.2", "loss.kind: {scale: 2}", "only whole-number fields can be scaled"),
         ("documented: {}", "documented: {loss.margin: 0.1}", "mine.yaml:6: arms.documented.loss.margin: the baseline"),
+        (
+            "documented: {}",
+            "documented: {loss.margin: 0.1}",
+            "changes nothing; change other arms, or all at once by --set or a preset's `set:`",
+        ),
+        (
+            "documented: {}",
+            "documented: {data.source: [/mine]}",
+            "changes nothing; change other arms, or all at once by --data",
+        ),
         ("baseline: documented", "baseline: documentd", "did you mean 'documented'"),
         ("baseline: documented", "baseline: documentd", "mine.yaml:4: baseline: 'documentd' is not an arm (did you"),
         ("better: small", "better: smal", "9: contrasts.0.better: unknown arm 'smal' (did you mean 'small'?)"),
