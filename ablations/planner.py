@@ -9,6 +9,7 @@ from typing import Any
 
 from ablations.arm_config import arm_config, lowered, one_arm_by_two_names
 from ablations.estimate import Estimate, Rates, estimate, measured_rates
+from ablations.judged_alike import alike_note, judged_alike
 from ablations.own_images import folder_notes
 from ablations.preset import Preset
 from ablations.tuned import with_tuned
@@ -115,7 +116,8 @@ def plan(
     def add(study: str, arm: str, seed: int, config: RunConfig, wanted: bool = True) -> None:
         """A cell, and its run if that is wanted, unless an earlier cell has it."""
         key = inputs.run_key(config)
-        cells.append(Cell(study, arm, seed, key, asked=wanted))
+        found = judged_alike(config)
+        cells.append(Cell(study, arm, seed, key, asked=wanted, alike=found.alike if found else None))
         if wanted and key not in runs:
             label = f"{study}/{arm} seed {seed}"
             runs[key] = planned_run(key, config, label, store, estimate(config, rates), seed, digests=digests)
@@ -172,7 +174,7 @@ def baseline_of(request: Request) -> tuple[RunConfig, list[str]]:
     needed = "imagenet_weights" in request.preset.requires and config.model.pretrained == "imagenet"
     if needed and (why_not := hub.why_not_imagenet(config.model.backbone)):
         raise UserError(f"preset {request.preset.preset}: {why_not} (with --set)")
-    notes = folder_notes(config)
+    notes = [*folder_notes(config), *alike_note(config)]
     available = len(inputs.corpus_of(config).train)
     if config.data.images > available:
         if "data.images" in request.overrides or config.data.source == ("procedural",):

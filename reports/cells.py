@@ -26,11 +26,14 @@ TEACHER = {name: f"teacher.{name}" for name in METRICS}  # of the teacher's own 
 READABLE = (*METRICS, *SHIFTED.values(), *COSTS)  # that a contrast can be on
 PRECISION = ("precision", "precision_error", "precision_reference", "precision_took_effect")
 PLACE = ("study", "arm", "seed", "tuned")  # of a cell, in every frame
-IN_MEMORY = ("config", "judged_on")  # of a frame, and of no table
+IN_MEMORY = ("config", "judged_on", "alike")  # of a frame, and of no table
 COLUMNS = (
     *PLACE, "key", "state", "reason", *METRICS, *SHIFTED.values(), VALIDATION, UNTRAINED, *COSTS, *LOSSES, OVERFLOWED,
     "device", "hardware", "identities", *PAIRS.values(), *TEACHER.values(), *PRECISION, *IN_MEMORY,
 )  # fmt: skip
+# Share of the test identities that may look like an image to train on. Up to it arms would have to differ by 0.4 on
+# those to make up 0.02, the smallest effect that is usually worth having; beyond it a claim may be of their memory.
+MOST_ALIKE = 0.05
 LEFT_OUT = "left out"  # of runs that nobody asked for, as no verdict rests on their arms
 STATES = ("done", "failed", "missing", LEFT_OUT, "unavailable", "damaged", "newer")
 
@@ -44,6 +47,7 @@ class Cell:
         reason: why it is unavailable.
         tuned: whether the run has the values that tuning chose for the arm, in place of the preset's.
         asked: whether `run` with the options of the report trains it; if not, it is shown where it is there.
+        alike: how many identities that it is judged on look like an image to train on; None where that is not known.
     """
 
     study: str
@@ -53,3 +57,4 @@ class Cell:
     reason: str = ""
     tuned: bool = False
     asked: bool = True
+    alike: int | None = None

@@ -43,7 +43,7 @@ def build_frame(cells: Sequence[Cell], store: Store) -> pd.DataFrame:
     of classes, on the run's kind of device: the first turn of `python -m ablations cost` for the lowest seed, and so
     on; nan where none is left.
     `loss_plateau` is `core.loss.margin.plateau_loss`; `config` the dotted fields of the run, as a mapping;
-    `judged_on` what stands for the captures that it was judged on.
+    `judged_on` what stands for the captures that it was judged on; `alike` is the cell's, nan where it is not known.
 
     Raises:
         ValueError: two cells for one study, arm, seed and tuning: pairs over seeds would be ambiguous.
@@ -62,6 +62,7 @@ def build_frame(cells: Sequence[Cell], store: Store) -> pd.DataFrame:
             timed[kind] = head_turns(store, kind)
         # A turn stands for no more than one seed: seeds beyond the last turn have none.
         seen, turn = timed[kind].get(row["config"].get("loss.sample_rate"), ()), turns[cell.seed]
+        row["alike"] = math.nan if cell.alike is None else cell.alike
         rows.append({**row, HEAD_STEP: seen[turn] if turn < len(seen) else math.nan})
     return pd.DataFrame(rows, columns=list(COLUMNS))
 

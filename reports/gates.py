@@ -10,7 +10,7 @@ import pandas as pd
 
 from core.config import METRICS
 from core.support import ENOUGH_PAIRS
-from reports.cells import COSTS, PAIRS, SHIFTED_PREFIX, TEACHER
+from reports.cells import COSTS, MOST_ALIKE, PAIRS, SHIFTED_PREFIX, TEACHER
 from reports.claims import Study
 from reports.contrasts import Contrast
 from reports.markdown import brief
@@ -34,6 +34,7 @@ def gate(study: Study, contrast: Contrast, metric: str, rows: pd.DataFrame) -> s
         _failed(contrast, rows),
         _undeclared(study, contrast, done),
         _other_test_set(contrast, metric, done),
+        _seen(metric, done),
         _untrained(contrast, done),
         _no_room(contrast, metric, done),
         _same_arithmetic(contrast, done),  # before outcomes: what is no other arithmetic ends the same to the bit
@@ -109,6 +110,21 @@ def _other_test_set(contrast: Contrast, metric: str, done: pd.DataFrame) -> str:
         return ""
     named = " and ".join(f"'{arm}'" for arm in dict.fromkeys(contrast.arms))
     return f"{named} were judged on different captures: what differs may be the test, and not what was trained."
+
+
+def _seen(metric: str, done: pd.DataFrame) -> str:
+    """Identities that look like what was trained on: how well arms verify those is how well they remember."""
+    known = done.dropna(subset=["alike", "identities"])
+    share = (known["alike"] / known["identities"]).to_numpy()
+    if metric in COSTS or not (share > MOST_ALIKE).any():
+        return ""
+    row = known.iloc[int(share.argmax())]
+    config = row["config"] if isinstance(row["config"], dict) else {}
+    folders = "DATA" if "held-out" in config.get("eval.source", ()) else "EVAL --against DATA"
+    return (
+        f"{row['alike']:,.0f} of {row['identities']:,.0f} test identities look like an image to train on: what is "
+        f"judged may be what was trained on. `data check {folders}` lists them."
+    )
 
 
 def undeclared_fields(ours: Mapping[str, Any], theirs: Mapping[str, Any], declared: Collection[str]) -> list[str]:

@@ -119,7 +119,10 @@ def _what_was_run(material: Material, run: Mapping[str, str], notes: Sequence[st
 
 def _test_line(done: pd.DataFrame) -> str:
     expected = ", ".join(f"{_range(done[column])} at FPR {name.split('@')[1]}" for name, column in PAIRS.items())
-    identities = f"{_range(done['identities'])} identities, none of whose images was trained on"
+    told = "none of whose images was trained on"
+    if (alike := done["alike"].dropna()).any():  # other files all the same
+        told = f"none of whose files was trained on, but {_range(alike)} look like an image that may have been"
+    identities = f"{_range(done['identities'])} identities, {told}"
     return f"Test set: {identities}; expected independent false positives (pairs of identities): {expected}"
 
 

@@ -99,6 +99,22 @@ def test_arms_that_were_judged_on_other_captures_are_not_compared() -> None:
     assert found(smaller, [row | {"size_mb": 1.0 + (row["arm"] == "b")} for row in rows]).verdict == "reproduced"
 
 
+def test_identities_that_look_like_what_was_trained_on_are_not_judged() -> None:
+    some = [row | {"alike": 50.0} for row in shifted_by(0.1)]
+    assert found(CLAIM, some).verdict == "reproduced"  # of 1,000
+    many = [row | {"alike": 51.0 if row["arm"] == "b" else 0.0} for row in some]
+    one = found(CLAIM, many)
+    assert (one.verdict, one.open) == ("inconclusive", False)
+    assert one.reason == (
+        "51 of 1,000 test identities look like an image to train on: what is judged may be what was trained on. "
+        "`data check EVAL --against DATA` lists them."
+    )
+    held_out = [row | {"config": {"eval.source": ["held-out"]}} for row in many]
+    assert "`data check DATA` lists them" in found(CLAIM, held_out).reason
+    smaller = Contrast(finding=CLAIM.finding, kind="cost_ratio", better="a", than="b", metric="cost.size_mb")
+    assert found(smaller, [row | {"size_mb": 1.0 + (row["arm"] == "b")} for row in many]).verdict == "reproduced"
+
+
 def test_many_failed_runs_leave_a_selection() -> None:
     rows = shifted_by(0.1, n=8)
     for row in rows:
