@@ -34,6 +34,7 @@ from ablations.options import (
 from ablations.planner import plan
 from ablations.registry import load_study
 from ablations.sequential import as_run
+from ablations.unread_seeds import unread_note
 from ablations.views import print_json
 from ablations.words import refuse
 from ablations.written_command import written
@@ -100,10 +101,13 @@ def write(chosen: options.Chosen, out: Path, console: Console, *, html: bool) ->
         f"{config.data.image_size} px; judged on {corpus_notes['test']}"
     )
     preset = chosen.request.preset
+    unread = unread_note(chosen)
+    for note in unread:
+        console.print(f"note: {note}", soft_wrap=True)
     page = write_report(
         chosen.request.studies, planned.cells, chosen.store, out,
         preset=preset.preset, command=written("run", chosen.command, config),
-        data_note=data_note, notes=planned.notes, looks=preset.looks, tuning=planned.tuning, html=html,
+        data_note=data_note, notes=[*planned.notes, *unread], looks=preset.looks, tuning=planned.tuning, html=html,
     )  # fmt: skip
     console.print(f"report: {page}", soft_wrap=True)
 
