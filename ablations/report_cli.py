@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
@@ -43,7 +43,7 @@ from core.inputs import corpus_of
 from core.store import Store
 from reports.claims import Study
 from reports.control import CONTROL, control_study
-from reports.provenance import read_record
+from reports.provenance import earlier_claims, read_record
 from reports.provenance_check import OTHER_CODE, OTHER_DATA, Check, verify
 
 _COUNT_AS_DONE = ("changed run", OTHER_CODE)  # runs on other data do not: their keys are of its content
@@ -101,15 +101,26 @@ def write(chosen: options.Chosen, out: Path, console: Console, *, html: bool) ->
         f"{config.data.image_size} px; judged on {corpus_notes['test']}"
     )
     preset = chosen.request.preset
-    unread = unread_note(chosen)
-    for note in unread:
+    studies = chosen.request.studies
+    earlier = earlier_claims(out, studies, planned.cells)
+    told = [*unread_note(chosen), *(_redeclared(name, digests) for name, digests in earlier.items())]
+    for note in told:
         console.print(f"note: {note}", soft_wrap=True)
     page = write_report(
-        chosen.request.studies, planned.cells, chosen.store, out,
+        studies, planned.cells, chosen.store, out,
         preset=preset.preset, command=written("run", chosen.command, config),
-        data_note=data_note, notes=[*planned.notes, *unread], looks=preset.looks, tuning=planned.tuning, html=html,
+        data_note=data_note, notes=[*planned.notes, *told], looks=preset.looks, tuning=planned.tuning,
+        earlier=earlier, html=html,
     )  # fmt: skip
     console.print(f"report: {page}", soft_wrap=True)
+
+
+def _redeclared(name: str, digests: Sequence[str]) -> str:
+    reports = "earlier reports" if len(digests) > 1 else "an earlier report"
+    return (
+        f"the claims of '{name}' were declared otherwise ({', '.join(digests)}) in {reports} of these runs, which this "
+        "one replaces"
+    )
 
 
 def _check(names: Iterable[str], store: Path, out: Path, as_json: bool) -> None:

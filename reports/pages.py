@@ -43,6 +43,7 @@ def write_report(
     notes: Sequence[str] = (),
     looks: Mapping[int, float] | None = None,
     tuning: Tuning | None = None,
+    earlier: Mapping[str, Sequence[str]] | None = None,
     html: bool = True,
 ) -> Path:
     """Write the report of `cells` under `out` and return the path of its index.
@@ -56,6 +57,7 @@ def write_report(
         notes: what a reader must know of these runs: of folders, of arms that are not what their name says.
         looks: numbers of seeds at which a verdict may be reached, each with its share of alpha.
         tuning: study -> arm -> the search that tuned cells have their values from, as `tune` wrote it.
+        earlier: of `reports.provenance.earlier_claims`, for the record; `notes` tell of it.
         html: also write report.html, the whole report in one file.
 
     Raises:
@@ -67,7 +69,7 @@ def write_report(
     make_folders(out, out / "figures", out / "tables")
     material = Material.read(studies, cells, store, looks or {}, tuning or {})
     before = stamps(out)
-    record = record_of(studies, cells, store, preset=preset, command=command, looks=looks or {})
+    record = record_of(studies, cells, store, preset=preset, command=command, looks=looks or {}, earlier=earlier)
     pages = [_study(study, material, Files(out, study.study, html), store) for study in studies]
     run = {"preset": preset, "command": command, "data_note": data_note, "store_digest": record.store_digest}
     shown = _findings(material, Files(out, "index", html))

@@ -54,6 +54,8 @@ class Record(BaseModel):
         looks: numbers of seeds at which a verdict may be reached, each with its share of alpha.
         code: digest of the code that was there when the report was written.
         studies: digest of every study's declaration, by name, the control's among them.
+        earlier: by study the digests of other declarations of it, in reports of these runs that this one took the
+            place of: claims are to be fixed before results, and these may not have been.
         files: SHA-256 of every file of the report but this one, by its path under the report's folder.
         store_digest: SHA-256 over all the rest but `files`: two reports with the same one are of the same evidence.
     """
@@ -66,6 +68,7 @@ class Record(BaseModel):
     code: str
     studies: dict[str, str]
     cells: tuple[CellRecord, ...]
+    earlier: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     store_digest: str = ""
     files: dict[str, str] = Field(default_factory=dict)
 
@@ -75,19 +78,22 @@ class Record(BaseModel):
         return hashlib.sha256(canonical.encode()).hexdigest()
 
     def as_json(self, exclude: set[str] | None = None) -> dict[str, Any]:
-        return self.model_dump(mode="json", by_alias=True, exclude=exclude)
+        # Records of before have no `earlier`, and digests without it.
+        left_out = (exclude or set()) | (set() if self.earlier else {"earlier"})
+        return self.model_dump(mode="json", by_alias=True, exclude=left_out)
 
 
 def record_of(
     studies: Sequence[Study], cells: Sequence[Cell], store: Store, *, preset: str, command: str,
-    looks: Mapping[int, float],
+    looks: Mapping[int, float], earlier: Mapping[str, Sequence[str]] | None = None,
 ) -> Record:  # fmt: skip
-    """The record of a report of `cells`, before any of its files is written."""
+    """The record of a report of `cells`, before any of its files is written; `earlier` is of `earlier_claims`."""
     declared = [*studies, *([control_study()] if any(cell.study == CONTROL for cell in cells) else [])]
     runs = {key: _run(key, read, store) for key, read in read_runs(cells, store).items()}
     record = Record(
         preset=preset, command=command, looks=dict(looks), code=code_digest(),
         studies={study.study: study.digest for study in declared},
+        earlier={name: tuple(digests) for name, digests in (earlier or {}).items()},
         cells=tuple(
             CellRecord(
                 study=cell.study, arm=cell.arm, seed=cell.seed, key=cell.key, tuned=cell.tuned,
@@ -172,6 +178,23 @@ def write_record(record: Record, out: Path, before: Stamps) -> None:
     files = {name: file_digest(out / name) for name in sorted(written)}
     text = json.dumps(record.model_copy(update={"files": files}).as_json(), indent=1)
     write_atomic(out / NAME, text.encode())
+
+
+def earlier_claims(out: Path, studies: Iterable[Study], cells: Iterable[Cell]) -> dict[str, tuple[str, ...]]:
+    """`Record.earlier` of a report of `cells` that takes the place of the one under `out`, if there is one."""
+    try:
+        before = read_record(out)
+    except UserError:
+        return {}
+    read = {(cell.study, cell.key) for cell in cells}
+    again = {cell.study for cell in before.cells if cell.state == "done" and (cell.study, cell.key) in read}
+    found = {}
+    for study in studies:
+        name = study.study
+        known = dict.fromkeys([*before.earlier.get(name, ()), *filter(None, [before.studies.get(name)])])
+        if name in again and (others := tuple(digest for digest in known if digest != study.digest)):
+            found[name] = others
+    return found
 
 
 def read_record(out: Path) -> Record:

@@ -158,3 +158,42 @@ def test_all_is_checked_and_options_of_another_report_are_refused(here: CommandL
     assert here("report", "all", "--check", "--out", "report") == 0
     for option in (["--seeds", "3"], ["--preset", "smoke"], ["--deciding"], ["--no-control"]):
         assert f"leave out {option[0]}" in here.refuses("report", "--check", "--out", "report", *option)
+
+
+def test_claims_that_were_changed_after_the_results_leave_a_trace(here: CommandLine) -> None:
+    def declared(effect: str) -> str:
+        """The digest of the study with another smallest effect, which the file has from now on."""
+        Path("mine.yaml").write_text(_STUDY.replace("0.05", effect))
+        load_study.cache_clear()  # a later process
+        return load_study("mine.yaml").study.digest
+
+    def written(*words: str) -> str:
+        """What is told on the terminal, as the page has it."""
+        assert here("report", "mine.yaml", *TINY, *words, "--out", "report") == 0
+        (told,) = [line.removeprefix("note: ") for line in here.err.splitlines() if "otherwise" in line] or [""]
+        page = Path("report/index.md").read_text()
+        assert page.count("otherwise") == bool(told)
+        assert f"- Note: {told}" in page or not told
+        assert here("report", "--check", "--out", "report") == 0
+        return told
+
+    first, second = declared("0.05"), declared("0.01")
+    declared("0.05")
+    assert written() == ""
+    assert "earlier" not in json.loads(Path("report/report.json").read_text())
+    declared("0.01")
+    told = f"the claims of 'mine' were declared otherwise ({first}) in an earlier report of these runs"
+    assert written() == f"{told}, which this one replaces"
+    assert written() == f"{told}, which this one replaces"  # of which a record is kept
+    declared("0.05")
+    assert f"({second}) in an earlier report" in written()  # back again
+    third = declared("0.02")
+    assert f"({second}, {first}) in earlier reports of these runs" in written()
+    assert third not in here.err
+    assert written("--seeds", "7-8") == ""  # of other runs
+
+
+def test_a_record_that_cannot_be_read_is_replaced_without_a_word(here: CommandLine) -> None:
+    Path("report/report.json").write_text("{")
+    assert here("report", "mine.yaml", *TINY, "--out", "report") == 0
+    assert "otherwise" not in here.err
