@@ -64,10 +64,15 @@ class Budget:
         """The run needs no time of this process any more."""
         self._refused.discard(key)
 
-    def end(self, key: str, done: bool) -> None:
-        """A run ended; one that failed may have ended early, so that it says nothing of how long others take."""
+    def end(self, key: str, done: bool, whole: float = 0.0) -> None:
+        """A run ended; one that failed may have ended early, so that it says nothing of how long others take.
+
+        Args:
+            whole: seconds of all its attempts, where they are known: a resumed run had a part of it left to do here.
+        """
         if done:
-            self._took[key] = self._clock() - self._began[key]
+            # By this clock it is longer where a process had to start for it.
+            self._took[key] = max(whole, self._clock() - self._began[key])
 
     @property
     def left(self) -> int:

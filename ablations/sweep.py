@@ -153,7 +153,7 @@ def sweep(
 
     def event(index: int, task: Task, said: Event) -> None:
         if said.kind != "progress":
-            budget.end(task.key, said.kind == "done")
+            budget.end(task.key, said.kind == "done", float((said.payload or {}).get("seconds", 0.0)))
         display.event(index, task, said)
 
     with _terminable(), display.progress:

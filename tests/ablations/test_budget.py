@@ -77,6 +77,22 @@ def test_measured_runs_correct_the_estimates() -> None:
     assert budget.allows("second")
 
 
+def test_a_resumed_run_took_what_all_its_attempts_took() -> None:
+    """Estimates are of whole runs: what this session had left to do of one says little of how long the next takes."""
+    clock = Clock()
+    budget = Budget(60, clock)
+    budget.expect({"first": 36, "second": 36})
+    budget.start("first")
+    clock.now = 26  # the last quarter of it
+    budget.end("first", done=True, whole=105)
+    assert budget.ratio == 105 / 36
+    assert not budget.allows("second")
+    budget.start("second")
+    clock.now += 120  # of which 15 s passed before its own clock began
+    budget.end("second", done=True, whole=105)
+    assert budget.ratio == (105 + 120) / 72
+
+
 def test_a_failed_run_says_nothing_of_how_long_runs_take() -> None:
     clock = Clock()
     budget = Budget(math.inf, clock)
@@ -119,11 +135,12 @@ def test_exactly_those_are_trained_that_fit(
     found = tiny_plan(tmp_path, seconds)
     took = {run.key: run.estimate.seconds for run in found.runs}
     limit = Budget(budget, clock)
-    end = limit.end
+    end, wholes = limit.end, list[float]()
 
-    def end_later(key: str, done: bool) -> None:
+    def end_later(key: str, done: bool, whole: float) -> None:
         """A run takes what was estimated, on the clock of this test."""
         clock.now += took[key]
+        wholes.append(whole)
         end(key, done)
 
     monkeypatch.setattr(limit, "end", end_later)
@@ -131,6 +148,8 @@ def test_exactly_those_are_trained_that_fit(
     assert not [run.label for run in found.runs if store.state(run.key) == "failed"]
     assert sorted(trained(found, store)) == sorted(expected)
     assert limit.left == len(found.runs) - len(expected)
+    assert len(wholes) == len(expected)
+    assert all(wholes)  # each run says how long it took
 
 
 def test_no_time_at_all_trains_nothing_reports_and_says_how_to_go_on(cli: CommandLine) -> None:
