@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
@@ -21,21 +21,32 @@ from ablations.planner import Plan, Run
 from ablations.retry import worth_trying
 from ablations.tending import tend
 from core.config import FPRS
-from core.store import State, Store
+from core.store import CHECKPOINT, State, Store
 from core.support import fpr_name, supported_fpr
 
 HERE = Where()
 
 
 class Display:
-    """Bars on a terminal, a line a run elsewhere; everything goes to stderr so that stdout stays for facts."""
+    """Bars on a terminal, a line a run elsewhere; everything goes to stderr so that stdout stays for facts.
 
-    def __init__(self, console: Console, runs: Sequence[Run]) -> None:
+    Args:
+        resumed: keys of runs that go on from a checkpoint: what is done of them is not of this session.
+        seconds: gives them, for tests.
+    """
+
+    def __init__(
+        self, console: Console, runs: Sequence[Run], resumed: Collection[str] = (),
+        seconds: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
         self._console, self._total = console, len(runs)
         self._weights = {run.key: run.estimate.seconds for run in runs}
-        self._finished, self._started = 0, time.monotonic()
+        self._finished, self._seconds = 0, seconds
+        self._started: float | None = None  # when the first run did: what is prepared is prepared once
         self._partial: dict[int, float] = {}
         self._done_weight = 0.0
+        self._resumed = set(resumed)  # of which it is not known yet how far they were
+        self._done_before = 0.0
         self._bars: dict[int, TaskID] = {}
         self.progress = Progress(
             TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
@@ -45,6 +56,8 @@ class Display:
         self._overall = self.progress.add_task("all runs", total=self._total, left="")
 
     def start(self, index: int, task: Task) -> None:
+        if task.kind == "run" and self._started is None:
+            self._started = self._seconds()
         if index not in self._bars:
             self._bars[index] = self.progress.add_task("", total=1, left="")
         self.progress.update(self._bars[index], description=task.label, completed=0, total=1)
@@ -65,6 +78,9 @@ class Display:
             )
             if event.what == "training" and event.total:
                 self._partial[index] = self._weights.get(task.key, 0.0) * event.done / event.total
+                if task.key in self._resumed:
+                    self._resumed.remove(task.key)
+                    self._done_before += self._partial[index]
         else:
             self._partial.pop(index, None)
             if event.kind == "lost":
@@ -88,12 +104,12 @@ class Display:
         self._console.print(Text.assemble(word, text), soft_wrap=True)
 
     def _time_left(self, before: str = "") -> str:
-        """From the estimates' share that is done; nothing before there is anything to go by."""
+        """From the estimates' share that was done since runs started; nothing before there is anything to go by."""
         done = self._done_weight + sum(self._partial.values())
-        total = sum(self._weights.values())
-        if done <= 0 or self._finished == self._total:
+        done_here, total = done - self._done_before, sum(self._weights.values())
+        if done_here <= 0 or self._started is None or self._finished == self._total:
             return ""
-        seconds = (time.monotonic() - self._started) * (total - done) / done
+        seconds = (self._seconds() - self._started) * (total - done) / done_here
         return f"{before}about {clock(seconds)} left"
 
 
@@ -135,7 +151,7 @@ def sweep(
     budget = budget or Budget()
     budget.expect({run.key: run.estimate.seconds for run in plan.runs})
     runs, left = worth_trying(plan.pending(retry_failed), store)
-    display = Display(console, runs)
+    display = Display(console, runs, {run.key for run in runs if (store.path(run.key) / CHECKPOINT).exists()})
     if left:
         display.say(left)
     affordable = [run for run in runs if budget.allows(run.key)]

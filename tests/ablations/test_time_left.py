@@ -1,0 +1,65 @@
+"""What a sweep says is left to do: from the runs alone, and from what this session did of them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Collection
+
+import pytest
+
+from ablations.estimate import Estimate
+from ablations.executors.worker import Event, Task
+from ablations.planner import Run
+from ablations.sweep import Display
+from ablations.terminal import PlainConsole
+from core.config import RunConfig
+from tests.ablations.test_budget import Clock
+
+STEPS = 100
+
+
+class Watched:
+    """A display of runs that are estimated at the same time, on a clock of its own."""
+
+    def __init__(self, runs: int, resumed: Collection[str] = ()) -> None:
+        self.file, self.clock = io.StringIO(), Clock()
+        config = RunConfig()
+        some = [Run(str(n), config, f"run {n}", "new", Estimate(50.0, 1.0)) for n in range(runs)]
+        self.display = Display(PlainConsole(file=self.file, width=200), some, resumed, self.clock)
+        self.tasks = [Task("run", run.key, run.label, config) for run in some]
+
+    def trained(self, number: int, start: int, seconds: float) -> str:
+        """One run is trained from a step on, for so many seconds; the line on it."""
+        task, before = self.tasks[number], len(self.file.getvalue())
+        self.display.start(0, task)
+        self.display.event(0, task, Event("progress", task.key, "training", start, STEPS))
+        self.clock.now += seconds
+        self.display.event(0, task, Event("progress", task.key, "training", STEPS, STEPS))
+        self.display.event(0, task, Event("done", task.key, payload={"seconds": seconds}))
+        return self.file.getvalue()[before:].strip()
+
+
+def test_preparations_are_over_when_runs_start() -> None:
+    watched = Watched(3)
+    prepare = Task("prepare", "0", "preparing data", RunConfig())
+    watched.display.start(0, prepare)
+    watched.clock.now = 1000
+    watched.display.event(0, prepare, Event("done", "0", payload={"files": []}))
+    assert watched.trained(0, 8, 10).endswith("about 20 s left")
+    assert watched.trained(1, 8, 10).endswith("about 10 s left")
+    assert "left" not in watched.trained(2, 8, 10)
+
+
+@pytest.mark.parametrize(("start", "left"), [(50, 40), (90, 200), (100, None)])
+def test_what_a_run_had_done_before_took_none_of_this_sessions_time(start: int, left: int | None) -> None:
+    said = Watched(3, resumed={"0"}).trained(0, start, 10)
+    assert said.endswith("10 s" if left is None else f"about {'3:20' if left == 200 else f'{left} s'} left")
+
+
+def test_an_attempt_after_a_lost_one_is_of_this_session() -> None:
+    watched = Watched(2)
+    task = watched.tasks[0]
+    watched.display.start(0, task)
+    watched.display.event(0, task, Event("progress", task.key, "training", 8, STEPS))
+    watched.clock.now = 30
+    assert watched.trained(0, 60, 20).endswith("about 50 s left")
