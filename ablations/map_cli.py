@@ -30,7 +30,8 @@ from ablations.options import (
 from ablations.planner import Plan, Request
 from ablations.sweep import clock, sweep
 from ablations.sweep_cli import require_done
-from ablations.views import absent_facts, effort, print_absent, print_json
+from ablations.views import absent_facts, print_absent, print_json
+from ablations.workload import effort
 from ablations.written_command import written
 from core.errors import UserError
 from reports.claims import Study

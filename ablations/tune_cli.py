@@ -37,6 +37,7 @@ from ablations.tuning_claims import Claims, Place
 from ablations.tuning_gate import TrialGate, settle
 from ablations.tuning_views import print_choices
 from ablations.views import absent_facts, print_absent, print_json
+from ablations.workload import effort
 from core import inputs
 from core.config import RunConfig
 from core.errors import RunFailure, UserError
@@ -177,8 +178,8 @@ def _announce(console: Console, planned: Plan, searches: Sequence[Search], trial
     kept = ", as they were searched with before" if counts and counts[-1] > trials else ""
     line = f"{each} trials each of {len(searches)} arms{kept}: {len(planned.runs)} different runs, {new} new"
     if new:
-        processes = Layout.choose(jobs, new, device).jobs
-        line += f"; about {clock(planned.seconds() / processes)} on {processes} processes"
+        guess = effort(planned.pending(retry_failed=False), Layout.choose(jobs, new, device).jobs)
+        line += f"; about {clock(guess['seconds'])} on {guess['processes']} processes"
     console.print(line, soft_wrap=True)
     judged_on = inputs.corpus_of(planned.baseline).notes["validation"]
     console.print(f"judged on {judged_on}, for validation", soft_wrap=True)

@@ -11,21 +11,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ablations.estimate import encoding_seconds
-from ablations.executors.layout import core_count, gpu_count
 from ablations.options import Chosen
-from ablations.planner import Plan, Run
+from ablations.planner import Plan
 from ablations.preset import load_preset, preset_names
 from ablations.registry import LoadedStudy, load_study, study_names
 from ablations.store_views import UNUSABLE
 from ablations.sweep import clock
-from core.config import RunConfig
+from ablations.workload import effort, encoding_note
 from core.inputs import corpus_of
-from core.teacher_cache import views_to_encode
 from reports.claims import Study, findings
 from reports.markdown import NONE
-
-_WORTH_TELLING = 60.0  # seconds
 
 
 def list_facts(plans: Mapping[str, Plan], notes: Sequence[str]) -> dict[str, Any]:
@@ -156,40 +151,11 @@ def plan_facts(chosen: Chosen, plan: Plan, jobs: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def effort(pending: Sequence[Run], jobs: int) -> dict[str, Any]:
-    """Estimated seconds of runs that are to be trained by so many processes, or fewer where they are fewer.
-
-    Processes that share a GPU are taken to be no faster than one.
-    """
-    processes = max(1, min(jobs, len(pending) or 1))
-    device = pending[0].config.runtime.device if pending else "cpu"
-    at_once = min(processes, gpu_count(device)) if device.startswith("cuda") else processes
-    return {"seconds": round(sum(run.estimate.seconds for run in pending) / at_once, 1), "processes": processes}
-
-
 def absent_facts(plan: Plan) -> dict[str, Any]:
     """Arms that cannot be run here, each once, and the notes of a plan."""
     absent = dict.fromkeys((cell.study, cell.arm, cell.reason) for cell in plan.cells if cell.key is None)
     unavailable = [{"study": study, "arm": arm, "reason": reason} for study, arm, reason in absent]
-    return {"unavailable": unavailable, "notes": [*plan.notes, *_encoding_note(plan.pending(retry_failed=False))]}
-
-
-def _encoding_note(pending: Sequence[Run]) -> list[str]:
-    """What teachers have to encode before runs start, which no run's estimate counts; nothing of what takes seconds."""
-    distinct: dict[tuple[object, ...], RunConfig] = {}
-    for config in (run.config for run in pending if run.config.distill.active):
-        data = config.data
-        of = config.distill.teacher, data.source, data.pool, data.image_size, data.expansion
-        distinct.setdefault(of, config)
-    views = [(views_to_encode(config), config) for config in distinct.values()]
-    seconds = sum(encoding_seconds(config, count) for count, config in views)
-    on_gpu = bool(pending) and pending[0].config.runtime.device.startswith("cuda")
-    cores = 1 if on_gpu else core_count()
-    if seconds / cores < _WORTH_TELLING:
-        return []
-    where = "the GPU" if on_gpu else f"{cores} CPU {'core' if cores == 1 else 'cores'}"
-    told = f"teacher features of {sum(count for count, _ in views):,} views are encoded first, once"
-    return [f"{told}: about {clock(seconds / cores)} on {where}, beside the time of the runs"]
+    return {"unavailable": unavailable, "notes": [*plan.notes, *encoding_note(plan.pending(retry_failed=False))]}
 
 
 def print_absent(console: Console, facts: dict[str, Any]) -> None:

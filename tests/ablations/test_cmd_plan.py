@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ablations import estimate, views
+from ablations import estimate, workload
 from core import step_cost
 from core.step_cost import EmbedderStep, HeadStep
 from tests.ablations.conftest import TINY, TWO_ARMS, CommandLine
@@ -42,7 +42,7 @@ def test_plan_tells_what_a_teacher_encodes_before_the_runs(cli: CommandLine, mon
         assert [f"note: {one}" in cli.out for one in found] == [True] * len(found)
         return [one for one in found if "teacher" in one]
 
-    monkeypatch.setattr(views, "core_count", lambda: 2)
+    monkeypatch.setattr(workload, "core_count", lambda: 2)
     assert notes() == []  # seconds
     monkeypatch.setitem(estimate._TEACHER_RATE, "cpu", (1.0, 0.5))
     told = "teacher features of 576 views are encoded first, once: about {} on {}, beside the time of the runs"

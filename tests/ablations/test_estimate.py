@@ -9,10 +9,8 @@ from typing import Any, cast
 import pytest
 
 from ablations import memory
-from ablations.estimate import Estimate, encoding_seconds, estimate, measured_rates
-from ablations.planner import Run
+from ablations.estimate import encoding_seconds, estimate, measured_rates
 from ablations.preset import load_preset
-from ablations.views import effort
 from core.config import RunConfig
 from core.inputs import corpus_of
 from core.store import Store
@@ -149,16 +147,3 @@ def test_measured_rates_are_of_a_plain_arm_whichever_was_measured(changes: dict[
     assert rates == {("cpu", config.model.backbone, config.data.image_size): times * 300.0}
     assert estimate(config, rates).seconds > config.optim.samples / 300.0
     assert estimate(config, rates).seconds < 1.3 * config.optim.samples / 300.0
-
-
-def test_processes_that_share_a_gpu_are_taken_to_be_no_faster(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
-    runs = {
-        device: [Run(str(n), RunConfig().with_overrides({"runtime.device": device}), "r", "new", Estimate(10.0, 1.0))
-                 for n in range(8)]
-        for device in ("cpu", "cuda", "cuda:0")
-    }  # fmt: skip
-    assert {device: effort(some, 4)["seconds"] for device, some in runs.items()} == {
-        "cpu": 20.0, "cuda": 40.0, "cuda:0": 80.0,
-    }  # fmt: skip
-    assert effort([], 4) == {"seconds": 0.0, "processes": 1}
