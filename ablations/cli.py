@@ -41,6 +41,7 @@ from ablations.options import (
     Eval,
     Jobs,
     PresetName,
+    RetryFailed,
     Seeds,
     Sets,
     Stopped,
@@ -87,7 +88,7 @@ def plan_(
     preset: PresetName = None, seeds: Seeds = None, data: Data = None, evaluation: Eval = None,
     sets: Sets = None, store: StorePath = Path(options.DEFAULT_STORE), device: Device = "cpu", strict: Strict = False,
     control: Control = True, deciding: options.Deciding = False, tuned: options.Tuned = False,
-    jobs: Jobs = None,
+    jobs: Jobs = None, retry_failed: RetryFailed = False,
     classes: Annotated[
         int | None, typer.Option("--classes", min=10, help="One run of the preset with so many classes: what it takes.")
     ] = None,
@@ -111,7 +112,7 @@ def plan_(
             raise UserError("--classes and --gpus are of one run of a preset: leave the studies out")
         given = {
             "--seeds": seeds, "--data": data, "--eval": evaluation, "--strict": strict, "--no-control": not control,
-            "--deciding": deciding, "--tuned": tuned, "--jobs": jobs,
+            "--deciding": deciding, "--tuned": tuned, "--jobs": jobs, "--retry-failed": retry_failed,
         }  # fmt: skip
         refuse(given, "--classes and --gpus are of one run of a preset")
         chosen = options.choose(["all"], preset, store, sets=sets, device=device)
@@ -126,7 +127,8 @@ def plan_(
         strict=strict, control=control, deciding=deciding, tuned=tuned,
     )  # fmt: skip
     planned = plan(chosen.request, chosen.store)
-    facts = views.plan_facts(chosen, planned, Layout.choose(jobs, len(planned.runs), device).jobs)
+    at_once = Layout.choose(jobs, len(planned.runs), device).jobs
+    facts = views.plan_facts(chosen, planned, at_once, retry_failed=retry_failed)
     views.print_json(facts) if as_json else views.print_plan(terminal.stdout(), facts, every_run=True)
 
 

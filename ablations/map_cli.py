@@ -85,7 +85,7 @@ def map_(
         verb, ("--jobs", jobs, None), ("--retry-failed", retry_failed, False), ("--out", out, Path(DEFAULT_OUT))
     )
     with told_when_stopped(console, again):
-        measure_if_worth(whole.seconds(), jobs, device, console.print)
+        measure_if_worth(whole.seconds(retry_failed), jobs, device, console.print)
         sweep(whole, chosen.store, console, jobs=jobs, retry_failed=retry_failed, fail_fast=False)
     from reports.facts import map_facts  # the pages of a report, which other commands need not import
     from reports.maps import write_map
@@ -125,12 +125,12 @@ def _planned_facts(
     maps: list[tuple[Study, list[Condition]]], whole: Plan, jobs: int | None, device: str, retry_failed: bool
 ) -> dict[str, Any]:
     """What is to be trained, in the words of `plan --json`."""
-    at_once = Layout.choose(jobs, len(whole.runs), device).jobs
+    pending, at_once = whole.pending(retry_failed), Layout.choose(jobs, len(whole.runs), device).jobs
     return {
         "studies": [{"study": study.study, "conditions": _values(found)} for study, found in maps],
         "counts": whole.counts(),
-        "estimate": effort(whole.pending(retry_failed), at_once),
-        **absent_facts(whole),
+        "estimate": effort(pending, at_once),
+        **absent_facts(whole, pending),
     }
 
 

@@ -80,9 +80,9 @@ class Plan:
             "newer": states["newer"], "unavailable": unavailable,
         }  # fmt: skip
 
-    def seconds(self) -> float:
-        """Estimated core-seconds of the runs that are to be trained, failed ones aside."""
-        return sum(run.estimate.seconds for run in self.pending(retry_failed=False))
+    def seconds(self, retry_failed: bool = False) -> float:
+        """Estimated core-seconds of the runs that are to be trained."""
+        return sum(run.estimate.seconds for run in self.pending(retry_failed))
 
     def pending(self, retry_failed: bool) -> list[Run]:
         """Runs to train: seeds in turn, so that every arm has its first seed early; the longest first.

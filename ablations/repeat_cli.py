@@ -61,7 +61,7 @@ def repeat(
     pending = planned.pending(retry_failed=True)
     console.print(f"{len(wanted)} runs to repeat, {len(wanted) - len(pending)} of them done", soft_wrap=True)
     with told_when_stopped(console, "repeat the command"):
-        measure_if_worth(planned.seconds(), jobs, planned.baseline.runtime.device, console.print)
+        measure_if_worth(planned.seconds(retry_failed=True), jobs, planned.baseline.runtime.device, console.print)
         sweep(planned, place, console, jobs=jobs, retry_failed=True, fail_fast=False)
     found = _kept(record, out, wanted, place, planned)
     if as_json:

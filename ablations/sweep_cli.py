@@ -107,9 +107,10 @@ def run(
 
     def train(planned: Plan) -> None:
         if where.here:
-            measure_if_worth(planned.seconds(), jobs, device, console.print)
+            measure_if_worth(planned.seconds(retry_failed), jobs, device, console.print)
         layout = Layout.choose(jobs, len(planned.runs), device)
-        views.print_plan(console, views.plan_facts(chosen, planned, layout.jobs), every_run=False)
+        facts = views.plan_facts(chosen, planned, layout.jobs, retry_failed=retry_failed)
+        views.print_plan(console, facts, every_run=False)
         sweep(
             planned, chosen.store, console, jobs=jobs, retry_failed=retry_failed, fail_fast=fail_fast, budget=limit,
             where=where,

@@ -109,7 +109,7 @@ def tune(
         ("--retry-failed", retry_failed, False),
     )  # fmt: skip
     with told_when_stopped(console, again):
-        _announce(console, planned, searches, trials, jobs)
+        _announce(console, planned, searches, trials, jobs, retry_failed)
         sweep(
             planned, chosen.store, console, jobs=jobs, retry_failed=retry_failed, fail_fast=False, make_gate=make_gate
         )
@@ -167,18 +167,22 @@ def _run(arm: Run, trial: tuning.Trial, label: str, store: Store) -> Run:
     return planned_run(key, config, label, store, replace(guess, seconds=round(seconds, 1)), digests=True)
 
 
-def _announce(console: Console, planned: Plan, searches: Sequence[Search], trials: int, jobs: int | None) -> None:
+def _announce(
+    console: Console, planned: Plan, searches: Sequence[Search], trials: int, jobs: int | None, retry_failed: bool
+) -> None:
     """What is about to happen, and what cannot."""
-    print_absent(console, absent_facts(planned))
+    pending = planned.pending(retry_failed)
+    print_absent(console, absent_facts(planned, pending))
     device = planned.baseline.runtime.device
-    measure_if_worth(planned.seconds(), jobs, device, console.print)
+    measure_if_worth(planned.seconds(retry_failed), jobs, device, console.print)
     new = len(planned.pending(retry_failed=False))
+    again = f", {len(pending) - new} to be tried again" if len(pending) > new else ""
     counts = sorted({len(search.trials) for search in searches})
     each = " to ".join(map(str, counts[:1] + counts[1:][-1:])) or str(trials)
     kept = ", as they were searched with before" if counts and counts[-1] > trials else ""
-    line = f"{each} trials each of {len(searches)} arms{kept}: {len(planned.runs)} different runs, {new} new"
-    if new:
-        guess = effort(planned.pending(retry_failed=False), Layout.choose(jobs, new, device).jobs)
+    line = f"{each} trials each of {len(searches)} arms{kept}: {len(planned.runs)} different runs, {new} new{again}"
+    if pending:
+        guess = effort(pending, Layout.choose(jobs, len(pending), device).jobs)
         line += f"; about {clock(guess['seconds'])} on {guess['processes']} processes"
     console.print(line, soft_wrap=True)
     judged_on = inputs.corpus_of(planned.baseline).notes["validation"]

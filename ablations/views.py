@@ -12,9 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from ablations.options import Chosen
-from ablations.planner import Plan
+from ablations.planner import Plan, Run
 from ablations.preset import load_preset, preset_names
 from ablations.registry import LoadedStudy, load_study, study_names
+from ablations.retry import worth_trying
 from ablations.store_views import UNUSABLE
 from ablations.sweep import clock
 from ablations.workload import effort, encoding_note
@@ -132,13 +133,14 @@ def _value(value: Any) -> str:
     return f"baseline x {value['scale']}" if isinstance(value, dict) else str(value)
 
 
-def plan_facts(chosen: Chosen, plan: Plan, jobs: int) -> dict[str, Any]:
-    """Counts, estimated time and memory, the runs, and what cannot be run here."""
+def plan_facts(chosen: Chosen, plan: Plan, jobs: int, *, retry_failed: bool = False) -> dict[str, Any]:
+    """Counts, estimated time and memory of what would be trained, the runs, and what cannot be run here."""
     notes = corpus_of(plan.baseline).notes
+    pending, _ = worth_trying(plan.pending(retry_failed), chosen.store)
     return {
         "command": chosen.command, "store": str(chosen.store.root), "counts": plan.counts(),
         "estimate": {
-            **effort(plan.pending(retry_failed=False), jobs),
+            "runs": len(pending), **effort(pending, jobs),
             "memory_mb_per_process": max((run.estimate.memory_mb for run in plan.runs), default=0),
         },
         "runs": [
@@ -146,16 +148,16 @@ def plan_facts(chosen: Chosen, plan: Plan, jobs: int) -> dict[str, Any]:
              "memory_mb": run.estimate.memory_mb, **({"reason": run.reason} if run.state in UNUSABLE else {})}
             for run in plan.runs
         ],
-        **absent_facts(plan),
+        **absent_facts(plan, pending),
         "trained_on": f"{plan.baseline.data.images} of {notes['train']}", "judged_on": notes["test"],
     }  # fmt: skip
 
 
-def absent_facts(plan: Plan) -> dict[str, Any]:
-    """Arms that cannot be run here, each once, and the notes of a plan."""
+def absent_facts(plan: Plan, pending: Sequence[Run]) -> dict[str, Any]:
+    """Arms that cannot be run here, each once, and the notes of a plan and of what is trained of it."""
     absent = dict.fromkeys((cell.study, cell.arm, cell.reason) for cell in plan.cells if cell.key is None)
     unavailable = [{"study": study, "arm": arm, "reason": reason} for study, arm, reason in absent]
-    return {"unavailable": unavailable, "notes": [*plan.notes, *encoding_note(plan.pending(retry_failed=False))]}
+    return {"unavailable": unavailable, "notes": [*plan.notes, *encoding_note(pending)]}
 
 
 def print_absent(console: Console, facts: dict[str, Any]) -> None:
@@ -186,10 +188,12 @@ def print_plan(console: Console, facts: dict[str, Any], *, every_run: bool) -> N
             after = "; `run` sets it aside and trains it again" if run["state"] == "damaged" else ""
             console.print(f"{run['state']}: {run['run']}: {run['reason']}{after}", soft_wrap=True)
     line = f"{len(facts['runs'])} runs: {counts['new']} new, {counts['cached']} cached, {counts['failed']} failed"
+    if again := guess["runs"] - counts["new"] - counts["damaged"]:
+        line += f", {again} to be tried again"
     line += "".join(f", {counts[state]} {state}" for state in UNUSABLE if counts[state])
     if counts["unavailable"]:
         line += f"; {counts['unavailable']} arms not available here"
-    if counts["new"] or counts["damaged"]:
+    if guess["runs"]:
         memory = f"{guess['memory_mb_per_process']} MB each"
         line += f"; about {clock(guess['seconds'])} on {guess['processes']} processes, {memory}"
     console.print(line, soft_wrap=True)

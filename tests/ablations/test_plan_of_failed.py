@@ -1,0 +1,69 @@
+"""`--retry-failed`: what is told of runs that are tried again, before they are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ablations import map_cli, sweep_cli, tune_cli
+from ablations.options import Chosen, choose
+from ablations.planner import Plan, plan
+from core.result import code_versions
+from tests.ablations.conftest import TINY, TINY_SETS, TWO_ARMS, CommandLine
+
+
+@pytest.fixture
+def failed(tmp_path: Path) -> Chosen:
+    """Two arms that both failed; the second cannot but fail again."""
+    Path("mine.yaml").write_text(TWO_ARMS)
+    chosen = choose(["mine.yaml"], "smoke", tmp_path / "runs", sets=TINY_SETS, control=False)
+    first, second = plan(chosen.request, chosen.store).runs
+    chosen.store.fail(first.key, "hung", "no progress", "", code_versions())
+    chosen.store.fail(second.key, "diverged", "the loss is nan", "", code_versions())
+    return chosen
+
+
+def test_plan_counts_them_where_it_is_asked(cli: CommandLine, failed: Chosen) -> None:
+    words = ["mine.yaml", *TINY, "--no-control"]
+    assert cli("plan", *words) == 0
+    assert "2 runs: 0 new, 0 cached, 2 failed\n" in cli.out
+    assert cli("plan", *words, "--retry-failed") == 0
+    assert "2 failed, 1 to be tried again; about " in cli.out
+    assert cli("plan", *words, "--retry-failed", "--json") == 0
+    facts = json.loads(cli.out)
+    assert facts["estimate"]["runs"] == facts["estimate"]["processes"] == 1
+    assert facts["estimate"]["seconds"] == facts["runs"][0]["seconds"]
+    assert "leave out --retry-failed" in cli.refuses("plan", "--gpus", "2", "--retry-failed")
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_run_tells_what_it_is_about_to_train(
+    cli: CommandLine, failed: Chosen, monkeypatch: pytest.MonkeyPatch, again: bool
+) -> None:
+    worth: list[float] = []
+    monkeypatch.setattr(sweep_cli, "measure_if_worth", lambda seconds, *_: worth.append(seconds))
+    monkeypatch.setattr(sweep_cli, "sweep", lambda *_, **__: None)
+    cli("run", "mine.yaml", *TINY, "--no-control", "--no-report", *(["--retry-failed"] if again else []))
+    assert ("1 to be tried again; about " in cli.err) == again
+    assert (worth[0] > 0) == again
+
+
+@pytest.mark.parametrize(
+    ("module", "verb"), [(map_cli, ["map", "--over", "optim.clip=1,5"]), (tune_cli, ["tune", "--trials", "2"])]
+)
+def test_a_machine_is_measured_before_long_work_on_them(
+    cli: CommandLine, monkeypatch: pytest.MonkeyPatch, module: Any, verb: list[str]
+) -> None:
+    asked: list[bool] = []
+
+    def seconds(_: Plan, retry_failed: bool = False) -> float:
+        asked.append(retry_failed)
+        return 0.0
+
+    monkeypatch.setattr(Plan, "seconds", seconds)
+    monkeypatch.setattr(module, "sweep", lambda *_, **__: None)
+    cli(*verb, "neck", *TINY, "--retry-failed")
+    assert asked == [True]
