@@ -141,7 +141,7 @@ def plan_facts(chosen: Chosen, plan: Plan, jobs: int, *, retry_failed: bool = Fa
         "command": chosen.command, "store": str(chosen.store.root), "counts": plan.counts(),
         "estimate": {
             "runs": len(pending), **effort(pending, jobs),
-            "memory_mb_per_process": max((run.estimate.memory_mb for run in plan.runs), default=0),
+            "memory_mb_per_process": max((run.estimate.memory_mb for run in pending), default=0),
         },
         "runs": [
             {"key": run.key, "run": run.label, "state": run.state, "seconds": run.estimate.seconds,

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ablations import map_cli, sweep_cli, tune_cli
+from ablations.estimate import Estimate
 from ablations.options import Chosen, choose
 from ablations.planner import Plan, plan
+from ablations.views import plan_facts
 from core.result import code_versions
 from tests.ablations.conftest import TINY, TINY_SETS, TWO_ARMS, CommandLine
 
@@ -67,3 +70,11 @@ def test_a_machine_is_measured_before_long_work_on_them(
     monkeypatch.setattr(module, "sweep", lambda *_, **__: None)
     cli(*verb, "neck", *TINY, "--retry-failed")
     assert asked == [True]
+
+
+def test_memory_is_of_what_is_to_be_trained(failed: Chosen) -> None:
+    planned = plan(failed.request, failed.store)
+    sizes = [replace(run, estimate=Estimate(1.0, size)) for run, size in zip(planned.runs, (700, 900), strict=True)]
+    some = replace(planned, runs=(sizes[0], replace(sizes[1], state="done")))
+    assert plan_facts(failed, some, 1, retry_failed=True)["estimate"]["memory_mb_per_process"] == 700
+    assert plan_facts(failed, some, 1)["estimate"]["memory_mb_per_process"] == 0
