@@ -9,10 +9,12 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 from ablations import terminal
+from core import inputs
 from core.config import RunConfig
 from core.data import folder
 from core.data.alike_pairs import Pair, between, within
 from core.data.cache import cache_dir
+from core.data.enough import why_no_verdict
 from core.data.image_file import MASTER_SIDE
 from core.data.scans import ImageFile, Scan
 from core.errors import UserError
@@ -30,6 +32,16 @@ def folder_notes(config: RunConfig) -> list[str]:
     if (data or evaluation) and (size := config.data.image_size) > MASTER_SIDE:
         notes.append(f"images are read at {MASTER_SIDE} pixels a side at most: data.image_size={size} shows no more")
     return notes
+
+
+def verdict_notes(config: RunConfig) -> list[str]:
+    """What a plan tells where the user's own images are too few for any verdict; else nothing.
+
+    Raises:
+        UserError: folders that cannot be used.
+    """
+    why = why_no_verdict(inputs.corpus_of(config), config.eval)
+    return [f"{'--data' if config.eval.source == ('held-out',) else '--eval'}: {why}"] if why else []
 
 
 @lru_cache(maxsize=32)  # as corpora: a command plans more than once

@@ -10,7 +10,7 @@ from typing import Any
 from ablations.arm_config import arm_config, lowered, one_arm_by_two_names
 from ablations.estimate import Estimate, Rates, estimate, measured_rates
 from ablations.judged_alike import alike_note, judged_alike
-from ablations.own_images import folder_notes
+from ablations.own_images import folder_notes, verdict_notes
 from ablations.preset import Preset
 from ablations.tuned import with_tuned
 from core import inputs
@@ -185,6 +185,7 @@ def baseline_of(request: Request) -> tuple[RunConfig, list[str]]:
             )
         notes.append(lowered(config, available))
         config = config.with_overrides({"data.images": available})
+    notes += verdict_notes(config)
     inputs.require(config)  # weights that cannot be had are said before anything runs
     return config, notes
 

@@ -177,9 +177,14 @@ def _split(found: Scan, evaluation: EvalConfig, sources: Sequence[str]) -> tuple
             f"--data: {total} readable images in {', '.join(sources)}, at least {MIN_FOLDER_IMAGES} are needed to "
             "train on some and judge on others: add images, or give the identities to judge on with --eval"
         )
-    test = min(evaluation.identities, int(total * TEST_SHARE))
-    validation = min(evaluation.validation_identities, int(total * VALIDATION_SHARE))
+    validation, test = held_out_sizes(total, evaluation)
     return found.images[test + validation :], found.images[test : test + validation], found.images[:test]
+
+
+def held_out_sizes(total: int, evaluation: EvalConfig) -> tuple[int, int]:
+    """How many of so many images are held out without `--eval`: (validation, test)."""
+    test = min(evaluation.identities, int(total * TEST_SHARE))
+    return min(evaluation.validation_identities, int(total * VALIDATION_SHARE)), test
 
 
 def _own_evaluation(
@@ -198,8 +203,7 @@ def _own_evaluation(
         documents = found.images
         if len(documents) < 4:
             raise UserError(f"--eval: {len(documents)} readable images, at least 4 are needed")
-        wanted, count = evaluation.validation_identities, len(documents)
-        cut = _for_validation(min(wanted, count // 10), min(wanted, count // 4), count, evaluation.identities)
+        cut = flat_validation(len(documents), evaluation)
         return FolderDocuments(documents[:cut]), FolderDocuments(documents[cut : cut + evaluation.identities])
     names = sorted(groups, key=lambda name: hashlib.sha256(os.fsencode(Path(name).name)).digest())
     several = [name for name in names if len(groups[name]) > 1]
@@ -208,11 +212,22 @@ def _own_evaluation(
             f"--eval: {len(several)} identities with two or more captures, at least 4 are needed "
             "(one folder for each identity, its captures inside)"
         )
-    cut = _for_validation(len(several) // 10, len(several) // 4, len(names))
+    cut = captured_validation(len(several), len(names))
     held_out = set(several[:cut])
     parts = (several[:cut], [name for name in names if name not in held_out])
     made = [tuple((file, i) for i, name in enumerate(part) for file in groups[name]) for part in parts]
     return RealCaptures(made[0]), RealCaptures(made[1])
+
+
+def flat_validation(count: int, evaluation: EvalConfig) -> int:
+    """How many of so many flat images of `--eval` are for validation."""
+    wanted = evaluation.validation_identities
+    return _for_validation(min(wanted, count // 10), min(wanted, count // 4), count, evaluation.identities)
+
+
+def captured_validation(several: int, identities: int) -> int:
+    """How many identities of `--eval` are for validation, where so many of them have several captures."""
+    return _for_validation(several // 10, several // 4, identities)
 
 
 def _for_validation(least: int, most: int, identities: int, judged: int | None = None) -> int:

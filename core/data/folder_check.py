@@ -13,7 +13,8 @@ from core.config_sections import DataConfig, EvalConfig
 from core.data import folder as folders
 from core.data.alike_pairs import Pair, between, within
 from core.data.cache import cache_dir
-from core.data.corpus import RealCaptures, corpus
+from core.data.corpus import Corpus, RealCaptures, corpus
+from core.data.enough import why_no_verdict
 from core.data.image_file import Unusable, header
 from core.data.look_alikes import MOST_IMAGES
 from core.data.rendering import Progress
@@ -192,13 +193,22 @@ def _uses(folder: Path, cache: Path) -> tuple[Use, Use, int]:
     """What the options themselves make of the folder, and how many identities `--eval` would judge on."""
     try:
         made = corpus(DataConfig(source=(str(folder),)), EvalConfig(), cache)
-        data = Use(True, f"{len(made.train):,} images to train on, {made.notes['test']}")
+        data = Use(
+            True, f"{len(made.train):,} images to train on, {made.notes['test']}{_no_verdict(made, EvalConfig())}"
+        )
     except UserError as error:
         data = Use(False, str(error))
     try:
-        made = corpus(DataConfig(), EvalConfig(source=(str(folder),)), cache)
+        evaluation = EvalConfig(source=(str(folder),))
+        made = corpus(DataConfig(), evaluation, cache)
     except UserError as error:
         return data, Use(False, str(error)), 0
     test = made.test
     identities = len({one for _, one in test.files}) if isinstance(test, RealCaptures) else len(test)
-    return data, Use(True, f"judged on {made.notes['test']}; {made.notes['validation']} for validation"), identities
+    note = f"judged on {made.notes['test']}; {made.notes['validation']} for validation{_no_verdict(made, evaluation)}"
+    return data, Use(True, note), identities
+
+
+def _no_verdict(made: Corpus, evaluation: EvalConfig) -> str:
+    why = why_no_verdict(made, evaluation)
+    return f"; {why}" if why else ""

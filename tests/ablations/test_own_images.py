@@ -107,6 +107,18 @@ def test_what_is_skipped_is_told_in_the_plan_and_in_the_report(cli: CommandLine,
     assert "another capture of the same document" in page
 
 
+@pytest.mark.parametrize("option", ["--data", "--eval"])
+def test_too_few_images_for_any_verdict_are_told_before_runs_are_counted(
+    cli: CommandLine, tmp_path: Path, option: str
+) -> None:
+    make_images(tmp_path / "own", 40)
+    fewest = 312 if option == "--data" else 86
+    told = f"note: {option}: no verdict can be reached: it takes {fewest} images, there are 40"
+    assert cli("plan", "norm", option, "own", "--seeds", "1", "--set", "data.images=16") == 0
+    assert told in cli.out
+    assert cli.out.index(told) < cli.out.index(" runs: ")
+
+
 def test_folders_of_captures_to_train_on_are_told_of(tmp_path: Path) -> None:
     laid_out(tmp_path, *IDS)
     config = RunConfig().with_overrides({"data.source": (str(tmp_path / "ids"),)})

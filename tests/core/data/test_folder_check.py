@@ -137,6 +137,13 @@ def test_rates_follow_the_number_of_identities(tmp_path: Path) -> None:
     assert [report.rates[fpr] for fpr in FPRS] == [False, False, True]
 
 
+def test_too_few_for_a_verdict_are_told_with_how_many_it_takes(tmp_path: Path) -> None:
+    make_images(tmp_path / "a", 40)
+    report = check_folder(tmp_path / "a", tmp_path)
+    assert report.data.note.endswith("; no verdict can be reached: it takes 312 images, there are 40")
+    assert report.evaluation.note.endswith("; no verdict can be reached: it takes 86 images, there are 40")
+
+
 def test_a_folder_given_by_another_path_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_images(tmp_path / "work" / "a", 20)
     monkeypatch.chdir(tmp_path / "work")
