@@ -117,7 +117,7 @@ def of_backbone(state: Mapping[str, torch.Tensor], wanted: Sequence[str], path: 
         # Of a backbone of another size the first names may well be there.
         tensors = max([plain, *inside.values()], key=lambda one: sum(name in one for name in wanted))
         missing = next(name for name in wanted if name not in tensors)
-        what = f"has no '{missing}', but {_some(state)}"
+        what = f"has no '{missing}'" + (f", but {_some(state)}" if state else "")
     raise RunFailure("bad_weights", f"{path} does not fit the backbone: it {what}")
 
 

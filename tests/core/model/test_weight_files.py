@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from core.config import ModelConfig
 from core.errors import RunFailure
@@ -98,6 +99,13 @@ def test_what_cannot_be_taken_is_told_with_what_is_there(
     assert caught.value.kind == "bad_weights"
     assert str(path) in caught.value.message
     assert told in caught.value.message
+
+
+def test_a_file_without_tensors_is_told_without_names(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    save_file({}, str(path))
+    with pytest.raises(RunFailure, match=r"it has no 'conv_stem\.weight'$"):
+        build_backbone(ModelConfig(pretrained=str(path)), 2)
 
 
 @pytest.mark.parametrize(
