@@ -29,7 +29,7 @@ def reasons(found: Comparison) -> list[str]:
             if one.verdict in ("inconclusive", "not run"):
                 grouped.setdefault((where, one.verdict, one.reason), []).append(one.label)
     return [
-        f"{_findings(labels).capitalize()} {'is' if len(labels) == 1 else 'are'} {verdict} in {where}: {reason}"
+        f"F{_findings(labels)[1:]} {'is' if len(labels) == 1 else 'are'} {verdict} in {where}: {reason}"
         for (where, verdict, reason), labels in grouped.items()
     ]
 
