@@ -143,7 +143,7 @@ def _untrained(contrast: Contrast, done: pd.DataFrame) -> str:
         if stuck(done[done["arm"] == arm]):
             return (
                 f"The loss of '{arm}' has not left its slow start: what is seen is how fast it trains, not how "
-                "well it ends."
+                "well it ends; train longer (optim.samples) or start from pretrained weights."
             )
     return ""
 
