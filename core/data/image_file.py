@@ -180,7 +180,7 @@ def _require_upper_bits(image: Image.Image) -> None:
 
 
 def _counts_from_white(image: ImageFile.ImageFile) -> bool:
-    """Whether 16-bit grey levels of a TIFF file are of ink, not of light: Pillow turns those of 8 bits only."""
+    """Whether 16-bit grey levels of a TIFF file are of ink, not of light: Pillow turns those of 8 at most."""
     return isinstance(image, TiffImageFile) and image.mode.startswith("I;16") and image.tag_v2.get(262) == 0
 
 

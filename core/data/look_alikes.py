@@ -41,8 +41,9 @@ def nearest_pairs(levels: np.ndarray, homes: Sequence[str]) -> tuple[tuple[int, 
         Pairs of an image and another, by the image; of two that are alike each may say so.
     """
     alike = look_alikes(levels)
-    _, numbers = np.unique(np.asarray(homes, str), return_inverse=True)
-    both = np.stack([alike, elsewhere(levels, numbers, alike)], axis=1)
+    numbers = {home: number for number, home in enumerate(dict.fromkeys(homes))}
+    numbered = np.array([numbers[home] for home in homes], np.int64)  # an array of text is as wide as the longest
+    both = np.stack([alike, elsewhere(levels, numbered, alike)], axis=1)
     pairs = {(image, other) for image, row in enumerate(both.tolist()) for other in row if other >= 0}
     return tuple(sorted(pairs))
 
@@ -83,6 +84,7 @@ def elsewhere(levels: np.ndarray, homes: np.ndarray, alike: np.ndarray) -> np.nd
     for home in np.unique(homes[left]):
         inside = left[homes[left] == home]
         low, high = levels[inside].min(axis=0), levels[inside].max(axis=0)
+        # Bytes go round at their ends, so that these stop there.
         low, high = low - np.minimum(low, MOST_LEVELS), high + np.minimum(255 - high, MOST_LEVELS)
         outside = np.flatnonzero((homes != home) & ((low <= levels) & (levels <= high)).all(axis=1))
         other = likenesses(levels[inside], levels[outside])
