@@ -21,6 +21,7 @@ _CHUNK = 1 << 20  # bytes
 _SLACK = 16 << 20  # bytes that a small archive may unpack to whatever the ratio: a white page compresses well
 _LONGEST_NAME = 1024  # characters
 _DRIVE = re.compile(r"[A-Za-z]:")
+_JOINERS = {0x200C: None, 0x200D: None}  # as in Persian words and in emoji; they show nothing themselves
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Limits:
         max_bytes: in all.
         max_files: files and folders in all.
         max_ratio: bytes written, or claimed to be there, over bytes of the archive.
-        fold_case: refuse names that differ in case only. On file systems that tell them apart both are
+        fold_case: refuse names that differ in case or joiners only. On file systems that tell them apart both are
             written; elsewhere the second is refused when it is met.
     """
 
@@ -64,12 +65,14 @@ class _Ledger:
     def claim(self, member: Member, path: PurePosixPath) -> None:
         """Reserve the place of a file; a second claim on it, or on a folder that leads to it, is refused."""
         for place in (*reversed(path.parents[:-1]), path):
-            spelling = unicodedata.normalize("NFC", str(place))
-            key = spelling.casefold() if self.limits.fold_case else spelling
+            key = str(place)
+            if self.limits.fold_case:  # as APFS does, to which "straße" is "STRASSE", and HFS+, which drops joiners
+                key = unicodedata.normalize("NFC", key.translate(_JOINERS)).casefold()
+            key = unicodedata.normalize("NFC", key)
             wanted = "file" if place == path else "folder"
             before = self.places.setdefault(key, (str(place), wanted))
             if before[0] != str(place):
-                raise Hostile(member.name, f"differs from '{before[0]}' in case or accents only")
+                raise Hostile(member.name, f"differs from '{before[0]}' in case, accents or joiners only")
             if before[1] != wanted:
                 raise Hostile(member.name, f"needs '{place}' as a {wanted}, which is a {before[1]}")
             if wanted == "file" and path in self.files:
@@ -153,14 +156,14 @@ def _target(member: Member, inside: str, endings: Sequence[str] | None) -> PureP
     name = member.name
     if len(name) > _LONGEST_NAME:
         raise Hostile(name, "has a name that is too long")
-    if any(unicodedata.category(character) in ("Cc", "Cf", "Cs") for character in name):
+    if any(unicodedata.category(character) in ("Cc", "Cf", "Cs") for character in name if not _is_harmless(character)):
         raise Hostile(name, "has control characters in its name")
     if "\\" in name or _DRIVE.match(name):
         raise Hostile(name, "has a Windows path for a name")
     if name.startswith("/"):
         raise Hostile(name, "has an absolute path for a name")
     parts = [part for part in name.split("/") if part not in ("", ".")]
-    if ".." in parts:
+    if any(part.translate(_JOINERS) in ("", ".", "..") for part in parts):  # what a file system may take it for
         raise Hostile(name, "leads out of the folder")
     above = [part for part in inside.split("/") if part]
     if len(parts) <= len(above) or any(part not in ("*", given) for part, given in zip(above, parts, strict=False)):
@@ -170,6 +173,11 @@ def _target(member: Member, inside: str, endings: Sequence[str] | None) -> PureP
     if member.kind != "file":
         raise Hostile(name, f"is {member.kind}")
     return PurePosixPath(*parts[len(above) :])
+
+
+def _is_harmless(character: str) -> bool:
+    """A joiner, or what stands for a byte of a name of a .tar that is not UTF-8, as of one in Latin-1: it is kept."""
+    return ord(character) in _JOINERS or "\udc80" <= character <= "\udcff"
 
 
 def _write(member: Member, target: Path, ledger: _Ledger, path: PurePosixPath) -> None:

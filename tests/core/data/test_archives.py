@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import stat
 import struct
 import tarfile
@@ -99,10 +100,30 @@ def test_a_folder_with_something_in_it_stays_as_it_is(archive: Path) -> None:
     ("name", "reason"),
     [("/etc/x.jpg", "absolute"), ("../x.jpg", "leads out"), ("a/../../x.jpg", "leads out"), ("a/../x.jpg", "leads out"),
      ("C:/x.jpg", "Windows"), ("c:x.jpg", "Windows"), ("a\\..\\x.jpg", "Windows"), ("a\nb.jpg", "control"),
-     ("a\x1b[31m.jpg", "control"), ("a\u202egpj.exe", "control"), ("x" * 2000, "too long")],
+     ("a\x1b[31m.jpg", "control"), ("a\u202egpj.exe", "control"), ("x" * 2000, "too long"),
+     (".\u200d./x.jpg", "leads out"), ("a/\u200c/x.jpg", "leads out"), ("a\x85.jpg", "control"),
+     ("a\u200b.jpg", "control")],
 )  # fmt: skip
 def test_names_that_lead_elsewhere(archive: Path, name: str, reason: str) -> None:
     refused(make(archive, [("good.jpg", b"good"), (name, b"bad")]), reason)
+
+
+@pytest.mark.parametrize("name", ["\U0001f469\u200d\U0001f4bb.jpg", "می\u200cخواهم.jpg"])
+def test_letters_that_are_joined_or_held_apart_are_no_control_characters(archive: Path, name: str) -> None:
+    assert extract(make(archive, [(name, b"one"), ("b.jpg", b"two")]), archive.parent / "out") == 2
+    assert (archive.parent / "out" / name).read_bytes() == b"one"
+
+
+def test_names_of_a_tar_in_another_encoding_keep_their_bytes(tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    with tarfile.open(tmp_path / "work" / "x.tar", "w", format=tarfile.GNU_FORMAT, encoding="latin-1") as archive:
+        archive.addfile(tarfile.TarInfo("caf\xe9.jpg"), io.BytesIO())
+    try:
+        (tmp_path / "caf\udce9.jpg").touch()
+    except OSError:
+        pytest.skip("the file system takes UTF-8 only")
+    assert extract(tmp_path / "work" / "x.tar", tmp_path / "out") == 1
+    assert os.listdir(os.fsencode(tmp_path / "out")) == [b"caf\xe9.jpg"]
 
 
 def test_even_members_that_are_not_asked_for_must_have_safe_names(archive: Path) -> None:
@@ -112,7 +133,9 @@ def test_even_members_that_are_not_asked_for_must_have_safe_names(archive: Path)
 @pytest.mark.parametrize(
     ("first", "second", "reason"),
     [("a.jpg", "a.jpg", "twice"), ("a.jpg", "./a.jpg", "twice"), ("a.jpg", "A.JPG", "case"), ("b/x", "B/y", "case"),
-     ("a", "a/b", "is a file"), ("a/b", "a", "is a folder"), ("é.jpg", "e\u0301.jpg", "accents")],
+     ("a", "a/b", "is a file"), ("a/b", "a", "is a folder"), ("é.jpg", "e\u0301.jpg", "accents"),
+     ("a\u200d.jpg", "a.jpg", "joiners"),
+     ("é.jpg", "e\u200d\u0301.jpg", "joiners"), ("straße", "STRASSE", "case")],
 )  # fmt: skip
 def test_two_members_for_one_place(archive: Path, first: str, second: str, reason: str) -> None:
     refused(make(archive, [(first, b"one"), (second, b"two")]), reason)
