@@ -87,7 +87,7 @@ def alike_note(config: RunConfig) -> list[str]:
     ]
 
 
-@lru_cache(maxsize=32)  # a plan asks for every run of it
+@lru_cache(maxsize=32)  # a plan asks for every arm of it
 def _count(parts: _Parts) -> JudgedAlike | None:
     trained, judged = (_levels(folders, parts.cache) for folders in (parts.data, parts.evaluation))
     if trained is None or judged is None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ablations.arm_config import arm_config, lowered, one_arm_by_two_names
 from ablations.estimate import Estimate, Rates, estimate, measured_rates
-from ablations.judged_alike import alike_note, judged_alike
+from ablations.judged_alike import JudgedAlike, alike_note, judged_alike
 from ablations.own_images import folder_notes, verdict_notes
 from ablations.preset import Preset
 from ablations.tuned import with_tuned
@@ -112,11 +112,14 @@ def plan(
     rates = measured_rates(store) if rates is None else rates
     cells: list[Cell] = []
     runs: dict[str, Run] = {}
+    alike: dict[Place, JudgedAlike | None] = {}  # of a pool of a million images its digest takes a while
 
     def add(study: str, arm: str, seed: int, config: RunConfig, wanted: bool = True) -> None:
         """A cell, and its run if that is wanted, unless an earlier cell has it."""
         key = inputs.run_key(config)
-        found = judged_alike(config)
+        if (study, arm) not in alike:
+            alike[study, arm] = judged_alike(config)
+        found = alike[study, arm]
         cells.append(Cell(study, arm, seed, key, asked=wanted, alike=found.alike if found else None))
         if wanted and key not in runs:
             label = f"{study}/{arm} seed {seed}"
