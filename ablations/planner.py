@@ -13,6 +13,7 @@ from ablations.judged_alike import JudgedAlike, alike_note, judged_alike
 from ablations.own_images import folder_notes, verdict_notes
 from ablations.preset import Preset
 from ablations.tuned import with_tuned
+from ablations.words import SEEDS_BELOW
 from core import inputs
 from core.config import RunConfig
 from core.errors import UserError
@@ -108,6 +109,7 @@ def plan(
     """
     if request.config is not None:
         return _plan_one(request.config, store, digests)
+    offset = _control_offset(request)
     baseline, notes = baseline_of(request)
     rates = measured_rates(store) if rates is None else rates
     cells: list[Cell] = []
@@ -143,9 +145,9 @@ def plan(
     if request.control and request.studies:
         # After the studies, so that the baseline's runs keep the names of the studies that want them.
         for name in control_study().arms:
-            offset = control_offset(request.all_seeds) if name == AGAIN else 0
+            added = offset if name == AGAIN else 0
             for seed in request.seeds_of(CONTROL, name):
-                add(CONTROL, name, seed, baseline.with_overrides({"seed": seed + offset}))
+                add(CONTROL, name, seed, baseline.with_overrides({"seed": seed + added}))
     planned = Plan(tuple(cells), tuple(runs.values()), baseline, tuple(notes))
     return with_tuned(planned, request, store, digests=digests) if request.tuned else planned
 
@@ -191,6 +193,17 @@ def baseline_of(request: Request) -> tuple[RunConfig, list[str]]:
     notes += verdict_notes(config)
     inputs.require(config)  # weights that cannot be had are said before anything runs
     return config, notes
+
+
+def _control_offset(request: Request) -> int:
+    """What the control adds to a seed; `UserError`, before its own words would be of a number that nobody gave."""
+    offset = control_offset(request.all_seeds)
+    if request.control and max(request.all_seeds) + offset >= SEEDS_BELOW:
+        raise UserError(
+            f"--seeds: the A/A control adds {offset} to each, and seeds must be below {SEEDS_BELOW}: take smaller "
+            "ones, or leave it out with --no-control"
+        )
+    return offset
 
 
 def _refuse_empty(study: Study, cells: Sequence[Cell]) -> None:

@@ -9,6 +9,7 @@ from ablations.preset import MOST_SEEDS
 from core import yaml_text
 from core.errors import UserError
 
+SEEDS_BELOW = 2**31  # as a run's configuration has them
 _LONGEST_SEED = 12  # characters
 
 
@@ -42,6 +43,8 @@ def parse_seeds(text: str | None, default: int) -> tuple[int, ...]:
     if not 1 <= (count := sum(map(len, spans))) <= MOST_SEEDS:
         raise UserError(f"--seeds: expected 1 to {MOST_SEEDS} seeds, got {count}")
     numbers = [seed for span in spans for seed in span]
+    if max(numbers) >= SEEDS_BELOW:
+        raise UserError(f"--seeds: seeds must be below {SEEDS_BELOW}, got {max(numbers)}")
     if len(set(numbers)) < len(numbers):
         raise UserError(f"--seeds: '{text}' names a seed twice")
     return tuple(numbers)

@@ -100,3 +100,17 @@ def test_seeds_without_room_for_the_controls_are_refused(tmp_path: Path) -> None
     with pytest.raises(UserError, match="seed"):
         planned(tmp_path, seeds=f"{2**31 - 1},0")
     planned(tmp_path, seeds=f"{2**31 - 1},0", control=False)
+
+
+def test_they_are_refused_in_the_words_of_the_option(cli: CommandLine) -> None:
+    told = cli.refuses("plan", "norm", *TINY, "--seeds", "2147483000-2147483002")
+    assert told == (
+        "error: --seeds: the A/A control adds 2147484000 to each, and seeds must be below 2147483648: take smaller "
+        "ones, or leave it out with --no-control"
+    )
+    assert cli("plan", "norm", *TINY, "--seeds", "0,1073741000") == 0
+    assert "--no-control" in cli.refuses("plan", "norm", *TINY, "--seeds", "0,1073741824")
+    under = ["norm", "--over", "optim.clip=1,5", *TINY, "--dry-run"]
+    assert cli("map", *under, "--seeds", "2147483000-2147483001") == 0  # has no control
+    told = cli.refuses("plan", "norm", *TINY, "--seeds", "0,2147483648", "--no-control")
+    assert told == "error: --seeds: seeds must be below 2147483648, got 2147483648"
