@@ -73,9 +73,9 @@ class Plan:
     tuning: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # study -> arm -> its search
 
     def counts(self) -> dict[str, int]:
-        """Distinct runs by state, and arms that cannot be run here."""
+        """Distinct runs by state, and arms that are asked for and cannot be run here."""
         states = Counter(run.state for run in self.runs)
-        unavailable = len({(cell.study, cell.arm) for cell in self.cells if cell.key is None})
+        unavailable = len({(cell.study, cell.arm) for cell in self.cells if cell.key is None and cell.asked})
         return {
             "new": states["new"], "cached": states["done"], "failed": states["failed"], "damaged": states["damaged"],
             "newer": states["newer"], "unavailable": unavailable,
@@ -137,7 +137,7 @@ def plan(
             wanted = not request.deciding or name in study.deciding
             for seed in request.seeds_of(study.study, name):
                 if config is None:
-                    cells.append(Cell(study.study, name, seed, None, told))
+                    cells.append(Cell(study.study, name, seed, None, told, asked=wanted))
                 else:
                     add(study.study, name, seed, config.with_overrides({"seed": seed}), wanted)
         _refuse_empty(study, cells)

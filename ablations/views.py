@@ -154,8 +154,9 @@ def plan_facts(chosen: Chosen, plan: Plan, jobs: int, *, retry_failed: bool = Fa
 
 
 def absent_facts(plan: Plan, pending: Sequence[Run]) -> dict[str, Any]:
-    """Arms that cannot be run here, each once, and the notes of a plan and of what is trained of it."""
-    absent = dict.fromkeys((cell.study, cell.arm, cell.reason) for cell in plan.cells if cell.key is None)
+    """Arms asked for that cannot be run here, each once, and notes of a plan and of what is trained of it."""
+    asked = [cell for cell in plan.cells if cell.key is None and cell.asked]
+    absent = dict.fromkeys((cell.study, cell.arm, cell.reason) for cell in asked)
     unavailable = [{"study": study, "arm": arm, "reason": reason} for study, arm, reason in absent]
     return {"unavailable": unavailable, "notes": [*plan.notes, *encoding_note(pending)]}
 

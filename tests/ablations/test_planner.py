@@ -11,6 +11,7 @@ from ablations.options import choose
 from ablations.planner import Plan, baseline_of, plan
 from ablations.preset import load_preset
 from ablations.registry import baseline_values, load_studies, load_study, study_names
+from ablations.views import absent_facts
 from core.config import RunConfig
 from core.errors import UserError
 from core.store import Store
@@ -47,6 +48,18 @@ def test_deciding_leaves_out_the_runs_of_arms_that_no_verdict_rests_on(tmp_path:
     trained = {run.label.removeprefix("norm/").split(" ")[0] for run in part.runs}
     assert trained == {"ln", "bn", "ln_bn", "clip-squeeze-ln", "clip-squeeze-ln_bn"}
     assert {run.key for run in part.runs} < {run.key for run in whole.runs}
+
+
+def test_arms_that_deciding_leaves_out_are_not_missed(tmp_path: Path) -> None:
+    """An arm beside the verdicts that lacks images is told of where it is asked for, and in reports of all arms."""
+    whole, part = (planned(["class-count"], tmp_path, control=False, deciding=some) for some in (False, True))
+    lacking = {cell.arm for cell in whole.cells if cell.key is None}
+    assert lacking - set(load_study("class-count").study.deciding)
+    assert whole.counts()["unavailable"] == len(lacking)
+    left = lacking & set(load_study("class-count").study.deciding)
+    assert part.counts()["unavailable"] == len(left)
+    assert {entry["arm"] for entry in absent_facts(part, [])["unavailable"]} == left
+    assert {entry["arm"] for entry in absent_facts(whole, [])["unavailable"]} == lacking
 
 
 def test_deciding_keeps_the_control_and_is_refused_for_a_single_run(tmp_path: Path) -> None:
