@@ -19,7 +19,7 @@ from tests.ablations.conftest import TINY, TINY_SETS, TWO_ARMS, CommandLine
 
 
 @pytest.fixture
-def failed(tmp_path: Path) -> Chosen:
+def failed(cli: CommandLine, tmp_path: Path) -> Chosen:
     """Two arms that both failed; the second cannot but fail again."""
     Path("mine.yaml").write_text(TWO_ARMS)
     chosen = choose(["mine.yaml"], "smoke", tmp_path / "runs", sets=TINY_SETS, control=False)
