@@ -8,8 +8,9 @@ from typing import Any, cast
 
 import pytest
 
+from ablations import estimate as estimates
 from ablations import memory
-from ablations.estimate import encoding_seconds, estimate, measured_rates
+from ablations.estimate import encoding_seconds, estimate, head_seconds, measured_rates
 from ablations.preset import load_preset
 from core.config import RunConfig
 from core.inputs import corpus_of
@@ -121,6 +122,62 @@ def test_a_teacher_takes_hours_on_a_core_and_minutes_on_a_gpu() -> None:
     assert hours(distill__teacher="openai", runtime__device="cuda:1") < 0.1
 
 
+# CPU seconds of a step of the head on one core of an EPYC without AVX-512, by whether its optimiser passes over all
+# centres, rate, classes and batch.
+HEAD_STEPS = [
+    ("dense", 0.3, 1_000, 64, 0.0019), ("dense", 1.0, 1_000, 64, 0.0035), ("dense", 1.0, 16_256, 64, 0.054),
+    ("dense", 0.3, 16_256, 512, 0.084), ("dense", 0.3, 390_144, 64, 0.54), ("dense", 0.3, 390_144, 512, 3.77),
+    ("dense", 1.0, 390_144, 512, 8.55), ("row_scalar", 0.3, 390_144, 512, 1.86),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("update", "rate", "classes", "batch", "measured"), HEAD_STEPS)
+def test_steps_of_the_head_take_what_was_measured_within_a_half(
+    update: str, rate: float, classes: int, batch: int, measured: float
+) -> None:
+    fields = {"loss.centre_update": update, "loss.sample_rate": rate, "optim.batch_size": batch, "optim.samples": batch}
+    assert measured / 1.5 < head_seconds(few(**fields, **{"data.images": classes}), "cpu") < 1.5 * measured
+
+
+def test_a_run_takes_longer_of_more_classes_and_of_a_larger_sample() -> None:
+    standard = load_preset("standard").set
+
+    def hours(**changes: Any) -> float:
+        fields = {name.replace("__", "."): value for name, value in changes.items()}
+        return estimate(RunConfig().with_overrides({**standard, **fields}), {}).seconds / 3600
+
+    least = hours(data__images=500, data__expansion=1)
+    assert hours() > least + 6
+    assert hours(loss__sample_rate=1.0) > least + 20
+    assert hours(runtime__device="cuda") == hours(runtime__device="cuda", loss__sample_rate=1.0)  # not modelled there
+
+
+def test_measured_rates_are_of_the_embedder_whatever_the_head_was() -> None:
+    """A store with runs of one number of classes tells how long those of another take."""
+    large = few(**{"data.images": 200, "data.expansion": 24, "optim.samples": 6400})
+    small = few(**{"data.images": 200, "optim.samples": 6400})
+    embedder, head = 6400 / 300, head_seconds(large, "cpu")
+    assert 0.5 < head < embedder
+    result = {
+        "config": large.model_dump(), "environment": {"device": "cpu"},
+        "cost": {"samples_per_second": 6400 / (embedder + head)},
+    }  # fmt: skip
+    store = SimpleNamespace(run_keys=lambda: ["a"], state=lambda _: "done", result=lambda _: result)
+    rates = measured_rates(cast(Store, store))
+    assert rates["cpu", "lcnet_050", 64] == pytest.approx(300)
+    assert estimate(large, rates).seconds - estimate(small, rates).seconds == pytest.approx(
+        head - head_seconds(small, "cpu"), abs=0.11
+    )
+    result["cost"] = {"samples_per_second": 1e9}  # of a machine whose heads take less than is thought
+    assert 0 < measured_rates(cast(Store, store))["cpu", "lcnet_050", 64] < 1e10
+
+
+@pytest.fixture
+def no_head(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(estimates._HEAD, "cpu", (0.0, 0.0, 0.0))
+
+
+@pytest.mark.usefixtures("no_head")
 def test_rates_are_of_the_device_that_they_were_measured_on() -> None:
     def result(key: str) -> dict[str, Any]:
         if key == "e":  # eight GPUs that trained it together
@@ -135,6 +192,7 @@ def test_rates_are_of_the_device_that_they_were_measured_on() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.usefixtures("no_head")
 @pytest.mark.parametrize(
     ("changes", "times"), [({"distill.clean_view": True}, 2), ({"precision.mode": "fp16"}, 2), ({"optim.lr": 1e-4}, 1)]
 )
