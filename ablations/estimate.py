@@ -28,6 +28,8 @@ _LEAST_EMBEDDER = 0.25  # share of a measured step, however long its head is tho
 # Views per second that a teacher encodes: the embedded one, and any other, which is taken for a ViT-B/32. Measured on
 # one CPU core without AVX-512, at 128 px; of a GPU not measured, but what a ViT-B/32 takes of its float32 arithmetic.
 _TEACHER_RATE = {"cpu": (300.0, 6.0), "cuda": (20_000.0, 3_000.0)}
+# Of one core, a capture: of any size, and at 128 px; measured with five an identity at 64, 128 and 224 px.
+_CAPTURE_SECONDS = (2.8e-3, 1.1e-3)
 _SETUP_SECONDS = {"cpu": 3.0, "cuda": 15.0}
 _EVAL_SPEEDUP = 3.0  # a forward pass alone against a training step
 
@@ -80,6 +82,12 @@ def encoding_seconds(config: RunConfig, views: int) -> float:
     """How long the run's teacher takes for so many views: on one CPU core, or on a GPU."""
     embedded, other = _TEACHER_RATE[device_kind(config.runtime.device)]
     return views / (embedded if config.distill.teacher == "procedural" else other)
+
+
+def drawing_seconds(captures: int, size: int) -> float:
+    """How long so many simulated captures take one CPU core, shifted or not."""
+    each, at_128 = _CAPTURE_SECONDS
+    return captures * (each + at_128 * (size / 128) ** 2)
 
 
 def _views(clean_view: bool) -> int:

@@ -18,7 +18,7 @@ from ablations.registry import LoadedStudy, load_study, study_names
 from ablations.retry import worth_trying
 from ablations.store_views import UNUSABLE
 from ablations.sweep import clock
-from ablations.workload import effort, encoding_note
+from ablations.workload import effort, preparation_notes
 from core.inputs import corpus_of
 from reports.claims import Study, findings
 from reports.markdown import NONE
@@ -158,7 +158,7 @@ def absent_facts(plan: Plan, pending: Sequence[Run]) -> dict[str, Any]:
     asked = [cell for cell in plan.cells if cell.key is None and cell.asked]
     absent = dict.fromkeys((cell.study, cell.arm, cell.reason) for cell in asked)
     unavailable = [{"study": study, "arm": arm, "reason": reason} for study, arm, reason in absent]
-    return {"unavailable": unavailable, "notes": [*plan.notes, *encoding_note(pending)]}
+    return {"unavailable": unavailable, "notes": [*plan.notes, *preparation_notes(pending)]}
 
 
 def print_absent(console: Console, facts: dict[str, Any]) -> None:

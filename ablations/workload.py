@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from ablations.estimate import encoding_seconds
+from ablations.estimate import drawing_seconds, encoding_seconds
 from ablations.executors.layout import core_count, gpu_count
 from ablations.planner import Run
 from ablations.sweep import clock
 from core.config import RunConfig
+from core.data.cache import cache_dir, path_of
+from core.data.corpus import RealCaptures, held_out_fingerprint
+from core.inputs import corpus_of
 from core.teacher_cache import views_to_encode
 
 _WORTH_TELLING = 60.0  # seconds
@@ -34,8 +38,50 @@ def effort(pending: Sequence[Run], jobs: int) -> dict[str, Any]:
     return {"seconds": round(max(ends), 1), "processes": processes}
 
 
-def encoding_note(pending: Sequence[Run]) -> list[str]:
-    """What teachers have to encode before runs start, which no run's estimate counts; nothing of what takes seconds."""
+def captures_to_draw(config: RunConfig) -> dict[Path, int]:
+    """Files of simulated captures that the run reads and the cache lacks, with how many there are in each.
+
+    What the user has photographed is read, which takes less.
+    """
+    source, size, folder = corpus_of(config), config.data.image_size, cache_dir(config.runtime.cache_dir)
+    judged = source.validation if config.eval.judged == "validation" else source.test
+    parts = [(source.validation, False), (judged, False), *([(judged, True)] if source.shifted else [])]
+    lacking: dict[Path, int] = {}
+    for part, shifted in parts:
+        if isinstance(part, RealCaptures):
+            continue
+        count, name = len(part) * source.captures, "shifted captures" if shifted else "captures"
+        # As `core.data.corpus_images.captures` describes them: nothing of it tells without drawing them.
+        of = f"{held_out_fingerprint(part, shifted)} {count} {source.captures} {size} {source.severity}"
+        path = path_of(folder, name, f"{name} {of}")
+        if not path.exists():
+            lacking[path] = count
+    return lacking
+
+
+def preparation_notes(pending: Sequence[Run]) -> list[str]:
+    """What is made before runs start, which no run's estimate counts; nothing of what takes seconds."""
+    return [*_capture_note(pending), *_encoding_note(pending)]
+
+
+def _capture_note(pending: Sequence[Run]) -> list[str]:
+    distinct: dict[tuple[object, ...], RunConfig] = {}
+    for config in (run.config for run in pending):
+        data, evaluation = config.data, config.eval
+        # Only what decides captures: those of a folder are held out of `data`.
+        of = data.source, data.image_size, evaluation.model_copy(update={"points": 1}).model_dump_json()
+        distinct.setdefault(of, config)
+    files: dict[Path, tuple[int, int]] = {}
+    for config in distinct.values():
+        size = config.data.image_size
+        files |= {path: (count, size) for path, count in captures_to_draw(config).items()}
+    seconds, cores = sum(drawing_seconds(count, size) for count, size in files.values()), core_count()
+    if seconds / cores < _WORTH_TELLING:
+        return []
+    return [_note(f"{sum(count for count, _ in files.values()):,} captures are drawn", seconds / cores, _cores(cores))]
+
+
+def _encoding_note(pending: Sequence[Run]) -> list[str]:
     distinct: dict[tuple[object, ...], RunConfig] = {}
     for config in (run.config for run in pending if run.config.distill.active):
         data = config.data
@@ -47,6 +93,13 @@ def encoding_note(pending: Sequence[Run]) -> list[str]:
     cores = 1 if on_gpu else core_count()
     if seconds / cores < _WORTH_TELLING:
         return []
-    where = "the GPU" if on_gpu else f"{cores} CPU {'core' if cores == 1 else 'cores'}"
-    told = f"teacher features of {sum(count for count, _ in views):,} views are encoded first, once"
-    return [f"{told}: about {clock(seconds / cores)} on {where}, beside the time of the runs"]
+    what = f"teacher features of {sum(count for count, _ in views):,} views are encoded"
+    return [_note(what, seconds / cores, "the GPU" if on_gpu else _cores(cores))]
+
+
+def _note(what: str, seconds: float, where: str) -> str:
+    return f"{what} first, once: about {clock(seconds)} on {where}, beside the time of the runs"
+
+
+def _cores(count: int) -> str:
+    return f"{count} CPU {'core' if count == 1 else 'cores'}"
