@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from ablations import tuning_store
+from ablations.journal_lock import journal_lock
 from ablations.tuning import Trial
 from core.errors import UserError, first_line
 from core.integrity import put_aside
@@ -60,14 +61,12 @@ def problem(path: Path, searches: Mapping[str, Search]) -> str:
 
     Nobody appends to it meanwhile: a line that is torn is not one that is just being written.
     """
-    from optuna.storages.journal import JournalFileSymlinkLock
-
     if not path.is_file():
         return "it is not a file" if path.exists() else ""
     if searches and not path.stat().st_size:
         return "it is empty"
-    lock = JournalFileSymlinkLock(str(path))
     try:
+        lock = journal_lock(path)
         lock.acquire()
     except OSError:  # of a folder that cannot be written: then nobody appends either
         return _unreadable(path) or _differing(path, searches)

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ablations.journal_lock import journal_lock
 from ablations.tuning import OBJECTIVE, SPACE, Trial, digest, distributions, values_of
 from core import inputs, record
 from core.config import RunConfig
@@ -52,7 +53,7 @@ def open_storage(where: str) -> BaseStorage:
         if "://" in where:
             return _patient(partial(get_storage, _with_driver(where)))
         Path(where).parent.mkdir(parents=True, exist_ok=True)
-        return JournalStorage(JournalFileBackend(where))
+        return JournalStorage(JournalFileBackend(where, journal_lock(Path(where))))
     except Exception as error:  # each database has its own
         reason = first_line(error)
         if where.startswith("postgresql") and "import" in reason:
