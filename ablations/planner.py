@@ -196,9 +196,13 @@ def baseline_of(request: Request) -> tuple[RunConfig, list[str]]:
 
 
 def _control_offset(request: Request) -> int:
-    """What the control adds to a seed; `UserError`, before its own words would be of a number that nobody gave."""
+    """What the control adds to a seed.
+
+    Raises:
+        UserError: there is no room for it below the largest. The field's own refusal would be of a number that nobody gave.
+    """
     offset = control_offset(request.all_seeds)
-    if request.control and max(request.all_seeds) + offset >= SEEDS_BELOW:
+    if request.control and max(request.all_seeds, default=0) + offset >= SEEDS_BELOW:
         raise UserError(
             f"--seeds: the A/A control adds {offset} to each, and seeds must be below {SEEDS_BELOW}: take smaller "
             "ones, or leave it out with --no-control"
