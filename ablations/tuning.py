@@ -184,16 +184,26 @@ def at_edge(values: Mapping[str, float]) -> list[str]:
     return found
 
 
-def digest(study: Study, baseline: RunConfig, fingerprints: Mapping[str, str]) -> str:
+def digest(
+    study: Study,
+    baseline: RunConfig,
+    fingerprints: Mapping[str, str],
+    own: Mapping[str, Mapping[str, str]] | None = None,
+) -> str:
     """What a search belongs to: the baseline, its data, the arms and this protocol; twelve hex digits.
 
     The wording of a study and its contrasts are not part of it.
+
+    Args:
+        own: fingerprints of what arms read in place of the baseline's, by arm.
     """
     payload = {
         "baseline": baseline.identity(), "inputs": dict(fingerprints),
         "arms": {name: arm.set for name, arm in study.arms.items()},
         "protocol": [TUNING_SEED, SAMPLES_SHARE, _SOBOL_SEED, _DIGITS, dict(PUBLISHED), repr(dict(SPACE))],
     }  # fmt: skip
+    if own:  # left out otherwise, so that most searches stay what they are
+        payload["own inputs"] = {name: dict(found) for name, found in own.items()}
     return hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()[:12]
 
 

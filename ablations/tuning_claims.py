@@ -189,14 +189,19 @@ class Claims:
         return self._ids[study]
 
     def _of(self, place: Place, fresh: float) -> list[FrozenTrial]:
-        """All Optuna trials of a place, withdrawn ones aside, read no longer than `fresh` seconds ago."""
+        """All Optuna trials of a place, withdrawn ones aside, read no longer than `fresh` seconds ago.
+
+        A trial's key says of which run it tells: what another one came to under the same number is not this one's.
+        """
         read, trials = self._read.get(place.study, (-1.0, []))
         if read < 0 or time.monotonic() - read > fresh:
             study = self._id(place.study)
             with _storage_errors(place.study):
                 trials = self._storage.get_all_trials(study, deepcopy=False)
             self._read[place.study] = time.monotonic(), trials
-        return [one for one in trials if one.user_attrs.get("trial") == place.trial.number and not _withdrawn(one)]
+        mine = (place.trial.number, place.trial.key)
+        told = [(one, (one.user_attrs.get("trial"), one.user_attrs.get("key"))) for one in trials]
+        return [one for one, about in told if about == mine and not _withdrawn(one)]
 
     def _lives(self, one: FrozenTrial) -> bool:
         """Whether a claim's holder is at work; one that is taken for dead loses it here."""

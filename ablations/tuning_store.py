@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ablations.arm_config import arm_config
 from ablations.journal_lock import journal_lock
 from ablations.tuning import OBJECTIVE, SPACE, Trial, digest, distributions, values_of
 from core import inputs, record
@@ -38,8 +39,19 @@ def folder(store: Store) -> Path:
 
 
 def search_digest(study: Study, baseline: RunConfig) -> str:
-    """The digest of a study's search on the data that `baseline` points to."""
-    return digest(study, baseline, inputs.fingerprints(baseline))
+    """The digest of a study's search on the files that `baseline` and the arms' own fields point to."""
+    shared, own = inputs.fingerprints(baseline), {}
+    for name, arm in study.arms.items():
+        config, _ = arm_config(study, name, arm, baseline)
+        found = inputs.fingerprints(config) if config is not None else {}
+        if differing := {what: told for what, told in found.items() if told != shared.get(what) and _of_content(told)}:
+            own[name] = differing
+    return digest(study, baseline, shared, own)
+
+
+def _of_content(fingerprint: str) -> bool:
+    """Not of a name alone, which the arm has already, and which may be out of reach for a while (`imagenet`)."""
+    return fingerprint not in ("none", "random") and not fingerprint.startswith(("imagenet:", "openai:"))
 
 
 def open_storage(where: str) -> BaseStorage:
@@ -117,10 +129,11 @@ def tell_values(storage: BaseStorage, name: str, own: Mapping[str, float], trial
 
     try:
         study = optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)
-        known = {one.user_attrs.get("trial"): one.state for one in study.get_trials(deepcopy=False)}
+        told = [(one.user_attrs, one.state) for one in study.get_trials(deepcopy=False)]
+        known = {(about.get("trial"), about.get("key")): state for about, state in told}
         for trial in trials:
             state = TrialState.FAIL if trial.failure else TrialState.COMPLETE
-            if known.get(trial.number) in (state, TrialState.COMPLETE):
+            if known.get((trial.number, trial.key)) in (state, TrialState.COMPLETE):
                 continue
             about = {"trial": trial.number, "origin": trial.origin, "key": trial.key}
             about |= {"failure": trial.failure} if trial.failure else {"auroc": trial.auroc}
