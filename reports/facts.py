@@ -16,7 +16,8 @@ from reports.coverage import Coverage, Setting
 from reports.decision import OUTCOMES
 from reports.estimates import Estimate
 from reports.inline import plain
-from reports.maps import Map, reading
+from reports.map_readings import reading
+from reports.maps import Map
 from reports.stats import Interval
 from reports.summary import EstimateSummary, finite
 from reports.verdict_tables import contrast_label

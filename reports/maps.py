@@ -2,41 +2,26 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
 
 from core.store import Store
-from reports.canvas import differences, ratio_axis, short, stacked, two_lines
 from reports.cells import Cell
 from reports.claims import Study
-from reports.decision import Difference
 from reports.estimates import Estimate, study_estimates
-from reports.figures_style import GRID, INK, MUTED, PAPER, style
-from reports.findings_plot import COLORS as VERDICT_COLORS
 from reports.folders import make_folders
 from reports.frame import build_frame
-from reports.markdown import NONE, code, escape, interval
-from reports.metrics import metric_name
+from reports.map_plot import map_figure
+from reports.map_readings import COLORS, Conditions, reading
+from reports.markdown import NONE, code, escape
 from reports.page import Block, Figure, Page, Table, Text
 from reports.pages import Files, write_page
 from reports.provenance import Evidence, evidence_of
 from reports.replicates import Replicates
 from reports.verdict_tables import contrast_label, estimate_text, worth_text
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure as Drawing
-
-Reading = Literal["as claimed", "against", "too small", "open", "not judged", "not there"]
 Under = Sequence[tuple[str, Sequence[Cell]]]  # conditions, each with its cells
-Conditions = Sequence[tuple[str, Estimate]]  # one contrast under every condition
-COLORS: dict[Reading, str] = {  # those of the verdicts that are alike
-    "as claimed": VERDICT_COLORS["reproduced"], "against": VERDICT_COLORS["contradicted"],
-    "too small": VERDICT_COLORS["not reproduced"],
-}  # fmt: skip
 CAPTION = (
     "Every contrast under every condition, with its 95 % interval; to the right: in favour of the claim. The short "
     "line is the smallest effect worth having (of a claim that nothing is lost: the largest loss allowed). Green: as "
@@ -51,34 +36,6 @@ _HOW = (
     "**open**: none of these. Each interval is of 95 % by itself: of many, some miss the truth, and no verdict rests "
     "on a map. Conditions share seeds, images and every random stream that they can."
 )
-_SIDE = 0.025  # what an interval of 95 % leaves on one side
-_ROW = 0.34  # inches
-
-
-def reading(one: Estimate) -> Reading:
-    """What the interval says of the claim, at 95 % and by itself; of several parts, each must be as claimed."""
-    if one.interval is None:
-        return "not there"
-    if one.gate:
-        return "not judged"
-    seen = {_part(test) for test in one.tests}
-    if len(seen) == 1:
-        return seen.pop()
-    return "too small" if seen & {"against", "too small"} else "open"
-
-
-def _part(test: Difference) -> Reading:
-    """Of one difference, on the scale that is tested."""
-    seen = test.interval
-    if math.isnan(seen.low):
-        return "open"
-    rising, falling = test.trend or (0.0, 0.0)
-    if seen.high < test.null and falling <= _SIDE:
-        return "against"
-    if test.worth is not None and seen.high < test.worth:
-        return "too small"
-    sure = seen.low > test.null and rising <= _SIDE
-    return "as claimed" if sure and test.large_enough else "open"
 
 
 @dataclass(frozen=True)
@@ -197,59 +154,3 @@ def _row(study: Study, label: str, one: Estimate, notes: dict[str, int]) -> list
     said = [notes.setdefault(text, len(notes) + 1) for text in (one.missing, one.gate, *one.notes) if text]
     numbers = ", ".join(map(str, said)) or NONE
     return [finding, contrast_label(one), escape(label), estimate_text(one), worth, told, seeds, numbers]
-
-
-def map_figure(contrasts: Sequence[Conditions]) -> Drawing:
-    """A panel for every contrast, of an interaction for each of its differences, in it a row for every condition."""
-    drawn = [(index, rows) for rows in contrasts for index in range(len(rows[0][1].pairs))]
-    with style():
-        titles = [_title(rows[0][1], index) for index, rows in drawn]
-        figure, panels = stacked(
-            [0.68 + 0.17 * len(title.splitlines()) + _ROW * len(rows)
-             for title, (_, rows) in zip(titles, drawn, strict=True)]
-        )  # fmt: skip
-        for axes, title, (index, rows) in zip(panels, titles, drawn, strict=True):
-            _panel(axes, title, rows, index)
-        return figure
-
-
-def _title(one: Estimate, index: int) -> str:
-    """What is compared, on two lines where one would not end within the page."""
-    (told,) = differences([one.pairs[index]], one.is_ratio, 26)
-    return two_lines(f"{told} on {metric_name(one.metric)}", 56)
-
-
-def _panel(axes: Axes, title: str, rows: Conditions, index: int) -> None:
-    first = rows[0][1]
-    axes.set_title(title)
-    if first.is_ratio:
-        axes.set_xscale("log")  # before anything is drawn: its limits are found with it
-    axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.set_yticks(range(len(rows)), [short(name, 44) for name, _ in rows])
-    axes.tick_params(axis="y", length=0)
-    axes.spines["left"].set_visible(False)
-    axes.grid(axis="x", color=GRID)
-    axes.axvline(1.0 if first.is_ratio else 0.0, color=MUTED, linewidth=1.1, zorder=1)
-    mark = first.contrast.mark
-    for row, (_, one) in enumerate(rows):
-        axes.plot([mark, mark], [row - 0.28, row + 0.28], color=INK, linewidth=1.2, zorder=2)
-        _draw(axes, row, one, index)
-    if first.is_ratio:
-        ratio_axis(axes, *axes.get_xlim())
-    else:
-        axes.locator_params(axis="x", nbins=6)  # more run into one another
-
-
-def _draw(axes: Axes, row: int, one: Estimate, index: int) -> None:
-    text = two_lines(one.missing or "not run", 40)
-    if one.interval is not None:
-        _, found = one.shown[index]
-        color = MUTED if one.gate else COLORS.get(_part(one.tests[index]), MUTED)
-        text = interval(found, ratio=one.is_ratio)
-        if math.isfinite(found.low):
-            axes.plot([found.low, found.high], [row, row], color=color, linewidth=1.6, zorder=3)
-        axes.plot(
-            [found.estimate], [row], marker="o", markersize=6, color=color, zorder=4, linestyle="none",
-            markerfacecolor=PAPER if one.gate else color, markeredgewidth=1.5,
-        )  # fmt: skip
-    axes.annotate(text, (1.03, row), xycoords=("axes fraction", "data"), ha="left", va="center", color=INK, fontsize=8)

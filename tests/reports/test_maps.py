@@ -11,7 +11,9 @@ from matplotlib.text import Text
 from reports.cells import Cell
 from reports.contrasts import Contrast, Pair
 from reports.estimates import Estimate, study_estimates
-from reports.maps import COLORS, _twins, map_figure, reading
+from reports.map_plot import map_figure
+from reports.map_readings import COLORS, reading
+from reports.maps import _twins
 from tests.reports.judging import frame_of, pairs, shifted_by, study_of
 
 WORTH = {"finding": "4_norm_ln_vs_bn", "better": "a", "than": "b", "smallest_effect": 0.05}
