@@ -157,8 +157,7 @@ def compare_reports(first: Path, second: Path) -> Comparison:
 
 def compare_summaries(first: Summary, second: Summary, names: tuple[str, str]) -> Comparison:
     """Compare two summaries; a contrast is the same where study, finding, kind, arms and declared metric are."""
-    theirs = {one.finding: one for one in second.findings}
-    ours = {one.finding: one for one in first.findings}
+    ours, theirs = ({_claimed(one): one for one in summary.findings} for summary in (first, second))
     named = dict.fromkeys((*ours, *theirs))
     order = [*(name for name in findings() if name in named), *(name for name in named if name not in findings())]
     pairs = [FindingPair(ours.get(name), theirs.get(name)) for name in order]
@@ -167,6 +166,11 @@ def compare_summaries(first: Summary, second: Summary, names: tuple[str, str]) -
     estimates = [pair for one, other in both for pair in _pairs(one, other)]
     shared = [(pair.first, pair.second) for pair in pairs if pair.first and pair.second]
     return Comparison(names, tuple(pairs), tuple(estimates), tuple(one for both in shared for one in alone(*both)))
+
+
+def _claimed(one: VerdictSummary) -> str | tuple[str, str]:
+    """What makes findings of two reports one: the record's id; a claim of a study's own also by what it says."""
+    return one.finding if one.finding in findings() else (one.finding, one.claim)
 
 
 def _by_contrast(summary: Summary) -> Mapping[tuple[str, ...], EstimateSummary]:

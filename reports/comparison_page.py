@@ -13,7 +13,7 @@ from reports.canvas import FARTHEST, multiple, multiples, short, two_lines, with
 from reports.comparison import Comparison, EstimatePair, FindingPair
 from reports.comparison_told import reasons, told
 from reports.control import CONTROL
-from reports.figures_style import PALETTE, style
+from reports.figures_style import PALETTE, PAPER, style
 from reports.folders import make_folders
 from reports.markdown import NONE, code, escape, interval
 from reports.metrics import metric_name
@@ -31,8 +31,8 @@ CAPTION = (
     "Every contrast that decides and that both reports have, in multiples of the smallest effect worth having (of a "
     "claim that nothing is lost: the largest loss allowed), with 95 % intervals; ratios by their logarithms. To the "
     "right: in favour of the claim; the tick: what is worth having, or allowed. Circle: the first report, square: the "
-    "second. Bold: the two differ by more than chance, at 95 % and each by itself. An arrow stands for an estimate, or "
-    "the end of an interval, beyond the axis."
+    "second. Bold: the two differ by more than chance, at 95 % and each by itself. Hollow: a gate forbids to judge it. "
+    "An arrow stands for an estimate, or the end of an interval, beyond the axis."
 )
 _HOW = (
     "Both are read at the lowest FPR at which both reports have an estimate. A difference is the second report's "
@@ -169,4 +169,7 @@ def _draw(axes: Axes, row: float, one: EstimateSummary, color: str, marker: str)
         for end, beyond, arrow in ((-FARTHEST, low < -FARTHEST, "<"), (FARTHEST, high > FARTHEST, ">")):
             if beyond and abs(middle) < FARTHEST:
                 axes.plot([end], [row], marker=arrow, markersize=4, color=color, zorder=3, linestyle="none")
-    axes.plot([middle], [row], marker=marker, markersize=5, color=color, zorder=4, linestyle="none")
+    axes.plot(
+        [middle], [row], marker=marker, markersize=5, color=color, zorder=4, linestyle="none",
+        markerfacecolor=PAPER if one.gate else color, markeredgewidth=1.5,
+    )  # fmt: skip

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from reports.comparison import Comparison, compare_summaries
-from reports.comparison_page import estimate_table, finding_table, write_comparison
+from reports.comparison_page import _figure, estimate_table, finding_table, write_comparison
 from reports.comparison_told import reasons, told
 from reports.facts import comparison_facts
+from reports.figures_style import PAPER
 from reports.summary import Summary
 from tests.reports.test_comparison import compared, estimate, summary
 
@@ -128,3 +129,27 @@ def test_contrasts_of_a_finding_that_one_report_does_not_test_are_left_out() -> 
     found = compare_summaries(one, many(summary(estimate(VALUES, "b"), "reproduced"), "b"), ("one", "two"))
     assert len(found.estimates) == 1
     assert not found.alone
+
+
+def test_two_claims_of_one_name_are_two_findings() -> None:
+    """The names of a study's own claims are short, and come again."""
+
+    def claiming(claim: str) -> Summary:
+        one = summary(estimate(VALUES, "a"), "reproduced")
+        return one.model_copy(
+            update={"findings": tuple(f.model_copy(update={"finding": "mine", "claim": claim}) for f in one.findings)}
+        )
+
+    names = ("one", "two")
+    assert len(compare_summaries(claiming("LayerNorm wins"), claiming("LayerNorm wins"), names).same) == 1
+    found = compare_summaries(claiming("LayerNorm wins"), claiming("A wider embedding verifies better"), names)
+    assert [pair.either.claim for pair in found.findings] == ["LayerNorm wins", "A wider embedding verifies better"]
+    assert found.same == []
+
+
+def test_what_a_gate_forbids_to_judge_is_drawn_hollow() -> None:
+    gated = summary(estimate(VALUES, "b", gate="too small"))
+    found = compare_summaries(summary(estimate(VALUES, "a")), gated, ("one", "two"))
+    drawn = _figure(found.estimates, found).axes[0]
+    faces = [line.get_markerfacecolor() for line in drawn.get_lines() if np.size(line.get_xdata()) == 1]
+    assert [face == PAPER for face in faces] == [False, True]
