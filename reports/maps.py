@@ -9,10 +9,11 @@ from pathlib import Path
 from core.store import Store
 from reports.cells import Cell
 from reports.claims import Study
-from reports.estimates import Estimate, study_estimates
+from reports.estimates import Estimate
 from reports.folders import make_folders
 from reports.frame import build_frame
 from reports.map_plot import map_figure
+from reports.map_rates import estimates_under
 from reports.map_readings import COLORS, Conditions, reading
 from reports.markdown import NONE, code, escape
 from reports.page import Block, Figure, Page, Table, Text
@@ -34,7 +35,9 @@ _HOW = (
     "means and by Page's test. **against**: the interval lies below zero (below minus the margin), and the levels of a "
     "trend fall one by one. **too small**: neither, but an effect worth having is excluded. "
     "**open**: none of these. Each interval is of 95 % by itself: of many, some miss the truth, and no verdict rests "
-    "on a map. Conditions share seeds, images and every random stream that they can."
+    "on a map. Conditions share seeds, images and every random stream that they can. A contrast on a TPR "
+    "is read at one FPR under all of them, the lowest at which every one can be read; where that is not the declared "
+    "one, notes say why."
 )
 
 
@@ -63,7 +66,13 @@ def write_map(study: Study, under: Under, store: Store, out: Path, *, fields: Se
     make_folders(out, out / "figures", out / "tables")
     slug = "-".join([study.study, *(field.rpartition(".")[2] for field in fields)])
     twins = [_twins(study, place, under) for place in study.contrasts_of_runs]
-    read = [(label, _estimates(study, cells, store, [of.get(label, "") for of in twins])) for label, cells in under]
+    frames = [
+        (label, build_frame([cell for cell in cells if cell.study == study.study], store)) for label, cells in under
+    ]
+    read = [
+        (label, _of_runs(study, found, [of.get(label, "") for of in twins]))
+        for label, found in estimates_under(study, frames, Replicates(store.scores))
+    ]
     labels, estimates = zip(*read, strict=True)
     every = [list(zip(labels, of_contrast, strict=True)) for of_contrast in zip(*estimates, strict=True)]
     contrasts = [one for one in every if _there(one)]
@@ -77,10 +86,8 @@ def write_map(study: Study, under: Under, store: Store, out: Path, *, fields: Se
     return Map(study, fields, read, out / f"{slug}.md")
 
 
-def _estimates(study: Study, cells: Sequence[Cell], store: Store, twins: Sequence[str]) -> list[Estimate]:
-    """Of the study's contrasts; `twins` has a note on each."""
-    own = [cell for cell in cells if cell.study == study.study]
-    found = study_estimates(study, build_frame(own, store), Replicates(store.scores))
+def _of_runs(study: Study, found: Sequence[Estimate], twins: Sequence[str]) -> list[Estimate]:
+    """The estimates that read runs; `twins` has a note on each."""
     shown = zip((found[place] for place in study.contrasts_of_runs), twins, strict=True)
     return [replace(one, notes=(*one.notes, twin)) if twin else one for one, twin in shown]
 

@@ -106,6 +106,11 @@ def looser(metric: str) -> str | None:
     return next((prefix + name for name in _from(plain)[1:]), None)
 
 
+def loosest(metrics: Sequence[str]) -> str:
+    """Of one TPR at several FPRs that at the highest; of what is no TPR the first."""
+    return min(metrics, key=lambda metric: len(_from(_split(metric)[1])))
+
+
 def _from(plain: str) -> list[str]:
     """A TPR and those at higher FPRs, in their order; of what is no TPR none."""
     names = list(PAIRS)
