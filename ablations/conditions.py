@@ -53,10 +53,18 @@ def declared(study: Study, request: Request) -> list[Condition]:
     """The study's own conditions, multiples worked out from the baseline; none where it declares none.
 
     Raises:
-        UserError: two of a field's values come out the same, too many combinations, or as `baseline_of`.
+        UserError: a field with values of its own is set by --set as well, two of a field's values come out the same,
+            too many combinations, or as `baseline_of`.
     """
     if not study.conditions:
         return []
+    for name, given in study.conditions.items():
+        own = [value for value in given if not isinstance(value, dict)]  # multiples are of what --set says
+        if own and name in request.overrides:
+            raise UserError(
+                f"study {study.study}: its conditions give {name} the values {', '.join(map(_shown, own))}: "
+                f"leave out --set {name}, or say by --over what to vary"
+            )
     known = baseline_values(baseline_of(request)[0])
     fields = {name: [resolved(value, known[name]) for value in values] for name, values in study.conditions.items()}
     for name, values in fields.items():

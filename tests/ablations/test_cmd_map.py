@@ -133,6 +133,16 @@ def test_a_study_has_conditions_of_its_own(cli: CommandLine, tmp_path: Path) -> 
     assert "its conditions of optim.samples are not all different here: [1, 1]" in told
 
 
+def test_a_field_that_the_studys_conditions_give_is_not_set_as_well(cli: CommandLine) -> None:
+    """It would have no effect, and nothing would tell."""
+    Path("mine.yaml").write_text(OWN)
+    words = ["map", "mine.yaml", *TINY, "--seeds", "1", "--set", "optim.batch_size=12"]
+    told = cli.refuses(*words, "--dry-run")
+    assert "study mine: its conditions give optim.batch_size the values 8, 16" in told
+    assert "leave out --set optim.batch_size, or say by --over what to vary" in told
+    assert cli(*words, "--over", "optim.lr=0.001,0.002", "--dry-run") == 0, cli.err
+
+
 def test_conditions_are_no_claim(tmp_path: Path) -> None:
     for name, text in (("with", OWN), ("without", CLAIMING)):
         (tmp_path / f"{name}.yaml").write_text(text)
