@@ -118,13 +118,17 @@ def _store_source(chosen: options.Chosen, seeds_given: bool, out: Path, console:
 
 
 def _report_source(names: Sequence[str], folder: Path, out: Path) -> _Source:
-    """The studies named of a written report; `all` are those of its own that the package declares."""
+    """The studies named of a written report; `all` are those of its own that the package declares.
+
+    One that is named, and that the report does not have, is refused, also beside `all`.
+    """
     from reports.noise import noises, of_report
     from reports.summary import read_summary
     from reports.written_frame import read_frame
 
     record = read_record(folder)
-    studies = [one for one in load_studies(list(names)) if "all" not in names or one.study in record.studies]
+    named = {one.study for one in load_studies([name for name in names if name != "all"])}
+    studies = [one for one in load_studies(list(names)) if one.study in {*named, *record.studies}]
     if not record.looks:
         raise UserError(f"{folder} declares no looks, so it never decided anything: take another report")
     claims = _claims(studies)

@@ -10,7 +10,7 @@ import pytest
 from ablations.preset import load_preset
 from ablations.registry import load_study
 from core.config import RunConfig
-from tests.ablations.conftest import TWO_ARMS, CommandLine
+from tests.ablations.conftest import CLAIMING, TWO_ARMS, CommandLine
 
 WORDS = ("neck", "--preset", "quick", "--reports", "5")
 
@@ -61,6 +61,8 @@ def test_of_a_written_report_without_its_runs(cli: CommandLine) -> None:
     assert cli("calibrate", "neck", "--from", "written", "--reports", "5", "--out", "again") == 0, cli.err
     assert "LayerNorm" not in cli.out
     assert "has no study 'margin'" in cli.refuses("calibrate", "margin", "--from", "written")
+    Path("mine.yaml").write_text(CLAIMING)
+    assert "has no study 'mine'" in cli.refuses("calibrate", "all", "mine.yaml", "--from", "written")
     told = cli.refuses("calibrate", "neck", "--from", "written", "--seeds", "3")
     assert "not of a store: leave out --seeds" in told
     assert "name the folder of a report" in cli.refuses("calibrate", "neck", "--from", "elsewhere")
