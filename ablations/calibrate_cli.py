@@ -21,7 +21,7 @@ from ablations.written_command import written
 from core.errors import UserError
 from core.store import write_atomic
 from reports.claims import Finding, Study
-from reports.folders import make_folders
+from reports.folders import check_page, make_folders
 from reports.provenance import read_record
 
 if TYPE_CHECKING:
@@ -51,11 +51,12 @@ def calibrate(
 ) -> None:  # fmt: skip
     """Simulate whole reports with the store's measured variances: false verdicts, power, coverage of intervals."""
     from reports.calibration import calibrate as simulate
-    from reports.calibration_page import calibration_page
+    from reports.calibration_page import TITLE, calibration_page
     from reports.coverage import SETTINGS, Coverage, Setting, coverage
     from reports.facts import calibration_facts
 
     console = terminal.stderr()
+    check_page(out / "calibration.md", TITLE)
     if of_report is None:
         chosen = options.choose(
             studies, preset, store, seeds=seeds, data=data, evaluation=evaluation, sets=sets, strict=strict

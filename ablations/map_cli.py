@@ -70,6 +70,11 @@ def map_(
     console = terminal.stderr()
     maps = _maps(request, given, everything="all" in studies)
     plans = [plans_of(replace(request, studies=(study,)), found, chosen.store) for study, found in maps]
+    from reports.folders import check_page  # the pages of a report, which other commands need not import
+    from reports.maps import MARK, page_path
+
+    for study, found in maps:
+        check_page(page_path(study, _fields(found), out), MARK)
     whole = together([planned for some in plans for planned in some])
     facts = _planned_facts(maps, whole, jobs, device, retry_failed)
     print_absent(console, facts)
@@ -87,15 +92,14 @@ def map_(
     with told_when_stopped(console, again):
         measure_if_worth(whole.seconds(retry_failed), jobs, device, console.print)
         sweep(whole, chosen.store, console, jobs=jobs, retry_failed=retry_failed, fail_fast=False)
-    from reports.facts import map_facts  # the pages of a report, which other commands need not import
+    from reports.facts import map_facts
     from reports.maps import write_map
 
     found_there = []
     for (study, found), some in zip(maps, plans, strict=True):
         under = [(condition.label, planned.cells) for condition, planned in zip(found, some, strict=True)]
-        fields = [field for field, _ in found[0].values]
         command = written(verb, chosen.again, some[0].baseline)
-        mapped = write_map(study, under, chosen.store, out, fields=fields, command=command)
+        mapped = write_map(study, under, chosen.store, out, fields=_fields(found), command=command)
         found_there.append({"conditions": _values(found), **map_facts(mapped)})
         console.print(f"map: {mapped.page}", soft_wrap=True)
     if as_json:
@@ -119,6 +123,10 @@ def _maps(request: Request, given: list[Condition], *, everything: bool) -> list
                 "e.g. --over optim.samples=24000,48000,96000"
             )
     return found
+
+
+def _fields(found: list[Condition]) -> list[str]:
+    return [field for field, _ in found[0].values]
 
 
 def _planned_facts(

@@ -21,7 +21,7 @@ from reports.claims import Arm, Scaled, Study
 from reports.control import CONTROL
 
 _PACKAGE = Path(__file__).resolve().parent
-_TAKEN = re.compile(r"index|report|all|con|prn|aux|nul|com\d|lpt\d")  # pages are files of the study's name
+_TAKEN = re.compile(r"index|report|calibration|all|con|prn|aux|nul|com\d|lpt\d")  # pages are files of the study's name
 # The order of the documented findings, which is the order of lists and reports.
 STUDY_ORDER = (
     "partial-fc", "class-count", "precision", "norm", "margin", "pretrain", "neck", "clip", "backbone",

@@ -12,6 +12,8 @@ from reports.coverage import Coverage, Setting
 from reports.decision import ALPHA, OUTCOMES
 from reports.markdown import escape, table
 
+TITLE = "# Calibration of the verdicts"
+
 
 def calibration_page(
     calibration: Calibration,
@@ -22,7 +24,7 @@ def calibration_page(
     source: str = "the store",
 ) -> str:
     """The whole page, as markdown; `claims` names the findings, `command` is what repeats it, `source` has the runs."""
-    parts = ["# Calibration of the verdicts", _intro(calibration, looks, command, source), _false(calibration)]
+    parts = [TITLE, _intro(calibration, looks, command, source), _false(calibration)]
     parts.append(_power(calibration, claims))
     if coverages:
         parts.append(_coverage(coverages))

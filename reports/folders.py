@@ -31,13 +31,24 @@ def check_free(out: Path) -> None:
         UserError: what is there, and what to do.
     """
     out = Path(out)
-    if Store(out).run_keys():
-        raise UserError(f"--out: '{out}' is a store of runs: choose another folder for the report")
+    _refuse_store(out, "report")
     if _is_record(out / RECORD) or _begins_as_ours(out / "index.md"):  # whose record is not written yet, or damaged
         return
     for name in (RECORD, "index.md", "report.html"):
         if os.path.lexists(path := out / name) and not _begins_as_ours(path):
             raise UserError(f"--out: {path} is there, and no report wrote it: move it away, or choose another folder")
+
+
+def check_page(path: Path, mark: str) -> None:
+    """As `check_free`, of a page by itself, whose own kind have `mark` in their beginning."""
+    _refuse_store(path.parent, "page")
+    if os.path.lexists(path) and not _begins_as_ours(path, mark):
+        raise UserError(f"--out: {path} is there, and no such page: move it away, or choose another folder")
+
+
+def _refuse_store(out: Path, what: str) -> None:
+    if Store(out).run_keys():
+        raise UserError(f"--out: '{out}' is a store of runs: choose another folder for the {what}")
 
 
 def _is_record(path: Path) -> bool:
@@ -49,10 +60,10 @@ def _is_record(path: Path) -> bool:
     return isinstance(content, dict) and "store_digest" in content
 
 
-def _begins_as_ours(path: Path) -> bool:
+def _begins_as_ours(path: Path, mark: str = TITLE) -> bool:
     try:
         with path.open("rb") as handle:
-            return TITLE.encode() in handle.read(_HEAD)
+            return mark.encode() in handle.read(_HEAD)
     except OSError:
         return False
 

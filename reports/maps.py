@@ -10,7 +10,7 @@ from core.store import Store
 from reports.cells import Cell
 from reports.claims import Study
 from reports.estimates import Estimate
-from reports.folders import make_folders
+from reports.folders import check_page, make_folders
 from reports.frame import build_frame
 from reports.map_plot import map_figure
 from reports.map_rates import estimates_under
@@ -23,6 +23,7 @@ from reports.replicates import Replicates
 from reports.verdict_tables import contrast_label, estimate_text, worth_text
 
 Under = Sequence[tuple[str, Sequence[Cell]]]  # conditions, each with its cells
+MARK = ": where does it hold?"  # ends the title of every map
 CAPTION = (
     "Every contrast under every condition, with its 95 % interval; to the right: in favour of the claim. The short "
     "line is the smallest effect worth having (of a claim that nothing is lost: the largest loss allowed). Green: as "
@@ -51,6 +52,11 @@ class Map:
     page: Path
 
 
+def page_path(study: Study, fields: Sequence[str], out: Path) -> Path:
+    """Where the map of a study over fields is written."""
+    return out / f"{'-'.join([study.study, *(field.rpartition('.')[2] for field in fields)])}.md"
+
+
 def write_map(study: Study, under: Under, store: Store, out: Path, *, fields: Sequence[str], command: str) -> Map:
     """Write `<study>-<fields>.md` with its figure and table under `out`.
 
@@ -60,11 +66,12 @@ def write_map(study: Study, under: Under, store: Store, out: Path, *, fields: Se
         command: that repeats it, printed as it is.
 
     Raises:
-        UserError: `out` cannot be made.
+        UserError: `out` cannot be made or is a store, or the page's place is taken by what is no map.
         RunFailure: a file cannot be written.
     """
+    check_page(page := page_path(study, fields, out), MARK)
     make_folders(out, out / "figures", out / "tables")
-    slug = "-".join([study.study, *(field.rpartition(".")[2] for field in fields)])
+    slug = page.stem
     twins = [_twins(study, place, under) for place in study.contrasts_of_runs]
     frames = [
         (label, build_frame([cell for cell in cells if cell.study == study.study], store)) for label, cells in under
@@ -83,7 +90,7 @@ def write_map(study: Study, under: Under, store: Store, out: Path, *, fields: Se
     evidence = evidence_of([cell for _, cells in under for cell in cells], store)
     blocks = _blocks(study, fields, contrasts, absent, drawing, command, evidence)
     write_page(Page(slug, study.title, tuple(blocks)), out)
-    return Map(study, fields, read, out / f"{slug}.md")
+    return Map(study, fields, read, page)
 
 
 def _of_runs(study: Study, found: Sequence[Estimate], twins: Sequence[str]) -> list[Estimate]:
@@ -127,7 +134,7 @@ def _blocks(
     ]  # fmt: skip
     listed = "\n".join(f"{index}. {escape(text)}" for text, index in notes.items())
     return [
-        Text(f"# {escape(study.title)}: where does it hold?\n\n{escape(study.question)} Varied: {names}."),
+        Text(f"# {escape(study.title)}{MARK}\n\n{escape(study.question)} Varied: {names}."),
         *drawing,
         Table.of("conditions", f"{study.title} under every condition", header, rows, right=(6,)),
         *([Text(f"Notes:\n\n{listed}")] if notes else []),

@@ -91,3 +91,9 @@ def test_help_says_what_it_is_for(cli: CommandLine) -> None:
     assert "Simulate whole reports with the store's measured variances: false verdicts, power, coverage" in text
     assert "Simulated reports for each effect." in text
     assert "[default: (the last look's)]" in text
+
+
+def test_a_file_of_that_name_that_is_no_calibration_is_left_alone(cli: CommandLine) -> None:
+    Path("calibration.md").write_text("my notes")
+    assert "calibration.md is there" in cli.refuses("calibrate", *WORDS, "--out", ".")
+    assert Path("calibration.md").read_text() == "my notes"

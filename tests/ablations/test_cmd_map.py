@@ -194,3 +194,14 @@ def test_failed_runs_are_tried_again_by_the_map_and_counted_so(cli: CommandLine)
     assert cli(*words, "--retry-failed", "--dry-run") == 0
     assert "4 failed to be tried again; about" in cli.err
     assert "about 0 s" not in cli.err
+
+
+def test_a_page_that_no_map_wrote_is_left_alone(cli: CommandLine) -> None:
+    """And told of before anything is trained."""
+    Path("mine.yaml").write_text(CLAIMING)
+    Path("mine-batch_size.md").write_text("my notes")
+    words = ["map", "mine.yaml", *TINY, "--seeds", "1", "--over", "optim.batch_size=8,16", "--out", "."]
+    assert "mine-batch_size.md is there" in cli.refuses(*words, "--dry-run")
+    assert "mine-batch_size.md is there" in cli.refuses(*words)
+    assert Path("mine-batch_size.md").read_text() == "my notes"
+    assert not Path("runs").exists()

@@ -115,6 +115,7 @@ def test_a_study_file_needs_no_python(tmp_path: Path) -> None:
         ("study: mine", "study: Not A Name", "mine.yaml:1: study:"),
         ("study: mine\n", "", "mine.yaml:1: study: this field is missing"),
         ("study: mine", "study: index", "mine.yaml:1: study: no study can have this name"),
+        ("study: mine", "study: calibration", "no study can have this name"),
         ("study: mine", "study: con", "no study can have this name"),
         ("study: mine", "study: ../mine", "mine.yaml:1: study:"),
         ("study: mine", f"study: {'m' * 65}", "mine.yaml:1: study:"),

@@ -9,7 +9,7 @@ import pytest
 
 from core.errors import UserError
 from core.store import Store
-from reports.folders import check_free
+from reports.folders import check_free, check_page
 from tests.core.stores import add_run
 
 
@@ -46,3 +46,21 @@ def test_a_store_is_no_place_for_a_report(tmp_path: Path) -> None:
         check_free(tmp_path)
     check_free(tmp_path / "reports")
     assert not (tmp_path / "reports").exists()
+
+
+def test_a_page_takes_the_place_of_its_own_kind_alone(tmp_path: Path) -> None:
+    page = tmp_path / "calibration.md"
+    check_page(page, "# Calibration")
+    page.write_text("# Calibration of the verdicts\n")
+    check_page(page, "# Calibration")
+    page.write_text("my notes")
+    with pytest.raises(UserError, match=r"--out: .*calibration\.md is there, and no such page: move it away"):
+        check_page(page, "# Calibration")
+    page.unlink()
+    page.mkdir()
+    with pytest.raises(UserError, match="no such page"):
+        check_page(page, "# Calibration")
+    page.rmdir()
+    add_run(Store(tmp_path), 0)
+    with pytest.raises(UserError, match="is a store of runs"):
+        check_page(page, "# Calibration")
