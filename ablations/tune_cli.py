@@ -35,7 +35,7 @@ from ablations.sweep import clock, sweep
 from ablations.tending import make_way
 from ablations.tuning_claims import Claims, Place
 from ablations.tuning_gate import TrialGate, settle
-from ablations.tuning_views import print_choices
+from ablations.tuning_views import failures, print_choices
 from ablations.views import absent_facts, print_absent, print_json
 from ablations.workload import effort
 from core import inputs
@@ -84,7 +84,8 @@ def tune(
 
     Trial 0 has the published values, trial 1 the preset's, the others are the same points for all arms. A trial is a
     shorter run on a seed of its own, judged on validation identities: test identities are never read. Then
-    `run --tuned` trains with the values chosen. Values given with --set are those of trial 1.
+    `run --tuned` trains with the values chosen. Values given with --set are those of trial 1. A trial that fails counts
+    as the worst; only an arm of which all fail has no choice, and `tune` ends with 1.
     """
     chosen = options.choose(
         studies, preset, store, data=data, evaluation=evaluation, sets=sets, device=device, strict=strict
@@ -124,6 +125,8 @@ def tune(
                 tuning_store.tell(opened, search.name, search.config, search.trials)
         facts = _save(chosen, planned.baseline, searches)
     print_json({"storage": where, "studies": facts}) if as_json else print_choices(facts)
+    if told := failures(facts):
+        console.print(told, soft_wrap=True)
     if lost := [search.name for search in searches if tuning.choose(search.trials) is None]:
         raise RunFailure("no_choice", f"all trials failed of {', '.join(lost)}: see `status`")
 

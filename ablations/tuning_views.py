@@ -25,6 +25,13 @@ def print_choices(facts: Sequence[dict[str, Any]]) -> None:
     )  # fmt: skip
 
 
+def failures(facts: Sequence[dict[str, Any]]) -> str:
+    """How many trials failed, of all; empty for none."""
+    records = [record for study in facts for record in study["arms"].values()]
+    failed, trials = sum(one["failed"] for one in records), sum(len(one["trials"]) for one in records)
+    return f"{failed} of {trials} trials failed: `status` says why" if failed else ""
+
+
 def _table(facts: dict[str, Any]) -> Table:
     """A row an arm: its best trial beside the preset's, and the values of the best."""
     records = facts["arms"].values()

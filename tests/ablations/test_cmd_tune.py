@@ -73,6 +73,7 @@ def test_a_second_call_trains_nothing_and_more_trials_only_add(here: CommandLine
     before = {key: store.path(key, "result.json").stat().st_mtime_ns for key in store.run_keys()}
     assert here("tune", "mine.yaml", *TINY, "--trials", "2", "--json") == 0
     assert "4 different runs, 0 new" in here.err
+    assert "trials failed" not in here.err
     first = json.loads(here.out)["studies"][0]["arms"]
     assert here("tune", "mine.yaml", *TINY, "--trials", "3", "--jobs", "1") == 0
     assert "6 different runs, 2 new" in here.err
@@ -161,6 +162,7 @@ def test_an_arm_whose_trials_all_fail_is_shown_and_has_no_tuned_runs(cli: Comman
     url = "sqlite:///trials.db"
     assert cli("tune", "failing.yaml", *TINY, "--trials", "2", "--storage", url, "--jobs", "1") == 1
     assert "all trials failed of failing/unfit-" in cli.err
+    assert "2 of 4 trials failed: `status` says why" in cli.err
     assert "failed" in next(line for line in cli.out.splitlines() if line.startswith("unfit"))
     assert choices("failing")["arms"]["unfit"]["failed"] == 2
     assert not Path("runs/tuning/journal.log").exists()
