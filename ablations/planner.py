@@ -199,7 +199,7 @@ def _control_offset(request: Request) -> int:
     """What the control adds to a seed.
 
     Raises:
-        UserError: there is no room for it below the largest. The field's own refusal would be of a number that nobody gave.
+        UserError: there is no room for it below the largest; the field's own refusal would be of a number nobody gave.
     """
     offset = control_offset(request.all_seeds)
     if request.control and max(request.all_seeds, default=0) + offset >= SEEDS_BELOW:
