@@ -75,10 +75,8 @@ def _capture_note(pending: Sequence[Run]) -> list[str]:
     for config in distinct.values():
         size = config.data.image_size
         files |= {path: (count, size) for path, count in captures_to_draw(config).items()}
-    seconds, cores = sum(drawing_seconds(count, size) for count, size in files.values()), core_count()
-    if seconds / cores < _WORTH_TELLING:
-        return []
-    return [_note(f"{sum(count for count, _ in files.values()):,} captures are drawn", seconds / cores, _cores(cores))]
+    seconds = sum(drawing_seconds(count, size) for count, size in files.values())
+    return _note(f"{sum(count for count, _ in files.values()):,} captures are drawn", seconds)
 
 
 def _encoding_note(pending: Sequence[Run]) -> list[str]:
@@ -90,16 +88,13 @@ def _encoding_note(pending: Sequence[Run]) -> list[str]:
     views = [(views_to_encode(config), config) for config in distinct.values()]
     seconds = sum(encoding_seconds(config, count) for count, config in views)
     on_gpu = bool(pending) and pending[0].config.runtime.device.startswith("cuda")
+    return _note(f"teacher features of {sum(count for count, _ in views):,} views are encoded", seconds, on_gpu)
+
+
+def _note(what: str, seconds: float, on_gpu: bool = False) -> list[str]:
+    """Args: seconds: of the GPU, or of one core where all of them are at it."""
     cores = 1 if on_gpu else core_count()
     if seconds / cores < _WORTH_TELLING:
         return []
-    what = f"teacher features of {sum(count for count, _ in views):,} views are encoded"
-    return [_note(what, seconds / cores, "the GPU" if on_gpu else _cores(cores))]
-
-
-def _note(what: str, seconds: float, where: str) -> str:
-    return f"{what} first, once: about {clock(seconds)} on {where}, beside the time of the runs"
-
-
-def _cores(count: int) -> str:
-    return f"{count} CPU {'core' if count == 1 else 'cores'}"
+    where = "the GPU" if on_gpu else f"{cores} CPU {'core' if cores == 1 else 'cores'}"
+    return [f"{what} first, once: about {clock(seconds / cores)} on {where}, beside the time of the runs"]

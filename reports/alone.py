@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from reports.markdown import listed
 from reports.metrics import metric_name
 from reports.summary import EstimateSummary, VerdictSummary
 
@@ -39,10 +40,10 @@ def _apart(one: EstimateSummary, others: Sequence[EstimateSummary]) -> str:
     if not others:
         return "has no contrast of it"
     if not (there := [other for other in others if other.study == one.study]):
-        studies = " and ".join(f"'{name}'" for name in dict.fromkeys(other.study for other in others))
+        studies = listed([f"'{name}'" for name in dict.fromkeys(other.study for other in others)])
         return f"tests it in study {studies}"
     if not (there := [other for other in there if other.arms == one.arms]):
         return "tests it by other arms"
     if one.declared not in (metrics := [other.declared for other in there]):
-        return f"tests it on {' and '.join(map(metric_name, dict.fromkeys(metrics)))}"
+        return f"tests it on {listed([metric_name(metric) for metric in dict.fromkeys(metrics)])}"
     return "makes another kind of claim of it"

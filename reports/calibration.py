@@ -66,7 +66,7 @@ def calibrate(
             decided = decide_over_looks(_readings(list(findings.values()), looks, effect, rng), looks, alpha)
             for name, (decision, _look) in zip(names, decided, strict=True):
                 outcomes[effect][name][decision.outcome] += 1
-            wrong = any(decision.outcome in ("reproduced", "contradicted") for decision, _look in decided)
+            wrong = any(decision.rejects for decision, _look in decided)
             false += effect == 0 and wrong
     measured = {name: bool(findings[name]) and all(noise.measured for noise in findings[name]) for name in names}
     return Calibration(reports, false, outcomes, measured)

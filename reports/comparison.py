@@ -17,7 +17,7 @@ from reports.summary import EstimateSummary, Summary, VerdictSummary, read_summa
 
 Reading = Literal["alike", "differ", "opposite", "not told"]
 _CONFIDENCE = 0.95
-_NO_VERDICT = {"", "not run", "inconclusive"}
+NO_VERDICT = ("not run", "inconclusive")  # what a report says of a finding that it tests and did not decide
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class FindingPair:
     @property
     def reached(self) -> bool:
         """Whether both reached a verdict, and so agree or not: two that could not tell agree on nothing."""
-        return not _NO_VERDICT & set(self.verdicts)
+        return not {"", *NO_VERDICT} & set(self.verdicts)
 
     @property
     def open(self) -> bool:

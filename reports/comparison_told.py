@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reports.comparison import Comparison
+from reports.comparison import NO_VERDICT, Comparison
 from reports.control import CONTROL
 from reports.markdown import listed, number
 
@@ -26,7 +26,7 @@ def reasons(found: Comparison) -> list[str]:
         both = (first.verdict, first.reason) == (second.verdict, second.reason)
         shown = [("both reports", first)] if both else zip(_REPORTS, (first, second), strict=True)
         for where, one in shown:
-            if one.verdict in ("inconclusive", "not run"):
+            if one.verdict in NO_VERDICT:
                 grouped.setdefault((where, one.verdict, one.reason), []).append(one.label)
     return [
         f"F{_findings(labels)[1:]} {'is' if len(labels) == 1 else 'are'} {verdict} in {where}: {reason}"

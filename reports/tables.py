@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -87,28 +87,33 @@ def arm_table(study: Study, frame: pd.DataFrame) -> Table:
     of_record = any(cell != NONE for cell in theirs.values())
     header += ["published TPR@1e-4"] if of_record else []
     rows = []
-    for arm, cell in theirs.items():
+    weak = _weak((*shown, primary), study, frame)
+    for arm, published in theirs.items():
         done = done_of(frame, study, arm)
-        spreads = [(metric, spread(done[metric].tolist(), _DIGITS.get(metric, 3))) for metric in shown]
-        metrics = [_marked(cell, metric, study, frame) for metric, cell in spreads]
+        spreads = {metric: spread(done[metric].tolist(), _DIGITS.get(metric, 3)) for metric in shown}
+        metrics = [_marked(told, metric in weak) for metric, told in spreads.items()]
         seeds = seed_count(rows_of(frame, study, arm))
-        difference = _marked(difference_cell(study, frame, arm, primary), primary, study, frame)
-        rows.append([arm_name(study, arm), seeds, *metrics, difference, *([cell] if of_record else [])])
+        difference = _marked(difference_cell(study, frame, arm, primary), primary in weak)
+        rows.append([arm_name(study, arm), seeds, *metrics, difference, *([published] if of_record else [])])
     return Table.of("arms", "Metrics of every arm", header, rows, right=range(2, 2 + len(shown)))
 
 
-def _marked(cell: str, metric: str, study: Study, frame: pd.DataFrame) -> str:
-    weak = few_expected(metric, frame[frame["study"] == study.study]) is not None
+def _marked(cell: str, weak: bool) -> str:
     return f"({cell})" if weak and cell != NONE else cell
+
+
+def _weak(metrics: Iterable[str], study: Study, frame: pd.DataFrame) -> dict[str, float]:
+    """Those that a study's test set is too small for, each with how many false positives are expected."""
+    rows = frame[frame["study"] == study.study]
+    return {metric: count for metric in metrics if (count := few_expected(metric, rows)) is not None}
 
 
 def weak_note(study: Study, frame: pd.DataFrame) -> str:
     """What the parentheses in a study's table of arms mean; empty where there are none."""
-    rows = frame[frame["study"] == study.study]
-    counts = [(name, count) for name in METRICS if (count := few_expected(name, rows)) is not None]
-    if not counts:
+    weak = _weak(METRICS, study, frame)
+    if not weak:
         return ""
-    told = ", ".join(f"{count:.1f} at FPR {name.split('@')[1]}" for name, count in counts)
+    told = ", ".join(f"{count:.1f} at FPR {name.split('@')[1]}" for name, count in weak.items())
     return (
         f"Numbers in parentheses may not be read: a rate takes {ENOUGH_PAIRS} expected false positives among the test "
         f"set's pairs of identities, and it has {told}."
