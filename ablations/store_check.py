@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -23,7 +24,10 @@ _TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}")  # as `tempfile` names them, whic
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that is not as it was written: `kind` is ``damaged`` or ``newer``, `remedy` what makes it good."""
+    """Something that is not as it was written, or nobody knows whether it is.
+
+    `kind` is ``damaged``, ``newer`` or ``unreadable``, `remedy` what makes it good.
+    """
 
     kind: str
     path: str
@@ -103,6 +107,8 @@ def _of_run(store: Store, key: str, found: Examined) -> Iterator[Problem]:
         yield Problem("damaged", str(store.path(key)), found.reason, "`run` of its study trains it again")
     elif found.condition == "newer":
         yield Problem("newer", str(store.path(key)), found.reason, "read it with a newer version")
+    elif found.condition == "new" and (reason := why_hidden(store, key)):
+        yield Problem("unreadable", str(store.path(key)), reason, "have its owner let you read it")
     elif found.result is not None and "files" in found.result:
         for name in ("config.yaml", "metrics.jsonl"):
             try:
@@ -110,6 +116,15 @@ def _of_run(store: Store, key: str, found: Examined) -> Iterator[Problem]:
                     store.verify(key, (name,), digests=True)
             except Damaged as damaged:
                 yield Problem("damaged", str(damaged.path), str(damaged), "`run` of its study makes it again")
+            except (UserError, OSError) as error:
+                yield Problem("unreadable", str(store.path(key, name)), str(error), "let it be read, and check again")
+
+
+def why_hidden(store: Store, key: str) -> str:
+    """Why a run that looks unfinished may not be so: its folder is another user's; nothing where it can be read."""
+    folder = store.path(key)
+    hidden = folder.is_dir() and not os.access(folder, os.R_OK | os.X_OK)
+    return f"{folder} may not be read: what is in it is not known" if hidden else ""
 
 
 def _others(store: Store) -> Iterator[Problem | None]:
@@ -123,10 +138,20 @@ def _others(store: Store) -> Iterator[Problem | None]:
         except UserError as error:
             yield _of_record(error)
     folder = store.root / "tuning"
+    try:
+        os.listdir(folder)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        told = f"{folder} cannot be read ({error.strerror or type(error).__name__})"
+        yield Problem("unreadable", str(folder), told, "let it be read, or move it away")
+        return
     for path in sorted(folder.glob("*.json")):
         try:
             tuning_store.read_arms(path)
             yield None
+        except FileNotFoundError:  # it goes, as another command sets it aside
+            pass
         except UserError as error:
             yield _of_record(error)
     journal = folder / "journal.log"

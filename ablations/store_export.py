@@ -7,16 +7,17 @@ import hashlib
 import io
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ablations import tuning_store
+from ablations.store_check import why_hidden
 from core import record
 from core.data.rendering import Progress
 from core.errors import UserError
 from core.integrity import examine
-from core.record import Damaged
 from core.store import HEAD_COST, Store, atomic_file
 from core.stored_runs import FILES
 from reports.head_turns import read_head_cost
@@ -79,8 +80,8 @@ def _files_of(store: Store, key: str, failed: bool, named: bool, told: Exported)
         there = [name for name in FILES if store.path(key, name).is_file() or name in found.result.get("files", {})]
         try:
             store.verify(key, there, digests=True)
-        except Damaged as damaged:
-            told.left_out.append(f"{key}: {damaged}")
+        except (UserError, OSError) as error:
+            told.left_out.append(f"{key}: {error}")
             return []
         told.runs += 1
         return [*there, "result.json"]
@@ -89,6 +90,8 @@ def _files_of(store: Store, key: str, failed: bool, named: bool, told: Exported)
         return [name for name in ("config.yaml", "failure.json") if store.path(key, name).is_file()]
     if found.condition in ("damaged", "newer"):
         told.left_out.append(f"{key}: {found.reason}")
+    elif found.condition == "new" and (reason := why_hidden(store, key)):
+        told.left_out.append(f"{key}: {reason}")
     elif named:
         told.left_out.append(f"{key}: it is {'unfinished' if found.failure is None else 'failed: --failed takes it'}")
     return []
@@ -106,6 +109,8 @@ def _others(store: Store, searches: Sequence[Path], told: Exported) -> Iterator[
         try:
             tuning_store.read_arms(path)
             yield f"tuning/{path.name}", path
+        except FileNotFoundError:  # it goes, as another command sets it aside
+            pass
         except UserError as error:
             told.left_out.append(str(error))
 
@@ -119,7 +124,8 @@ def _write(target: Path, chosen: Mapping[str, Path], progress: Progress | None) 
         files = {name: _facts(chosen[name]) for name in sorted(chosen)}
         _add(tar, MANIFEST, record.seal({"files": files}, SCHEMA))
         for number, name in enumerate(files, 1):
-            data = chosen[name].read_bytes()
+            with _still_there(chosen[name]):
+                data = chosen[name].read_bytes()
             if hashlib.sha256(data).hexdigest() != files[name]["sha256"]:
                 raise UserError(f"{chosen[name]} changed while it was exported: export again")
             _add(tar, name, data)
@@ -134,4 +140,14 @@ def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
 
 
 def _facts(path: Path) -> dict[str, Any]:
-    return {"bytes": path.stat().st_size, "sha256": record.file_digest(path)}
+    with _still_there(path):
+        return {"bytes": path.stat().st_size, "sha256": record.file_digest(path)}
+
+
+@contextmanager
+def _still_there(path: Path) -> Iterator[None]:
+    """What goes while it is exported is no fault of the archive."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{path} cannot be read any more ({error.strerror or error}): export again") from None

@@ -127,7 +127,7 @@ def searches_of(store: Store) -> Iterator[tuple[str, Search]]:
     for path in sorted((store.root / "tuning").glob("*.json")):
         try:
             arms = tuning_store.read_arms(path)
-        except UserError:
+        except (UserError, FileNotFoundError):  # it goes, as another command sets it aside
             continue  # `tune` of its study says so
         for arm in arms.values():
             yield str(arm.get("optuna")), {one["trial"]: _trial(one) for one in arm["trials"]}

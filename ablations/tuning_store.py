@@ -164,7 +164,17 @@ def _is_search(arm: object) -> bool:
     values, edge = arm["values"], arm["at_edge"]
     chosen = isinstance(values, dict) and set(values) <= set(SPACE) and all(map(_is_number, values.values()))
     searched = isinstance(edge, list) and all(isinstance(one, str) and one in SPACE for one in edge)
-    return (chosen or values is None) and searched and isinstance(arm["trials"], list)
+    trials = isinstance(arm["trials"], list) and all(map(_is_trial, arm["trials"]))
+    return (chosen or values is None) and searched and trials
+
+
+def _is_trial(told: object) -> bool:
+    """Whether it has what `ablations.tuning_journal` tells Optuna of a trial."""
+    if not isinstance(told, dict) or not isinstance(told.get("values"), dict):
+        return False
+    words = all(isinstance(told.get(name), str) for name in ("origin", "key", "failure"))
+    numbers = all(map(_is_number, (told.get("value"), told.get("auroc"), *told["values"].values())))
+    return words and numbers and type(told.get("trial")) is int
 
 
 def _is_number(value: object) -> bool:
@@ -199,9 +209,14 @@ def load(store: Store, study: Study, baseline: RunConfig) -> dict[str, Any]:
 
 
 def read_arms(path: Path, study: str = "") -> dict[str, Any]:
-    """Arm -> record of a search's file; raises as `core.record.read`."""
+    """Arm -> record of a search's file; raises as `core.record.read`, and `Damaged` of a link that leads nowhere."""
     remedy = f"run `python -m ablations tune {study or 'STUDY'}` again, which trains nothing that is done"
-    facts = record.read(path, SCHEMA, remedy)
+    try:
+        facts = record.read(path, SCHEMA, remedy)
+    except FileNotFoundError:
+        if path.is_symlink():
+            raise Damaged(path, "a link that leads nowhere", remedy) from None
+        raise
     arms = facts.get("arms")
     whole = isinstance(arms, dict) and all(_is_search(one) for one in arms.values())
     if facts.get("schema") not in range(1, SCHEMA + 1) or not isinstance(arms, dict) or not whole:
