@@ -77,7 +77,7 @@ def check_store(store: Store, progress: Progress | None = None) -> Checked:
             progress("checking runs", number, len(keys))
     others = list(_others(store))
     problems += [problem for problem in others if problem is not None]
-    aside = [path for path in _entries(store.root / DAMAGED_FOLDER) if path.suffix != ".txt"]
+    aside = [path for path in entries(store.root / DAMAGED_FOLDER) if path.suffix != ".txt"]
     return Checked(
         dict(runs), old, other, len(aside), sum(1 for _ in temporary_files(store)), len(others), tuple(problems)
     )
@@ -86,16 +86,17 @@ def check_store(store: Store, progress: Progress | None = None) -> Checked:
 def temporary_files(store: Store) -> Iterator[Path]:
     """What a writer that was killed has left, in the store and one level below."""
     searched = {"tuning", *store.run_keys()}
-    for path in _entries(store.root):
+    for path in entries(store.root):
         if path.name == DAMAGED_FOLDER or path == leases_folder(store.root):  # of processes at work
             continue
         if _TEMPORARY.fullmatch(path.name):
             yield path
         elif path.name in searched:
-            yield from (inside for inside in _entries(path) if _TEMPORARY.fullmatch(inside.name))
+            yield from (inside for inside in entries(path) if _TEMPORARY.fullmatch(inside.name))
 
 
-def _entries(folder: Path) -> list[Path]:
+def entries(folder: Path) -> list[Path]:
+    """What is in a folder, sorted; nothing where it is not there or cannot be read."""
     try:
         return sorted(folder.iterdir())
     except OSError:

@@ -63,7 +63,7 @@ def gc(
     opened = Store(store)
     found = find_garbage(opened, other_code=other_code, failed=failed, now=file_system_now(opened) if apply else None)
     if apply:
-        remove(opened, found)
+        found = remove(opened, found)
     facts: dict[str, Any] = {
         "store": str(store), "applied": apply, "in_use": found.in_use,
         "bytes": sum(one.size for one in found.garbage),

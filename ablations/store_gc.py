@@ -7,24 +7,32 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ablations.store_check import temporary_files
+from ablations.store_check import entries, temporary_files, why_hidden
 from core.errors import RunFailure, UserError
 from core.integrity import DAMAGED_FOLDER, examine
-from core.store import CHECKPOINT, Store, leases_folder, storage_failure
+from core.lease import Leases
+from core.store import CHECKPOINT, Store, is_key, leases_folder, storage_failure
 
 IN_USE = 3600.0  # seconds: what was written since may be of a process at work, here or on another machine
 
 
 @dataclass(frozen=True)
 class Garbage:
-    """A file or folder that can go, why, and its size in bytes."""
+    """A file or folder that can go, why, and its size in bytes; what tells whether somebody is at work on it, and when.
+
+    Args:
+        owner: by whose last change, `written`, that is told: the file or folder itself, or its run's folder.
+    """
 
     path: Path
     reason: str
     size: int
+    owner: Path
+    written: float
 
 
 @dataclass(frozen=True)
@@ -55,32 +63,61 @@ def find_garbage(store: Store, *, other_code: bool = False, failed: bool = False
     for path, reason, owner in candidates:
         if path.parent in whole:  # goes with its folder, and is counted there
             continue
-        if now - _last_written(owner) < IN_USE or _leased(store, owner.name, now):
+        written = _last_written(owner)
+        if now - written < IN_USE or _leased(store, owner.name, now):
             in_use += 1
         else:
-            garbage.append(Garbage(path, reason, _size(path)))
+            garbage.append(Garbage(path, reason, _size(path), owner, written))
     return Found(tuple(garbage), in_use)
 
 
-def remove(store: Store, found: Found) -> None:
-    """Remove what was found. A folder is renamed first, so that no half of it is ever read.
+def remove(store: Store, found: Found) -> Found:
+    """Remove what was found and is still so. A folder is renamed first, so that no half of it is ever read.
+
+    Returns:
+        What is gone; what somebody took up since then is counted with what is in use.
 
     Raises:
         RunFailure: `store_not_writable`.
     """
-    for one in found.garbage:
+    leases, now, gone = Leases(leases_folder(store.root)), file_system_now(store), []
+    in_use = found.in_use
+    # Checkpoints first: of a temporary file beside one it is the folder that changes.
+    for one in sorted(found.garbage, key=lambda one: one.owner == one.path):
         try:
-            if one.path.is_dir() and not one.path.is_symlink():
-                doomed = Path(tempfile.mkdtemp(dir=store.root, prefix=f".{one.path.name}."))
-                os.replace(one.path, doomed)
-                shutil.rmtree(doomed)
-            else:
-                one.path.unlink(missing_ok=True)
+            with _undisturbed(store, leases, one, now) as free:
+                if free:
+                    _remove(store, one.path)
+                    gone.append(one)
+                elif os.path.lexists(one.path):
+                    in_use += 1
         except OSError as error:
             raise storage_failure(one.path, error) from error
-    folder = store.root / DAMAGED_FOLDER
-    if folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
+    with suppress(OSError):  # others set something aside; or it is a link, which stays
+        (store.root / DAMAGED_FOLDER).rmdir()
+    return Found(tuple(gone), in_use)
+
+
+@contextmanager
+def _undisturbed(store: Store, leases: Leases, one: Garbage, now: float) -> Iterator[bool]:
+    """Whether a thing is as it was found, and nobody's; inside the `with` nobody can begin the run that it is of."""
+    name = one.owner.name
+    lease = leases.acquire(name) if is_key(name) else None
+    try:
+        # Without its lease: of a holder who was silent for long, on a machine of which nothing else is known.
+        yield (lease is not None or not _leased(store, name, now)) and _last_written(one.owner) == one.written
+    finally:
+        if lease is not None:
+            lease.release()
+
+
+def _remove(store: Store, path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        doomed = Path(tempfile.mkdtemp(dir=store.root, prefix=f".{path.name}."))
+        os.replace(path, doomed)
+        shutil.rmtree(doomed)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def file_system_now(store: Store) -> float:
@@ -98,12 +135,13 @@ def _candidates(store: Store, other_code: bool, failed: bool) -> Iterator[tuple[
     """(what can go, why, what tells by its age whether somebody is at work on it)."""
     for path in temporary_files(store):
         yield path, "temporary file left behind", path
-    aside = store.root / DAMAGED_FOLDER
-    for path in sorted(aside.iterdir()) if aside.is_dir() else ():
+    for path in entries(store.root / DAMAGED_FOLDER):
         note = path.with_name(f"{path.name}.txt")
         yield path, "set aside as damaged", note if note.exists() else path  # as old as the note: moving keeps dates
     for key in store.run_keys():
         folder = store.path(key)
+        if why_hidden(store, key):
+            continue
         found = examine(store, key, digests=False)
         if found.condition == "new" and not (folder / CHECKPOINT).exists():
             yield folder, "unfinished run without a checkpoint", folder
