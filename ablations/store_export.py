@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import re
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from reports.head_turns import read_head_cost
 SCHEMA = 1  # of an archive's manifest
 MANIFEST = "manifest.json"
 ENDINGS = (".tar.gz", ".tgz")
+_SEARCH = re.compile(r"[a-z0-9][a-z0-9-]*\.json")  # as `tune` names them: of two names none differs by case only
 
 
 @dataclass
@@ -106,6 +108,9 @@ def _others(store: Store, searches: Sequence[Path], told: Exported) -> Iterator[
     except UserError as error:
         told.left_out.append(str(error))
     for path in searches:
+        if not _SEARCH.fullmatch(path.name):
+            told.left_out.append(f"{path}: it has no name that `tune` gives a search")
+            continue
         try:
             tuning_store.read_arms(path)
             yield f"tuning/{path.name}", path

@@ -64,7 +64,7 @@ def find_garbage(store: Store, *, other_code: bool = False, failed: bool = False
         if path.parent in whole:  # goes with its folder, and is counted there
             continue
         written = _last_written(owner)
-        if now - written < IN_USE or _leased(store, owner.name, now):
+        if now - written < IN_USE or leased(store, owner.name, now):
             in_use += 1
         else:
             garbage.append(Garbage(path, reason, _size(path), owner, written))
@@ -105,7 +105,7 @@ def _undisturbed(store: Store, leases: Leases, one: Garbage, now: float) -> Iter
     lease = leases.acquire(name) if is_key(name) else None
     try:
         # Without its lease: of a holder who was silent for long, on a machine of which nothing else is known.
-        yield (lease is not None or not _leased(store, name, now)) and _last_written(one.owner) == one.written
+        yield (lease is not None or not leased(store, name, now)) and _last_written(one.owner) == one.written
     finally:
         if lease is not None:
             lease.release()
@@ -154,7 +154,7 @@ def _candidates(store: Store, other_code: bool, failed: bool) -> Iterator[tuple[
                 yield folder / CHECKPOINT, "checkpoint of a run that is done", folder
 
 
-def _leased(store: Store, name: str, now: float) -> bool:
+def leased(store: Store, name: str, now: float) -> bool:
     """Whether a lease that somebody has renewed of late is of this run."""
     try:
         return any(now - _last_written(lease) < IN_USE for lease in leases_folder(store.root).glob(f"{name}*"))

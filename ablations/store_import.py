@@ -7,12 +7,15 @@ import os
 import re
 import shutil
 import tempfile
+import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, cast
 
 from ablations import tuning_store
 from ablations.store_export import ENDINGS, MANIFEST, SCHEMA
+from ablations.store_gc import file_system_now, leased
 from core import record
 from core.data.archive_members import DAMAGED
 from core.data.archives import Limits, extract
@@ -21,7 +24,8 @@ from core.errors import UserError
 from core.integrity import examine, put_aside, set_aside
 from core.lease import Leases
 from core.record import Damaged
-from core.store import HEAD_COST, HEAD_COST_SCHEMA, Store, leases_folder, publish, storage_failure
+from core.store import CHECKPOINT, HEAD_COST, HEAD_COST_SCHEMA, Store, leases_folder, publish, storage_failure
+from core.stored_runs import FILES
 
 _NAMES = re.compile(
     rf"runs/[0-9a-f]{{16,64}}/(config\.yaml|metrics\.jsonl|scores\.npz|(result|failure)\.json)"
@@ -29,6 +33,7 @@ _NAMES = re.compile(
 )
 _LIMITS = Limits(max_bytes=200_000_000_000, max_files=2_000_000)
 _CHUNK = 1 << 20  # bytes
+_SLACK = 16 << 20  # bytes that scores may unpack to whatever the ratio
 _NOTHING = "nothing was imported"
 
 
@@ -69,26 +74,24 @@ def import_store(store: Store, archive: Path, progress: Progress | None = None) 
         source = Store(whole / "runs")
         keys = source.run_keys()
         for key in keys:
-            found = examine(source, key, digests=True)
-            if found.condition not in ("done", "failed"):
-                raise UserError(
-                    f"{archive}: run {key} is {found.condition}: {_relative(found.reason, whole)}; {_NOTHING}"
-                )
-        told, leases = Imported(), Leases(leases_folder(store.root))
+            if wrong := _wrong_with(source, key):
+                raise UserError(f"{archive}: run {key} is {_relative(wrong, whole)}; {_NOTHING}")
+        others = [path for path in (whole / HEAD_COST, *sorted((whole / "tuning").glob("*.json"))) if path.is_file()]
+        _check_others(archive, whole, others)
+        told, leases, now = Imported(), Leases(leases_folder(store.root)), file_system_now(store)
         for number, key in enumerate(keys, 1):
-            if (lease := leases.acquire(key)) is None:
-                told.kept.append(key)
-                told.notes.append(f"{key} is being trained here: import again, should that fail")
-            else:
-                try:
-                    _take_run(store, source, key, told)
-                finally:
+            lease = leases.acquire(key)
+            try:
+                # A holder on a machine of which nothing is known, and silent for long, is none: as `store gc` has it.
+                in_work = lease is None and leased(store, key, now)
+                _take_run(store, source, key, told, str(leases.holder(key) or "another process") if in_work else "")
+            finally:
+                if lease is not None:
                     lease.release()
             if progress:
                 progress("importing", number, len(keys))
-        for path in [whole / HEAD_COST, *sorted((whole / "tuning").glob("*.json"))]:
-            if path.is_file():
-                _take_file(store, path, path.relative_to(whole), told)
+        for path in others:
+            _take_file(store, path, path.relative_to(whole), told)
         return told
     except OSError as error:
         raise storage_failure(store.root, error) from error
@@ -130,19 +133,79 @@ def _check_manifest(archive: Path, whole: Path) -> None:
             raise UserError(f"{archive}: {name!a} is not what was exported; {_NOTHING}")
 
 
+def _wrong_with(source: Store, key: str) -> str:
+    """What an archive's run is, where it cannot be taken, and why; nothing for one that is as its own record says."""
+    path = source.path(key, "scores.npz")
+    if (size := _unpacked(path)) and size > _LIMITS.max_ratio * path.stat().st_size + _SLACK:
+        return f"damaged: {path} unpacks to {size:,} bytes"
+    try:
+        if source.state(key) == "done" and not _lists_files(source.result(key).get("files", {})):
+            return f"damaged: {source.path(key, 'result.json')} lists no files"
+    except UserError:
+        pass  # `examine` tells it
+    found = examine(source, key, digests=True)
+    if found.condition not in ("done", "failed"):
+        return f"{found.condition}: {found.reason}"
+    try:
+        if found.result is not None:
+            listed = found.result.get("files", {})
+            there = [name for name in FILES if name in listed or source.path(key, name).is_file()]
+            source.verify(key, there, digests=True)
+    except Damaged as damaged:
+        return f"damaged: {_told(damaged)}"
+    return ""
+
+
+def _unpacked(path: Path) -> int:
+    """The bytes of all arrays in a file of scores, of which no more are read; 0 where it is none."""
+    try:
+        with zipfile.ZipFile(path) as arrays:
+            return sum(info.file_size for info in arrays.infolist())
+    except (OSError, *DAMAGED):
+        return 0
+
+
+def _lists_files(files: object) -> bool:
+    """Whether it says of each file how many bytes it has and their digest, as a result does."""
+    facts = files.values() if isinstance(files, dict) else [None]
+    return all(
+        isinstance(one, dict) and type(one.get("bytes")) is int and isinstance(one.get("sha256"), str) for one in facts
+    )
+
+
+def _check_others(archive: Path, whole: Path, paths: Sequence[Path]) -> None:
+    for path in paths:
+        try:
+            record.read(path, HEAD_COST_SCHEMA) if path.name == HEAD_COST else tuning_store.read_arms(path)
+        except UserError as error:
+            raise UserError(f"{archive}: {_relative(_told(error), whole)}; {_NOTHING}") from None
+
+
+def _told(error: UserError) -> str:
+    """What is wrong with a file of an archive, without what would make good one of a store."""
+    return f"{error.path} is damaged ({error.reason})" if isinstance(error, Damaged) else str(error)
+
+
 def _relative(text: str, whole: Path) -> str:
     """A message without the folder that things were unpacked into, which is gone when it is read."""
     return text.replace(f"{whole}/", "")
 
 
-def _take_run(store: Store, source: Store, key: str, told: Imported) -> None:
+def _take_run(store: Store, source: Store, key: str, told: Imported, holder: str) -> None:
+    """Put a run in place where it is not there, or damaged; but not while the process `holder` has it in work."""
     here, theirs = examine(store, key, digests=True), examine(source, key, digests=True)
+    if holder and here.condition in ("new", "damaged"):
+        told.kept.append(key)
+        told.notes.append(f"{key} is being trained here, by {holder}: import again, should that fail")
+        return
     if here.condition == "damaged" and (moved := set_aside(store, key)) is not None:
         told.notes.append(f"{moved[1]}. It is set aside as {moved[0]}, and comes from the archive")
     elif here.condition != "new" or store.path(key).exists():
         told.kept.append(key)
         if here.condition == "new":
-            told.notes.append(f"{key} is unfinished here: somebody may be at work on it, or `store gc` removes it")
+            kept = store.path(key, CHECKPOINT).exists()
+            what = ", with a checkpoint that `run` goes on from" if kept else ": `store gc` removes it, after an hour"
+            told.notes.append(f"{key} is unfinished here{what}")
         elif here.condition != theirs.condition:
             told.notes.append(f"{key} is {here.condition} here, and {theirs.condition} in the archive")
         elif here.result and theirs.result and here.result["metrics"] != theirs.result["metrics"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,15 @@ from typing import Any
 from rich.console import Console
 
 from ablations import declarations
+from ablations.store_gc import IN_USE
+from ablations.sweep import clock
 from ablations.written_command import written
 from core import checkpoint
 from core.config import RunConfig
 from core.errors import UserError
 from core.integrity import examine
 from core.lease import Leases
+from core.lease_file import Holder, file_of
 from core.store import CHECKPOINT, Store, is_key, leases_folder
 
 UNUSABLE = ("damaged", "newer")  # conditions of runs that are neither done nor to be taken for new
@@ -30,7 +34,7 @@ def status_facts(store: Store) -> dict[str, Any]:
         row: dict[str, Any] = {"key": key, "state": "unfinished" if found.condition == "new" else found.condition}
         if key in held and found.condition != "done":
             process = held[key].process
-            row |= {"state": "running", "message": f"in the hands of {held[key]}"}
+            row |= {"state": "running", "message": f"in the hands of {held[key]}{_silence(store, held[key])}"}
             row |= {"host": process.host, "pid": process.pid} if process else {}
         elif found.result is not None:
             row["tpr@1e-3"] = found.result["metrics"]["tpr@1e-3"]
@@ -43,6 +47,15 @@ def status_facts(store: Store) -> dict[str, Any]:
             row |= {"samples": kept[0], "of": kept[1], "message": told}
         runs.append(row)
     return {"store": str(store.root), "counts": dict(Counter(row["state"] for row in runs)), "runs": runs}
+
+
+def _silence(store: Store, holder: Holder) -> str:
+    """Since when a holder of another machine, which cannot be looked for, has been silent, where it is long."""
+    try:
+        seconds = time.time() - file_of(leases_folder(store.root), holder.name, holder.generation).stat().st_mtime
+    except OSError:
+        return ""
+    return f", without a sign of life for {clock(seconds)}" if seconds > IN_USE else ""
 
 
 def print_status(console: Console, facts: dict[str, Any]) -> None:
