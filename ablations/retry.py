@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 
+from ablations.executors.worker import decided_by
 from ablations.planner import Run
+from core import torchrun
 from core.errors import UserError
-from core.result import code_versions
 from core.store import Store
 
-# What a configuration, its data and the code decide alone: all else may have to do with the machine and the moment.
+# What a configuration, its data, the code and the number of ranks decide alone: all else may have to do with the
+# machine and the moment.
 MUST_REPEAT = ("diverged", "too_few_images", "bad_config")
 
 
@@ -20,8 +23,12 @@ def would_repeat(key: str, store: Store) -> str:
         failure = store.failure(key)
     except UserError:
         return ""
-    same = failure.get("kind") in MUST_REPEAT and failure.get("code") == code_versions()
+    same = failure.get("kind") in MUST_REPEAT and failure.get("code") == decided_by(_ranks())
     return str(failure["kind"]) if same else ""
+
+
+def _ranks() -> int:
+    return int(os.environ["WORLD_SIZE"]) if torchrun.launched() else 1
 
 
 def worth_trying(runs: Sequence[Run], store: Store) -> tuple[list[Run], str]:

@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, NoReturn
 from ablations.executors.fenced import FencedStore
 from ablations.executors.layout import core_count
 from ablations.executors.turns import Executor
-from ablations.executors.worker import LOST_RANK, Event, Task, all_met, classify, execute
+from ablations.executors.worker import LOST_RANK, Event, Task, all_met, classify, decided_by, execute
 from core import torchrun
 from core.config import RunConfig
 from core.errors import RunFailure, UserError
-from core.result import code_versions
 from core.store import CHECKPOINT, Store
 
 if TYPE_CHECKING:
@@ -157,7 +156,7 @@ def _follow(ranks: Ranks) -> int:
             ranks.broken = True
             if kind != LOST_RANK:  # the leader's own end is for the leader to tell
                 told = f"on rank {ranks.index}: {message}"
-                store.fail(key, kind, told, config.to_yaml(), code_versions())
+                store.fail(key, kind, told, config.to_yaml(), decided_by(ranks.count))
                 print(f"error: {key}: {kind}: {told}", file=sys.stderr)
             return 1
     return 0

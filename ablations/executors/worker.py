@@ -145,11 +145,16 @@ def execute(task: Task, store: Store, report: Progress, ranks: Ranks | None = No
             kind, message, recorded = told["kind"], told["message"], True
         else:
             recorded = task.kind == "run" and store.fail(
-                task.key, kind, message, task.config.to_yaml(), code_versions()
+                task.key, kind, message, task.config.to_yaml(), decided_by(ranks.count if ranks else 1)
             )
     except LeaseLost as lost:
         return Event("lost", task.key, failure=kind, message=str(lost), shared=shared)
     return Event("failed", task.key, failure=kind, message=message, recorded=recorded, shared=shared)
+
+
+def decided_by(ranks: int) -> dict[str, str]:
+    """What decides with a configuration and its data how a run ends: the code, and how many `ranks` share its batch."""
+    return {**code_versions(), **({"ranks": str(ranks)} if ranks > 1 else {})}
 
 
 def outcome(metrics: Mapping[str, Any], cost: Mapping[str, Any], test: Mapping[str, Any]) -> dict[str, Any]:

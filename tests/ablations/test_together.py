@@ -13,6 +13,7 @@ from ablations.executors.fenced import FencedStore
 from ablations.executors.gate import Gate
 from ablations.executors.together import TogetherExecutor
 from ablations.executors.worker import Event, Task
+from ablations.retry import would_repeat
 from core import materials, trainer
 from core.config import RunConfig
 from core.errors import RunFailure, UserError
@@ -125,6 +126,19 @@ def test_a_configuration_that_cannot_be_trained_fails_on_all_ranks_and_the_next_
     assert together._follow(other) == 0
     assert not other.orders
     assert not other.broken
+
+
+def test_what_is_too_small_for_so_many_ranks_is_tried_again_by_fewer(
+    sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = RunConfig().with_overrides({"optim.batch_size": 2})
+    monkeypatch.setattr(sweep.ranks, "count", 3)
+    task = TASKS[0]
+    assert sweep.run([Task("run", task.key, task.label, config)]) == ["bad_config"]
+    assert would_repeat(task.key, sweep.store) == ""
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    assert would_repeat(task.key, sweep.store) == "bad_config"
 
 
 def test_a_run_that_was_taken_over_from_a_rank_that_failed_alone_leaves_the_others_in_it_all_the_same(
