@@ -17,9 +17,10 @@ from ablations.written_command import written
 from core import checkpoint
 from core.config import RunConfig
 from core.errors import UserError
-from core.integrity import examine
+from core.integrity import Examined, examine
 from core.lease import Leases
 from core.lease_file import Holder, file_of
+from core.record import Damaged
 from core.store import CHECKPOINT, Store, is_key, leases_folder
 
 UNUSABLE = ("damaged", "newer")  # conditions of runs that are neither done nor to be taken for new
@@ -80,6 +81,8 @@ def run_info_facts(store: Store, prefix: str) -> dict[str, Any]:
     if (device := _device_of(store, key)) != "cpu":
         words += ["--device", device]
     facts["repeat"] = written("run", shlex.join(words))
+    if wrong := _wrong_config(store, key, found):
+        facts["config_yaml"] = wrong
     if found.result is not None:
         facts["result"] = found.result
     elif found.failure is not None:
@@ -87,6 +90,19 @@ def run_info_facts(store: Store, prefix: str) -> dict[str, Any]:
     if found.result is None and (kept := checkpoint.progress(store.path(key, CHECKPOINT))) is not None:
         facts["checkpoint"] = {"samples": kept[0], "of": kept[1]}
     return facts
+
+
+def _wrong_config(store: Store, key: str, found: Examined) -> str:
+    """What is wrong with the configuration that the command would repeat, as far as it can be told."""
+    path = store.path(key, "config.yaml")
+    try:
+        if found.result is not None and "config.yaml" in found.result.get("files", {}):
+            store.verify(key, ("config.yaml",), digests=True)
+    except Damaged as damaged:
+        return f"{path} is damaged ({damaged.reason}): `run` of its study makes it again"
+    except OSError as error:
+        return str(error)
+    return "" if path.is_file() else f"{path} is not there"
 
 
 def _device_of(store: Store, key: str) -> str:

@@ -13,6 +13,7 @@ from core.checkpoint import Saver
 from core.config import RunConfig
 from core.store import CHECKPOINT, Store
 from tests.ablations.conftest import CommandLine
+from tests.core.stores import add_run
 
 KEY = "a" * 16
 
@@ -59,3 +60,29 @@ def test_the_command_that_repeats_a_run_can_be_copied(cli: CommandLine, monkeypa
     shutil.copytree(root, "again")
     assert cli("run-info", KEY, "--store", "again", "--json") == 0
     assert json.loads(cli.out)["repeat"].endswith("--store again-2")
+
+
+@pytest.mark.parametrize("content", ["seed: 99\n", None])
+def test_a_configuration_that_is_not_the_runs_repeats_another_one(cli: CommandLine, content: str | None) -> None:
+    """No number comes from it, so that the run is done; but the command reads it."""
+    store = Store("runs")
+    key = add_run(store)
+    assert cli("run-info", key, "--json") == 0
+    assert "config_yaml" not in json.loads(cli.out)
+    path = store.path(key, "config.yaml")
+    path.unlink()
+    if content is not None:
+        path.write_text(content)
+    assert cli("run-info", key, "--json") == 0
+    told = json.loads(cli.out)["config_yaml"]
+    assert told.startswith(f"{path} is damaged (")
+    assert told.endswith("): `run` of its study makes it again")
+    assert cli("run-info", key) == 0
+    assert yaml.safe_load(cli.out)["config_yaml"] == told
+
+
+def test_without_a_configuration_there_is_nothing_to_repeat(cli: CommandLine) -> None:
+    store = Store("runs")
+    assert store.fail(KEY, "hung", "no progress")
+    assert cli("run-info", KEY, "--json") == 0
+    assert json.loads(cli.out)["config_yaml"] == f"{store.path(KEY, 'config.yaml')} is not there"
