@@ -69,12 +69,16 @@ def at_look(request: Request, count: int) -> dict[Place, int]:
 
 
 def sweep_looks(
-    request: Request, store: Store, train: Callable[[Plan], None], say: Callable[[str], None], decide: Decide = decide
-) -> Plan:
+    request: Request, store: Store, train: Callable[[Plan], None], say: Callable[[str], None], decide: Decide = decide,
+    halted: Callable[[], bool] = lambda: False,
+) -> Plan:  # fmt: skip
     """Train the first look of everything, judge, and go on where a finding is open; returns the last plan.
 
     It stops when nothing is open, when the looks are used up, or when `train` leaves runs undone: a look is judged
     whole or not at all.
+
+    Args:
+        halted: whether no further run may start, since one of those that `train` trained failed.
     """
     counts, looks = at_look(request, min(request.preset.looks)), request.preset.looks
     while True:
@@ -92,6 +96,9 @@ def sweep_looks(
         if following == counts:
             left = any(one.open or (last and one.verdict == "inconclusive") for one in verdicts)
             say("the looks are used up" if left else "nothing is open")
+            return planned
+        if halted():  # at the last of a look's runs, after which nothing was left to leave out
+            say("no further look, as a run failed (--fail-fast)")
             return planned
         counts = following
 

@@ -134,8 +134,8 @@ def clock(seconds: float) -> str:
 def sweep(
     plan: Plan, store: Store, console: Console, *, jobs: int | None, retry_failed: bool, fail_fast: bool,
     budget: Budget | None = None, make_gate: Callable[..., RunGate] = RunGate, where: Where = HERE,
-) -> None:  # fmt: skip
-    """Train what the plan still needs and the budget allows.
+) -> int:  # fmt: skip
+    """Train what the plan still needs and the budget allows; returns how many of these runs failed here.
 
     What another process has in work is waited for, and taken over if that process dies.
 
@@ -156,7 +156,7 @@ def sweep(
         display.say(left)
     affordable = [run for run in runs if budget.allows(run.key)]
     if not affordable:
-        return
+        return 0
     layout = Layout.choose(jobs, len(runs), plan.baseline.runtime.device)
     executor, told = executor_for(where, store, layout, runs)
     display.say(told)
@@ -176,10 +176,11 @@ def sweep(
         try:
             # Arrays that many runs share are made first, once, instead of by every worker at the same time.
             executor.run(_preparations(affordable), display.start, display.event)
-            executor.run(tasks, start, event, fail_fast, gate)
+            failed = executor.run(tasks, start, event, fail_fast, gate)
             executor.close()
         finally:
             gate.close()
+    return failed
 
 
 def _preparations(runs: Sequence[Run]) -> list[Task]:

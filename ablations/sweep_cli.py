@@ -103,7 +103,7 @@ def run(
     chosen.store.check_writable()
     if report and chosen.request.studies:  # before hours of training, after which it would be told too late
         check_free(out)
-    console = terminal.stderr()
+    console, failures = terminal.stderr(), list[int]()
 
     def train(planned: Plan) -> None:
         if where.here:
@@ -111,10 +111,11 @@ def run(
         layout = Layout.choose(jobs, len(planned.runs), device)
         facts = views.plan_facts(chosen, planned, layout.jobs, retry_failed=retry_failed)
         views.print_plan(console, facts, every_run=False)
-        sweep(
+        failed = sweep(
             planned, chosen.store, console, jobs=jobs, retry_failed=retry_failed, fail_fast=fail_fast, budget=limit,
             where=where,
         )  # fmt: skip
+        failures.append(failed)
         if budget is None:  # before a look is judged, as a verdict may rest on it
             _time_head(chosen, console)
 
@@ -125,7 +126,7 @@ def run(
         ("--no-report", not report, False), ("--no-html", not html, False),
     )  # fmt: skip
     with told_when_stopped(console, again if budget is None else f"{again}, with a new --budget or without one"):
-        planned = _train(chosen, train, console)
+        planned = _train(chosen, train, console, lambda: fail_fast and any(failures))
     if report and chosen.request.studies:
         report_cli.write(chosen, out, console, html=html)
     if budget is not None:
@@ -133,14 +134,14 @@ def run(
     _finish(planned, chosen.store, limit, console, again)
 
 
-def _train(chosen: Chosen, train: Callable[[Plan], None], console: Console) -> Plan:
-    """Train all that is asked for; returns the plan of it."""
+def _train(chosen: Chosen, train: Callable[[Plan], None], console: Console, halted: Callable[[], bool]) -> Plan:
+    """Train all that is asked for, as `sweep_looks` has it; returns the plan of it."""
     if chosen.until_resolved:
 
         def say(text: str) -> None:
             console.print(text, soft_wrap=True)
 
-        return sweep_looks(chosen.request, chosen.store, train, say)
+        return sweep_looks(chosen.request, chosen.store, train, say, halted=halted)
     planned = plan(chosen.request, chosen.store, digests=True)
     train(planned)
     return planned

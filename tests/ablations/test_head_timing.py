@@ -22,7 +22,7 @@ def events(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What a command does, in order, without doing it."""
     told: list[str] = []
 
-    def looks(request: Request, store: Store, train: Callable[[Plan], None], say: Callable[[str], None]) -> Plan:
+    def looks(request: Request, store: Store, train: Callable[[Plan], None], *_: Any, **__: Any) -> Plan:
         planned = sweep_cli.plan(with_seeds(request, at_look(request, 5)), store)
         train(planned)
         told.append("judged")

@@ -20,7 +20,7 @@ from reports import material, verdicts
 from reports.claims import Arm, Finding, Study, findings
 from reports.contrasts import Contrast
 from reports.verdicts import Verdict
-from tests.ablations.conftest import TINY, CommandLine
+from tests.ablations.conftest import CLAIMING, TINY, WILD, CommandLine
 
 LOOKS = {1: 0.2, 2: 0.3, 4: 0.5}
 NORM, LN_BN = "4_norm_ln_vs_bn", "9_norm_ln_bn"
@@ -243,6 +243,20 @@ def test_the_command_line_trains_what_is_open_and_reports_it(
     assert len(Store("runs").run_keys()) == 5 + 2  # and the control's
     assert cli("repeat", "--out", "report", "--store", "second", "--runs", "1") == 0
     assert "1 of 1 runs are equal to the bit" in cli.out
+
+
+@pytest.mark.parametrize("words", [[], ["--fail-fast"]])
+def test_no_look_is_begun_after_a_failure_where_that_is_asked(
+    cli: CommandLine, requested: Callable[..., Request], monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    """The last run of a look may be the one that fails, and nothing is left of it."""
+    del requested
+    monkeypatch.setattr(verdicts, "judge", lambda studies, frame, **more: [verdict("lower", "inconclusive", "mine")])
+    Path("mine.yaml").write_text(CLAIMING.replace("claims:", f"{WILD}claims:"))
+    given = ["mine.yaml", *TINY, "--until-resolved", "--no-control", "--no-report", *words]
+    assert cli("run", *given) == 1
+    assert ("look at 2 seeds" in cli.err) == (not words)
+    assert ("no further look, as a run failed (--fail-fast)" in cli.err) == bool(words)
 
 
 @pytest.mark.parametrize(
