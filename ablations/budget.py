@@ -75,6 +75,11 @@ class Budget:
             self._took[key] = max(whole, self._clock() - self._began[key])
 
     @property
+    def remaining(self) -> float:
+        """Seconds until nothing is started any more."""
+        return max(0.0, self._end - self._clock())
+
+    @property
     def left(self) -> int:
         """How many runs were refused and never started."""
         return len(self._refused)

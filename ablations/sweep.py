@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -32,16 +33,17 @@ class Display:
 
     Args:
         resumed: keys of runs that go on from a checkpoint: what is done of them is not of this session.
+        most: seconds until nothing more is started.
         seconds: gives them, for tests.
     """
 
     def __init__(
         self, console: Console, runs: Sequence[Run], resumed: Collection[str] = (),
-        seconds: Callable[[], float] = time.monotonic,
+        most: Callable[[], float] = lambda: math.inf, seconds: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self._console, self._total = console, len(runs)
         self._weights = {run.key: run.estimate.seconds for run in runs}
-        self._finished, self._seconds = 0, seconds
+        self._finished, self._most, self._seconds = 0, most, seconds
         self._started: float | None = None  # when the first run did: what is prepared is prepared once
         self._partial: dict[int, float] = {}
         self._done_weight = 0.0
@@ -60,7 +62,7 @@ class Display:
             self._started = self._seconds()
         if index not in self._bars:
             self._bars[index] = self.progress.add_task("", total=1, left="")
-        self.progress.update(self._bars[index], description=task.label, completed=0, total=1)
+        self.progress.update(self._bars[index], description=task.label, completed=0, total=1, visible=True)
 
     def say(self, text: str) -> None:
         self._console.print(text, soft_wrap=True)
@@ -70,6 +72,7 @@ class Display:
         self._finished += 1
         self._done_weight += self._weights.get(task.key, 0.0)
         self.say(f"{state} elsewhere [{self._finished}/{self._total}] {task.label}")
+        self.progress.update(self._overall, completed=self._finished, left=self._time_left())
 
     def event(self, index: int, task: Task, event: Event) -> None:
         if event.kind == "progress":
@@ -82,18 +85,25 @@ class Display:
                     self._resumed.remove(task.key)
                     self._done_before += self._partial[index]
         else:
-            self._partial.pop(index, None)
+            trained = self._partial.pop(index, 0.0)
+            if index in self._bars:  # until its worker has another task, which it may never have
+                self.progress.update(self._bars[index], visible=False)
             if event.kind == "lost":
                 self.say(f"lost    {task.label}: {event.message}")
             elif task.kind == "run":
-                self._finish(task, event)
+                self._finish(task, event, trained)
             elif event.kind == "failed":
                 self._console.print(Text.assemble(("data", "yellow"), f"    {event.message}"))
         self.progress.update(self._overall, completed=self._finished, left=self._time_left())
 
-    def _finish(self, task: Task, event: Event) -> None:
+    def _finish(self, task: Task, event: Event, trained: float) -> None:
+        weight = self._weights.get(task.key, 0.0)
         self._finished += 1
-        self._done_weight += self._weights.get(task.key, 0.0)
+        self._done_weight += weight
+        # Neither what a failed run did not do took time, nor one whose checkpoint was of its last step.
+        if event.kind == "failed" or task.key in self._resumed:
+            self._done_before += weight - trained
+            self._resumed.discard(task.key)
         count = f"[{self._finished}/{self._total}]"
         if event.kind == "failed":
             word, text = ("failed", "red"), f"  {count} {task.label}: {event.failure}: {event.message}"
@@ -109,8 +119,8 @@ class Display:
         done_here, total = done - self._done_before, sum(self._weights.values())
         if done_here <= 0 or self._started is None or self._finished == self._total:
             return ""
-        seconds = (self._seconds() - self._started) * (total - done) / done_here
-        return f"{before}about {clock(seconds)} left"
+        seconds = min((self._seconds() - self._started) * (total - done) / done_here, self._most())
+        return f"{before}about {clock(seconds)} left" if seconds > 0 else ""
 
 
 def _rate(facts: Mapping[str, float]) -> str:
@@ -151,7 +161,8 @@ def sweep(
     budget = budget or Budget()
     budget.expect({run.key: run.estimate.seconds for run in plan.runs})
     runs, left = worth_trying(plan.pending(retry_failed), store)
-    display = Display(console, runs, {run.key for run in runs if (store.path(run.key) / CHECKPOINT).exists()})
+    resumed = {run.key for run in runs if (store.path(run.key) / CHECKPOINT).exists()}
+    display = Display(console, runs, resumed, lambda: budget.remaining)
     if left:
         display.say(left)
     affordable = [run for run in runs if budget.allows(run.key)]

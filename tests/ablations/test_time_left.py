@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Collection
 
 import pytest
@@ -25,7 +26,9 @@ class Watched:
         self.file, self.clock = io.StringIO(), Clock()
         config = RunConfig()
         some = [Run(str(n), config, f"run {n}", "new", Estimate(50.0, 1.0)) for n in range(runs)]
-        self.display = Display(PlainConsole(file=self.file, width=200), some, resumed, self.clock)
+        self.most = math.inf
+        console = PlainConsole(file=self.file, width=200)
+        self.display = Display(console, some, resumed, lambda: self.most, self.clock)
         self.tasks = [Task("run", run.key, run.label, config) for run in some]
 
     def trained(self, number: int, start: int, seconds: float) -> str:
@@ -63,3 +66,45 @@ def test_an_attempt_after_a_lost_one_is_of_this_session() -> None:
     watched.display.event(0, task, Event("progress", task.key, "training", 8, STEPS))
     watched.clock.now = 30
     assert watched.trained(0, 60, 20).endswith("about 50 s left")
+
+
+def test_a_run_that_was_trained_before_and_is_only_judged_here_took_none_of_it() -> None:
+    watched = Watched(3, resumed={"0"})
+    task = watched.tasks[0]
+    watched.display.start(0, task)
+    watched.clock.now = 2
+    watched.display.event(0, task, Event("done", task.key, payload={"seconds": 52}))
+    assert "left" not in watched.file.getvalue()
+    assert watched.trained(1, 8, 10).endswith("about 12 s left")
+
+
+def test_what_a_failed_run_did_not_do_took_no_time() -> None:
+    watched = Watched(3)
+    task = watched.tasks[0]
+    watched.display.start(0, task)
+    watched.display.event(0, task, Event("progress", task.key, "training", 20, STEPS))
+    watched.clock.now = 2
+    watched.display.event(0, task, Event("failed", task.key, failure="diverged", message="m"))
+    assert watched.trained(1, 8, 10).endswith("about 10 s left")
+
+
+def test_no_more_is_left_than_a_budget_lets_start() -> None:
+    """Of what it will not let start nothing is to be waited for."""
+    watched = Watched(10)
+    watched.most = 25.0
+    assert watched.trained(0, 8, 10).endswith("about 25 s left")
+    watched.most = 1000.0
+    assert watched.trained(1, 8, 10).endswith("about 1:20 left")
+    watched.most = 0.0  # a run in work is let finish, however long that takes
+    assert "left" not in watched.trained(2, 8, 10)
+
+
+def test_bars_are_of_what_is_in_work_and_count_what_others_did() -> None:
+    watched = Watched(3)
+    progress = watched.display.progress
+    watched.trained(0, 8, 10)
+    assert [bar.visible for bar in progress.tasks] == [True, False]
+    watched.display.start(0, watched.tasks[1])
+    assert progress.tasks[1].visible
+    watched.display.elsewhere(watched.tasks[2], "done")
+    assert progress.tasks[0].completed == 2
