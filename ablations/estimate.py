@@ -59,12 +59,13 @@ def estimate(config: RunConfig, rates: Rates) -> Estimate:
     rate = rates.get((kind, backbone, size)) or _guessed_rate(kind, backbone, size)
     views = _views(config.distill.clean_view)
     rate /= _slower(kind, config.precision.mode)
-    source = corpus_of(config)
-    captures = source.judged_count(config.eval.judged) + config.eval.points * source.capture_count(source.validation)
+    source, optim = corpus_of(config), config.optim
+    points = min(config.eval.points, optim.steps)  # of which several may fall to one step
+    captures = source.judged_count(config.eval.judged) + points * source.capture_count(source.validation)
     evaluation = captures / (_EVAL_SPEEDUP * rate)
-    training = config.optim.samples * views / rate + head_seconds(config, kind)
+    training = optim.steps * optim.batch_size * views / rate + head_seconds(config, kind)
     seconds = _SETUP_SECONDS[kind] + training + evaluation
-    taken = memory.on_host(config, source, views * config.optim.batch_size, trains=kind == "cpu")
+    taken = memory.on_host(config, source, views * optim.batch_size, trains=kind == "cpu")
     return Estimate(round(seconds, 1), round(taken / 1e6))
 
 

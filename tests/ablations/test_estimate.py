@@ -81,6 +81,15 @@ def test_validations_are_of_the_same_captures_however_many_there_are() -> None:
     assert estimate(judged[0], {}).memory_mb < estimate(judged[1], {}).memory_mb - 200
 
 
+def test_what_is_asked_for_beyond_a_runs_steps_takes_no_time() -> None:
+    """A run is validated after a step, and its steps are of whole batches, one at least."""
+    ten = few(**{"optim.samples": 640, "eval.points": 10})
+    assert estimate(ten.with_overrides({"eval.points": 10**6}), {}) == estimate(ten, {})
+    assert estimate(ten.with_overrides({"optim.samples": 641}), {}) == estimate(ten, {})
+    one = few(**{"optim.samples": 1, "optim.batch_size": 4096})
+    assert estimate(one, {}) == estimate(one.with_overrides({"optim.samples": 4096}), {})
+
+
 def test_a_teachers_features_are_counted_where_it_is_asked() -> None:
     def taken(**distill: Any) -> float:
         named = {f"distill.{name}": value for name, value in distill.items()}
