@@ -28,12 +28,14 @@ from ablations.options import (
     told_when_stopped,
 )
 from ablations.planner import Plan, Request
+from ablations.retry import worth_trying
 from ablations.sweep import clock, sweep
 from ablations.sweep_cli import require_done
 from ablations.views import absent_facts, print_absent, print_json
 from ablations.workload import effort
 from ablations.written_command import written
 from core.errors import UserError
+from core.store import Store
 from reports.claims import Study
 
 DEFAULT_OUT = "reports/maps"
@@ -76,9 +78,9 @@ def map_(
     for study, found in maps:
         check_page(page_path(study, _fields(found), out), MARK)
     whole = together([planned for some in plans for planned in some])
-    facts = _planned_facts(maps, whole, jobs, device, retry_failed)
+    facts = _planned_facts(maps, whole, chosen.store, jobs, device, retry_failed)
     print_absent(console, facts)
-    console.print(_planned_text(facts, retry_failed), soft_wrap=True)
+    console.print(_planned_text(facts), soft_wrap=True)
     if dry_run:
         if as_json:
             print_json(facts)
@@ -130,14 +132,16 @@ def _fields(found: list[Condition]) -> list[str]:
 
 
 def _planned_facts(
-    maps: list[tuple[Study, list[Condition]]], whole: Plan, jobs: int | None, device: str, retry_failed: bool
-) -> dict[str, Any]:
+    maps: list[tuple[Study, list[Condition]]], whole: Plan, store: Store, jobs: int | None, device: str,
+    retry_failed: bool,
+) -> dict[str, Any]:  # fmt: skip
     """What is to be trained, in the words of `plan --json`."""
-    pending, at_once = whole.pending(retry_failed), Layout.choose(jobs, len(whole.runs), device).jobs
+    pending, _ = worth_trying(whole.pending(retry_failed), store)
+    at_once = Layout.choose(jobs, len(whole.runs), device).jobs
     return {
         "studies": [{"study": study.study, "conditions": _values(found)} for study, found in maps],
         "counts": whole.counts(),
-        "estimate": effort(pending, at_once),
+        "estimate": {"runs": len(pending), **effort(pending, at_once)},
         **absent_facts(whole, pending),
     }
 
@@ -146,10 +150,12 @@ def _values(found: list[Condition]) -> dict[str, dict[str, Any]]:
     return {condition.label: dict(condition.values) for condition in found}
 
 
-def _planned_text(facts: dict[str, Any], retry_failed: bool) -> str:
+def _planned_text(facts: dict[str, Any]) -> str:
     counts, guess = facts["counts"], facts["estimate"]
     told = ", ".join(f"{one['study']}: {len(one['conditions'])} conditions" for one in facts["studies"])
-    again = " to be tried again" if retry_failed and counts["failed"] else ""
+    tried = guess["runs"] - counts["new"] - counts["damaged"]
+    some = f", {tried} of them" if tried < counts["failed"] else ""
+    again = f"{some} to be tried again" if tried else ""
     number = sum(count for state, count in counts.items() if state != "unavailable")  # which counts arms
     runs = f"{number} runs: {counts['new'] + counts['damaged']} new, {counts['cached']} cached, "
     runs += f"{counts['failed']} failed{again}"

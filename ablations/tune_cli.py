@@ -31,6 +31,7 @@ from ablations.options import (
     told_when_stopped,
 )
 from ablations.planner import Plan, Run, plan, planned_run
+from ablations.retry import worth_trying
 from ablations.sweep import clock, sweep
 from ablations.tending import make_way
 from ablations.tuning_claims import Claims, Place
@@ -110,7 +111,7 @@ def tune(
         ("--retry-failed", retry_failed, False),
     )  # fmt: skip
     with told_when_stopped(console, again):
-        _announce(console, planned, searches, trials, jobs, retry_failed)
+        _announce(console, planned, chosen.store, searches, trials, jobs, retry_failed)
         sweep(
             planned, chosen.store, console, jobs=jobs, retry_failed=retry_failed, fail_fast=False, make_gate=make_gate
         )
@@ -171,10 +172,11 @@ def _run(arm: Run, trial: tuning.Trial, label: str, store: Store) -> Run:
 
 
 def _announce(
-    console: Console, planned: Plan, searches: Sequence[Search], trials: int, jobs: int | None, retry_failed: bool
-) -> None:
+    console: Console, planned: Plan, store: Store, searches: Sequence[Search], trials: int, jobs: int | None,
+    retry_failed: bool,
+) -> None:  # fmt: skip
     """What is about to happen, and what cannot."""
-    pending = planned.pending(retry_failed)
+    pending, _ = worth_trying(planned.pending(retry_failed), store)
     print_absent(console, absent_facts(planned, pending))
     device = planned.baseline.runtime.device
     measure_if_worth(planned.seconds(retry_failed), jobs, device, console.print)

@@ -13,9 +13,11 @@ from ablations import map_cli, sweep_cli, tune_cli
 from ablations.estimate import Estimate
 from ablations.options import Chosen, choose
 from ablations.planner import Plan, plan
+from ablations.sweep import clock
 from ablations.views import plan_facts
 from core.result import code_versions
-from tests.ablations.conftest import TINY, TINY_SETS, TWO_ARMS, CommandLine
+from core.store import Store
+from tests.ablations.conftest import CLAIMING, TINY, TINY_SETS, TWO_ARMS, CommandLine
 
 
 @pytest.fixture
@@ -52,6 +54,35 @@ def test_run_tells_what_it_is_about_to_train(
     cli("run", "mine.yaml", *TINY, "--no-control", "--no-report", *(["--retry-failed"] if again else []))
     assert ("1 to be tried again; about " in cli.err) == again
     assert (worth[0] > 0) == again
+
+
+@pytest.mark.parametrize(
+    ("verb", "told"),
+    [
+        (["tune", "--trials", "2"], "4 different runs, 0 new, 1 to be tried again; about "),
+        (["map", "--over", "optim.clip=1,5"], "0 cached, 4 failed, 1 of them to be tried again; about "),
+    ],
+)
+def test_what_cannot_but_fail_again_is_not_counted_among_them(
+    cli: CommandLine, monkeypatch: pytest.MonkeyPatch, verb: list[str], told: str
+) -> None:
+    planned: list[Plan] = []
+    for module in (map_cli, tune_cli):
+        monkeypatch.setattr(module, "sweep", lambda plan, *_, **__: planned.append(plan))
+    Path("mine.yaml").write_text(CLAIMING)
+    words = [*verb, "mine.yaml", *TINY, *(["--seeds", "1"] if verb[0] == "map" else [])]
+    cli(*words)
+    first, *others = planned[0].runs
+    store = Store("runs")
+    store.fail(first.key, "hung", "no progress", "", code_versions())
+    for run in others:
+        store.fail(run.key, "diverged", "the loss is nan", "", code_versions())
+    cli(*words, "--retry-failed")
+    assert told in cli.err
+    assert f"about {clock(first.estimate.seconds)} on 1 processes" in cli.err
+    store.fail(first.key, "diverged", "the loss is nan", "", code_versions())
+    cli(*words, "--retry-failed")
+    assert "to be tried again" not in cli.err
 
 
 @pytest.mark.parametrize(
