@@ -96,6 +96,8 @@ def run(
     if not stall:
         raise UserError("--stall-timeout: no run makes progress in no time; give some minutes")
     where = Where(executor, address, gpus_per_run, jobs, stall)
+    if gpus_per_run != 1.0 and not device.startswith("cuda"):
+        raise UserError("--gpus-per-run is of runs on GPUs: add --device cuda")
     chosen = options.choose(
         studies, preset, store, seeds=seeds, data=data, evaluation=evaluation, sets=sets, device=device, strict=strict,
         control=control, deciding=deciding, tuned=tuned, until_resolved=until_resolved, executor=executor,

@@ -163,6 +163,7 @@ def test_what_can_succeed_is_tried_again(cli: CommandLine, tmp_path: Path) -> No
         (["norm", "--address", "here:1"], "--address is of a Ray cluster: add --executor ray"),
         (["norm", "--executor", "ray", "--jobs", "2"], "--jobs is of this machine"),
         (["norm", "--gpus-per-run", "0.5"], "--gpus-per-run is of a Ray cluster: add --executor ray"),
+        (["norm", "--gpus-per-run", "0.5", "--executor", "ray"], "is of runs on GPUs: add --device cuda"),
         (["norm", "--stall-timeout", "soon"], "--stall-timeout: expected a time such as 2h"),
         (["norm", "--stall-timeout", "0m"], "--stall-timeout: no run makes progress in no time"),
         (["nrm"], "did you mean"),
