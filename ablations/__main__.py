@@ -6,9 +6,15 @@ import sys
 
 from core import torchrun
 
+_INTERRUPTED = 130
+
 
 def main() -> None:
-    from ablations.cli import run_cli
+    try:
+        from ablations.cli import run_cli
+    except KeyboardInterrupt:  # it takes seconds, in which there is no command line yet that tells of it
+        print("\nstopped before anything was done", file=sys.stderr)
+        sys.exit(_INTERRUPTED)
 
     if torchrun.launched():
         from ablations.executors import together

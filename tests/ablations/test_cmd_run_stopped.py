@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from ablations.__main__ import main
 from core.checkpoint import progress
 from core.config import RunConfig
 from core.store import CHECKPOINT, Store
@@ -109,3 +110,22 @@ def test_killed_and_run_again_ends_as_if_it_had_not_been(tmp_path: Path, cli: Co
     assert equal_part(parts, key) == equal_part(whole, key)
     assert logged(parts, key) == logged(whole, key)
     assert {path.name for path in parts.path(key).iterdir()} == {path.name for path in whole.path(key).iterdir()}
+
+
+def test_ctrl_c_while_the_command_line_is_imported_is_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Which takes seconds, and is the same to who waits."""
+
+    class Impatient:
+        @staticmethod
+        def find_spec(name: str, path: object = None, target: object = None) -> None:
+            if name == "ablations.cli":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "ablations.cli", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Impatient(), *sys.meta_path])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "\nstopped before anything was done\n"
