@@ -52,8 +52,7 @@ class Finding(BaseModel):
     @property
     def label(self) -> str:
         """The record's number, or the id of a study's own claim."""
-        head = self.id.split("_", 1)[0]
-        return head if head.isdecimal() else self.id
+        return self.id.split("_", 1)[0] if self.documented else self.id
 
     @property
     def documented(self) -> bool:

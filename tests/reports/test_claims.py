@@ -84,6 +84,12 @@ def test_a_study_may_make_a_claim_of_its_own() -> None:
         Study.model_validate({**MINE, "claims": {"7_neck": "mine"}})
 
 
+def test_a_claim_that_begins_with_a_number_is_no_finding_of_that_number() -> None:
+    study = Study.model_validate({**MINE, "claims": {"12_percent": "it is cheaper by 12 %"}})
+    assert study.finding("12_percent").label == "12_percent"
+    assert study.finding("12_margin_vs_softmax").label == "12"
+
+
 @pytest.mark.parametrize(
     ("fields", "told"),
     [
