@@ -28,8 +28,9 @@ class Contrast(BaseModel):
     """A difference between arms on a metric, oriented so that the claim is positive.
 
     `superiority`: `better` exceeds `than`. `non_inferiority`: it falls short by no more than `margin`. `cost_ratio`:
-    the ratio of a cost lies above 1 by `smallest_effect`. `trend`: the metric rises along `than`, `through`,
-    `better`. `interaction`: `better` wins here and `elsewhere.better` wins there, so that the order of the two changes.
+    the ratio of a cost lies above 1 by `smallest_effect`. `trend`: the metric rises, or a cost falls, along `than`,
+    `through`, `better`. `interaction`: `better` wins here and `elsewhere.better` wins there, so that the order of the
+    two changes.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

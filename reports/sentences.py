@@ -129,7 +129,8 @@ def _levels(estimate: Estimate, test: Difference, seen: str) -> str:
     """A trend whose ends differ surely, but not the levels between."""
     better, than = estimate.contrast.better, estimate.contrast.than
     how = f"Page's test, p {test.claim_p:.2g}" if test.claim_p < 1 else "the means of the levels are not in that order"
-    return f"'{better}' beats '{than}', {seen}, but from level to level there is no rise that is sure enough ({how})"
+    way = "fall" if estimate.metric in LESS_IS_BETTER else "rise"
+    return f"'{better}' beats '{than}', {seen}, but from level to level there is no {way} that is sure enough ({how})"
 
 
 def _reach(estimate: Estimate, test: Difference, detectable: float) -> str:
@@ -166,7 +167,8 @@ def _comparison(estimate: Estimate, *, turned: bool = False) -> str:
     if estimate.is_ratio and estimate.metric in LESS_IS_BETTER:
         return f"'{better}' costs less than '{than}'"
     if contrast.kind == "trend":
-        return f"'{better}' beats '{than}', rising from level to level" if not turned else f"'{better}' beats '{than}'"
+        way = "falling" if estimate.metric in LESS_IS_BETTER else "rising"
+        return f"'{better}' beats '{than}'" + ("" if turned else f", {way} from level to level")
     if contrast.kind == "interaction":
         return "the order of the two changes as claimed" if not turned else "in one of the two the order is reversed"
     return f"'{better}' beats '{than}'"

@@ -21,9 +21,10 @@ _KINDS = {
     "non_inferiority": "is not worse by more than the margin",
     "interaction": "changes the order of the two",
     "trend": "rises from level to level",
-    "cost_ratio": "costs less, as a ratio",
+    "cost_ratio": "is better, as a ratio",
 }
-_OF_MORE = _KINDS | {"cost_ratio": "is better, as a ratio"}  # of what is no cost, such as speed
+# Where less is better.
+_OF_LESS = _KINDS | {"trend": "falls from level to level", "cost_ratio": "costs less, as a ratio"}
 
 
 def contrast_label(estimate: Estimate, *pairs: tuple[str, str]) -> str:
@@ -81,7 +82,7 @@ def contrasts_table(study: Study, estimates: Sequence[Estimate]) -> Table:
     rows = []
     for one in estimates:
         contrast = one.contrast
-        kinds = _KINDS if one.metric in LESS_IS_BETTER else _OF_MORE
+        kinds = _OF_LESS if one.metric in LESS_IS_BETTER else _KINDS
         kind = kinds[contrast.kind] + (f" ({escape(contrast.about)})" if contrast.about else "")
         seeds = str(len(one.seeds)) if one.interval else NONE
         notes = escape(" ".join([one.missing, one.gate, *one.notes]).strip()) or NONE

@@ -10,6 +10,7 @@ import pytest
 from reports.claims import findings
 from reports.contrasts import Contrast, Pair
 from reports.frame import build_frame
+from reports.verdict_tables import contrasts_table
 from reports.verdicts import judge
 from tests.reports.judging import CLAIM, LOOKS, found, frame_of, pairs, shifted_by, study_of
 
@@ -184,7 +185,23 @@ def test_of_a_cost_the_lesser_is_better_in_every_kind(effect: float, verdict: st
     assert one.estimates[0].pairs == (("b", "a"), ("c", "d"))
     levels = [row | {"arm": "m", "instability": row["instability"] - effect / 2} for row in here if row["arm"] == "a"]
     trend = Contrast.model_validate({**named, "finding": "2_class_count", "kind": "trend", "through": ("m",)})
-    assert found(trend, here + levels).verdict == verdict
+    judged = found(trend, here + levels)
+    assert judged.verdict == verdict
+    assert ("falling from level to level" in judged.reason) is (verdict == "reproduced")
+    assert "rising" not in judged.reason
+    claimed = contrasts_table(study_of(trend, arms=("a", "b", "m")), judged.estimates).rows[0][2]
+    assert claimed == "falls from level to level"
+
+
+def test_levels_of_a_cost_that_do_not_fall_are_said_not_to() -> None:
+    claim = Contrast(
+        finding="2_class_count", kind="trend", better="a", than="b", through=("m",), metric="cost.instability",
+        smallest_effect=0.05,
+    )  # fmt: skip
+    rows = [row | {"instability": row["tpr@1e-4"]} for row in shifted_by(-0.1)]
+    rows += [row | {"arm": "m", "instability": row["instability"] + 0.1} for row in rows if row["arm"] == "b"]
+    reason = found(claim, rows, looks={5: 1.0}).reason
+    assert "no fall that is sure enough (the means of the levels are not in that order)" in reason
 
 
 def test_cost_ratios_are_judged_on_their_logarithm() -> None:
