@@ -11,7 +11,7 @@ from reports.cells import COSTS
 from reports.estimates import Estimate
 from reports.figures_style import GRID, INK, MARK, MUTED, PAPER, style
 from reports.markdown import interval
-from reports.metrics import metric_name
+from reports.metrics import decimals, metric_name
 from reports.stats import Interval
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def _estimate(axes: Axes, row: int, one: Estimate, found: Interval, low: float, 
         markerfacecolor=color if one.contrast.decides and not one.gate else PAPER, markeredgewidth=1.5,
     )  # fmt: skip
     axes.annotate(
-        interval(found, ratio=one.is_ratio), (1.02, row), xycoords=("axes fraction", "data"),
+        interval(found, decimals(one.metric), ratio=one.is_ratio), (1.02, row), xycoords=("axes fraction", "data"),
         ha="left", va="center", color=INK if one.contrast.decides else MUTED, fontsize=8.5,
     )  # fmt: skip
 

@@ -13,8 +13,8 @@ from reports.claims import Study
 from reports.contrasts import Contrast
 from reports.decision import Difference
 from reports.gates import at_edge, gate, no_op
-from reports.markdown import interval
-from reports.metrics import readable_metric
+from reports.markdown import interval, number
+from reports.metrics import decimals, readable_metric
 from reports.reader import Part, Reader, oriented
 from reports.remarks import remarks
 from reports.replicates import Replicates
@@ -146,7 +146,7 @@ def _estimate(
     absent = [*_unpaired(read), *_unrecorded(read, values.index, metric)]
     caveats = [*remarks(contrast, metric, read), *reader.caveats()]
     parts = reader.parts(len(values))
-    notes = (fallback, _levels(contrast, values), _both(parts), *absent, *caveats)
+    notes = (fallback, _levels(contrast, metric, values), _both(metric, parts), *absent, *caveats)
     return replace(
         empty,
         interval=reader.whole(len(values)),
@@ -163,19 +163,19 @@ def _estimate(
     )
 
 
-def _levels(contrast: Contrast, values: pd.DataFrame) -> str:
+def _levels(contrast: Contrast, metric: str, values: pd.DataFrame) -> str:
     """What a trend's interval, which is of its ends, does not tell."""
     if not contrast.through:
         return ""
-    means = ", ".join(f"'{level}' {values[level].mean():.3f}" for level in contrast.levels)
+    means = ", ".join(f"'{level}' {number(values[level].mean(), decimals(metric))}" for level in contrast.levels)
     return f"Means of the levels: {means}."
 
 
-def _both(parts: Sequence[Part]) -> str:
+def _both(metric: str, parts: Sequence[Part]) -> str:
     """What an interaction's interval, which is of a sum, does not tell."""
     if len(parts) == 1:
         return ""
-    told = [f"'{one.first}' − '{one.second}' {interval(one.interval)}" for one in parts]
+    told = [f"'{one.first}' − '{one.second}' {interval(one.interval, decimals(metric))}" for one in parts]
     return f"It is the sum of two differences, each of which must be there: {' and '.join(told)}."
 
 

@@ -11,7 +11,7 @@ from reports.cells import PAIRS
 from reports.estimates import Estimate
 from reports.figures_style import GRID, INK, MUTED, PAPER, style
 from reports.markdown import interval
-from reports.metrics import metric_name
+from reports.metrics import decimals, metric_name
 from reports.stats import Interval
 from reports.verdicts import Verdict, deciding
 
@@ -86,6 +86,6 @@ def _draw(axes: Axes, row: int, verdict: Verdict, one: Estimate, found: Interval
                 markerfacecolor=PAPER if one.gate else color, markeredgewidth=1.5,
             )  # fmt: skip
     axes.annotate(
-        interval(found, ratio=one.is_ratio), (1.03, row), xycoords=("axes fraction", "data"),
+        interval(found, decimals(one.metric), ratio=one.is_ratio), (1.03, row), xycoords=("axes fraction", "data"),
         ha="left", va="center", color=INK, fontsize=8,
     )  # fmt: skip

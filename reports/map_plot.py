@@ -11,7 +11,7 @@ from reports.estimates import Estimate
 from reports.figures_style import GRID, INK, MUTED, PAPER, style
 from reports.map_readings import COLORS, Conditions, part_reading
 from reports.markdown import interval
-from reports.metrics import metric_name
+from reports.metrics import decimals, metric_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -66,7 +66,7 @@ def _draw(axes: Axes, row: int, one: Estimate, index: int) -> None:
     if one.interval is not None:
         _, found = one.shown[index]
         color = MUTED if one.gate else COLORS.get(part_reading(one.tests[index]), MUTED)
-        text = interval(found, ratio=one.is_ratio)
+        text = interval(found, decimals(one.metric), ratio=one.is_ratio)
         if math.isfinite(found.low):
             axes.plot([found.low, found.high], [row, row], color=color, linewidth=1.6, zorder=3)
         axes.plot(

@@ -65,6 +65,13 @@ def number(value: float, digits: int = 3, *, sign: bool = False) -> str:
     return text.replace("-", "−")
 
 
+def declared(value: float, digits: int) -> str:
+    """A number that somebody gave, with all of its decimals, and `digits` at least."""
+    shown = f"{value:,.{digits}f}"
+    whole = f"{value:,.10g}"
+    return shown if float(shown.replace(",", "")) == float(whole.replace(",", "")) else whole
+
+
 def brief(value: float) -> str:
     """One digit and the power of ten, e.g. ``3e-7``."""
     return NONE if math.isnan(value) else f"{value:.1g}".replace("e-0", "e-").replace("e+0", "e+")
@@ -88,11 +95,11 @@ def spread(values: Sequence[float], digits: int = 3) -> str:
     return f"{number(mean, digits)} ± {number(deviation, digits)}"
 
 
-def interval(one: Interval, *, ratio: bool = False) -> str:
-    """An estimate with its 95 % interval, as a signed difference or as a ratio."""
+def interval(one: Interval, digits: int = 3, *, ratio: bool = False) -> str:
+    """An estimate with its 95 % interval, as a signed difference of so many decimals or as a ratio."""
 
     def show(value: float) -> str:
-        return f"×{number(value, 2)}" if ratio else number(value, 3, sign=True)
+        return f"×{number(value, 2)}" if ratio else number(value, digits, sign=True)
 
     if math.isnan(one.low):
         return f"{show(one.estimate)} (one seed, no interval)"

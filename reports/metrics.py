@@ -12,8 +12,10 @@ from reports.claims import Study
 
 METRIC_NAMES = {
     "tpr@1e-4": "TPR@1e-4", "tpr@1e-3": "TPR@1e-3", "tpr@1e-2": "TPR@1e-2", "auroc": "AUROC", "top1": "top-1",
-    HEAD_STEP: "time of a step of the head",
+    HEAD_STEP: "time of a step of the head", "size_mb": "size (MB)", "flops_g": "GFLOPs",
+    "peak_memory_mb": "peak memory (MB)",
 }  # fmt: skip
+_DECIMALS = {"auroc": 4, "flops_g": 4, "instability": 4, "parameters": 0, "classes": 0, "images": 0, "samples": 0}
 FLOOR, CEILING = 0.03, 0.98  # where the TPRs of both arms of a pair lie beyond, nothing can differ
 
 
@@ -22,6 +24,11 @@ def metric_name(metric: str) -> str:
     plain = metric.removeprefix(SHIFTED_PREFIX)
     name = METRIC_NAMES.get(plain, plain.replace("_", " "))
     return name if plain == metric else f"{name}, shifted captures"
+
+
+def decimals(metric: str) -> int:
+    """With how many its values and their differences are shown."""
+    return _DECIMALS.get(metric.removeprefix(SHIFTED_PREFIX), 3)
 
 
 def primary_metric(study: Study, frame: pd.DataFrame) -> tuple[str, str]:

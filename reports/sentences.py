@@ -8,7 +8,8 @@ from collections.abc import Collection, Mapping, Sequence
 from reports.cells import LESS_IS_BETTER
 from reports.decision import Decision, Difference
 from reports.estimates import Estimate
-from reports.metrics import metric_name
+from reports.markdown import declared, number
+from reports.metrics import decimals, metric_name
 from reports.power import MOST_FOLD, MOST_SEEDS, Levels, Power, power_of
 from reports.stats import Interval
 
@@ -193,10 +194,10 @@ def _with_interval(estimate: Estimate, interval: Interval, where: str = "") -> s
 def _size(estimate: Estimate, value: float) -> str:
     """A value of the scale that is tested: of a ratio its logarithm."""
     if estimate.is_ratio:
-        return f"×{math.exp(value):.2f}"
-    return f"{value:+.3f}".replace("-", "−")
+        return f"×{number(math.exp(value), 2)}"
+    return number(value, decimals(estimate.metric), sign=True)
 
 
 def _worth(estimate: Estimate) -> str:
     size = estimate.contrast.smallest_effect
-    return f"×{1 + size:.2f}" if estimate.is_ratio else f"{size:g}"
+    return f"×{declared(1 + size, 2)}" if estimate.is_ratio else declared(size, 0)

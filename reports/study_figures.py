@@ -64,6 +64,6 @@ def study_figures(study: Study, rows: pd.DataFrame, estimates: Sequence[Estimate
 
 def _x_values(rows: pd.DataFrame, path: str, material: Material) -> pd.Series:
     """The number at a dotted path of each row's result, nan where there is none."""
-    name = path.removeprefix("cost.").removeprefix("config.").replace("_", " ")
+    name = metric_name(path.removeprefix("cost.").removeprefix("config."))
     values = [number_at(material.results.get(key, {}), path) for key in rows["key"]]
     return pd.Series(values, index=rows.index, name=name, dtype=float)

@@ -17,11 +17,10 @@ from reports.cells import IN_MEMORY, SHIFTED, STATES
 from reports.claims import Arm, Scaled, Study
 from reports.gates import undeclared_fields
 from reports.markdown import NONE, code, escape, interval, number, spread
-from reports.metrics import few_expected, metric_name, primary_metric
+from reports.metrics import decimals, few_expected, metric_name, primary_metric
 from reports.page import Table
 from reports.stats import paired_interval
 
-_DIGITS = {"auroc": 4}
 _COSTS = {  # column: (heading, decimals)
     "parameters": ("parameters", 0),
     "size_mb": ("size (MB)", 2),
@@ -90,7 +89,7 @@ def arm_table(study: Study, frame: pd.DataFrame) -> Table:
     weak = _weak((*shown, primary), study, frame)
     for arm, published in theirs.items():
         done = done_of(frame, study, arm)
-        spreads = {metric: spread(done[metric].tolist(), _DIGITS.get(metric, 3)) for metric in shown}
+        spreads = {metric: spread(done[metric].tolist(), decimals(metric)) for metric in shown}
         metrics = [_marked(told, metric in weak) for metric, told in spreads.items()]
         seeds = seed_count(rows_of(frame, study, arm))
         difference = _marked(difference_cell(study, frame, arm, primary), primary in weak)
@@ -129,10 +128,12 @@ def difference_cell(study: Study, frame: pd.DataFrame, arm: str, metric: str) ->
     if not seeds:
         return NONE
     shared = baseline.loc[seeds]
-    told = interval(paired_interval(values.loc[seeds].to_numpy(), shared.to_numpy()))
+    told = interval(paired_interval(values.loc[seeds].to_numpy(), shared.to_numpy()), decimals(metric))
     if len(seeds) == len(baseline):
         return told
-    return f"{told}; of {len(seeds)} seeds, with which the baseline has {number(float(shared.mean()), 3)}"
+    return (
+        f"{told}; of {len(seeds)} seeds, with which the baseline has {number(float(shared.mean()), decimals(metric))}"
+    )
 
 
 def cost_table(study: Study, frame: pd.DataFrame) -> Table:

@@ -10,10 +10,11 @@ from reports.cells import LESS_IS_BETTER
 from reports.claims import Study
 from reports.contrasts import Contrast
 from reports.estimates import Estimate
-from reports.markdown import NONE, brief, code, escape, interval, number
-from reports.metrics import metric_name
+from reports.markdown import NONE, brief, code, declared, escape, interval, number
+from reports.metrics import decimals, metric_name
 from reports.page import Block, Table, Text
 from reports.reader import Part
+from reports.stats import Interval
 from reports.verdicts import Verdict
 
 _KINDS = {
@@ -37,20 +38,25 @@ def contrast_label(estimate: Estimate, *pairs: tuple[str, str]) -> str:
 
 def estimate_text(estimate: Estimate) -> str:
     """The estimate with its interval, or a dash."""
-    return NONE if estimate.interval is None else interval(estimate.interval, ratio=estimate.is_ratio)
+    return NONE if estimate.interval is None else told_interval(estimate, estimate.interval)
+
+
+def told_interval(estimate: Estimate, found: Interval) -> str:
+    """An interval on the scale of the estimate, with its metric's decimals."""
+    return interval(found, decimals(estimate.metric), ratio=estimate.is_ratio)
 
 
 def part_texts(estimate: Estimate) -> list[str]:
     """What was tested, with intervals: of an interaction both differences, as each must be there."""
-    ratio = estimate.is_ratio
-    return [f"{contrast_label(estimate, pair)}: {interval(found, ratio=ratio)}" for pair, found in estimate.shown]
+    return [f"{contrast_label(estimate, pair)}: {told_interval(estimate, found)}" for pair, found in estimate.shown]
 
 
 def worth_text(contrast: Contrast) -> str:
     """The effect that is worth having, or the loss that is allowed."""
+    digits = decimals(contrast.column)
     if contrast.kind == "non_inferiority":
-        return f"margin {number(contrast.margin, 3)}"
-    return f"×{contrast.mark:.2f}" if contrast.is_ratio else number(contrast.smallest_effect, 3)
+        return f"margin {declared(contrast.margin, digits)}"
+    return f"×{declared(contrast.mark, 2)}" if contrast.is_ratio else declared(contrast.smallest_effect, digits)
 
 
 def verdict_rows(verdicts: Sequence[Verdict], tuned: Sequence[Verdict]) -> list[Block]:
@@ -105,9 +111,11 @@ def statistics_table(study: Study, estimates: Sequence[Estimate]) -> Table:
 def _statistics(study: Study, estimate: Estimate, part: Part) -> list[str]:
     of = part.interval
     several = len(part.differences) > 1
+    digits = 4 if estimate.is_ratio else 1 + decimals(estimate.metric)
     return [
         escape(study.finding(estimate.contrast.finding).label), contrast_label(estimate, (part.first, part.second)),
-        number(part.seed_sd, 4), number(of.seed_se, 4), number(of.identity_se, 4) if of.over_identities else NONE,
+        number(part.seed_sd, digits), number(of.seed_se, digits),
+        number(of.identity_se, digits) if of.over_identities else NONE,
         _finite(part.effect_size), number(part.share_above, 2),
         brief(of.p_above(estimate.contrast.null)) if several else NONE,
         _p_of_flips(part.sign_flip_p(estimate.contrast.null)) if several else NONE,

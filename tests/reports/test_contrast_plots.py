@@ -52,7 +52,7 @@ def lines(figure: Figure, color: str, panel: int = 0) -> list[list[float]]:
 def test_a_row_has_its_contrast_metric_numbers_interval_and_mark() -> None:
     figure = contrasts_figure([estimate(), estimate(0.05, 0.02, metric="auroc", smallest_effect=0.005)])
     shown = words(figure)
-    assert {"ln − bn", "TPR@1e-4", "AUROC", "+0.030 [+0.020, +0.040]", "+0.050 [+0.030, +0.070]"} <= set(shown)
+    assert {"ln − bn", "TPR@1e-4", "AUROC", "+0.030 [+0.020, +0.040]", "+0.0500 [+0.0300, +0.0700]"} <= set(shown)
     assert lines(figure, MARK) == [[0.02, 0.02], [0.005, 0.005]]
     intervals, points = lines(figure, INK)[::2], lines(figure, INK)[1::2]
     assert intervals == [pytest.approx([0.02, 0.04]), pytest.approx([0.03, 0.07])]

@@ -13,7 +13,7 @@ from reports.contrasts import Contrast
 from reports.estimates import study_estimates
 from reports.markdown import NONE, brief
 from reports.replicates import Replicates
-from reports.verdict_tables import statistics_table
+from reports.verdict_tables import contrasts_table, statistics_table
 from tests.reports.judging import CLAIM, frame_of, pairs, study_of
 
 A, B = [0.52, 0.61, 0.50, 0.66, 0.57], [0.45, 0.55, 0.53, 0.60, 0.49]  # B is ahead in one seed of five
@@ -81,3 +81,27 @@ def test_the_standard_error_over_identities_is_that_of_their_replicates() -> Non
 def test_a_single_seed_has_its_sign_and_no_spread() -> None:
     shown = list(statistics(CLAIM, pairs("tpr@1e-4", A[:1], B[:1])).values())
     assert shown[2:] == [NONE, NONE, NONE, NONE, "1.00", NONE, NONE]
+
+
+def shown(metric: str, worth: float, a: list[float], b: list[float]) -> tuple[str, ...]:
+    """The contrast, the estimate and what is worth having, as the table of contrasts has them."""
+    claim = Contrast(finding="7_neck", better="a", than="b", metric=metric, smallest_effect=worth)
+    study = study_of(claim)
+    (row,) = contrasts_table(study, study_estimates(study, frame_of(pairs(claim.column, a, b)))).rows
+    return (row[1], *row[3:5])
+
+
+def test_numbers_are_as_fine_as_their_metric() -> None:
+    a, b = [0.99912, 0.99934], [0.99871, 0.99898]
+    assert shown("auroc", 0.0004, a, b) == ("`a` − `b` on AUROC", "+0.0004 [+0.0001, +0.0007]", "0.0004")
+    assert shown("cost.parameters", 10_000, [615_984, 615_985], [1_386_032, 1_386_031]) == (
+        "`b` − `a` on parameters", "+770,047 [+770,034, +770,060]", "10,000",
+    )  # fmt: skip
+    assert shown("cost.flops_g", 0.0005, [0.0107, 0.0107], [0.0134, 0.0134])[1:] == (
+        "+0.0027 (the same in all 2 seeds)", "0.0005",
+    )  # fmt: skip
+
+
+def test_costs_are_named_with_their_units() -> None:
+    for metric, name in (("size_mb", "size (MB)"), ("flops_g", "GFLOPs"), ("peak_memory_mb", "peak memory (MB)")):
+        assert shown(f"cost.{metric}", 1, [1.0, 1.0], [2.0, 2.0])[0] == f"`b` − `a` on {name}"
