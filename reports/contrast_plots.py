@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from reports.canvas import differences, ratio_axis, stacked, two_lines
+from reports.canvas import compact, differences, ratio_axis, stacked, two_lines
 from reports.cells import COSTS
 from reports.estimates import Estimate
 from reports.figures_style import GRID, INK, MARK, MUTED, PAPER, style
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Row = tuple[Estimate, tuple[tuple[str, str], ...], Interval | None]  # with its arms, and what there is of them
 _ROW = 0.46  # inches
+_SHORT = 10_000.0  # ticks from here on in thousands and millions
 _REACH = 1.0  # an axis goes beyond points and marks by so many times their range, at most
 
 
@@ -56,6 +57,8 @@ def _panel(axes: Axes, scale: str, rows: list[Row]) -> None:
     ratio = scale == "ratio"
     low, high = _limits(rows, ratio)
     ratio_axis(axes, low, high) if ratio else axes.set_xlim(low, high)
+    if not ratio and max(-low, high) >= _SHORT:
+        axes.xaxis.set_major_formatter(lambda value, _: compact(value))
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_yticks([])
     axes.grid(axis="x", color=GRID)

@@ -99,7 +99,7 @@ def ladder_figure(study: Study, frame: pd.DataFrame, x: pd.Series, metric: str =
         if len(means) and (means["x"] > 0).all():
             axes.set_xscale("log")
             steps = _apart(sorted(set(means["x"])))
-            axes.set_xticks(steps, [f"{value:,.6g}" for value in steps])
+            axes.set_xticks(steps, [f"{value:,.0f}" if value >= 1000 else f"{value:.6g}" for value in steps])
             axes.minorticks_off()
             axes.margins(x=0.12)
         axes.set(xlabel=str(x.name), ylabel=f"{metric_name(metric)} on test identities")

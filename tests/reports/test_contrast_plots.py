@@ -182,3 +182,13 @@ def test_hostile_arms_are_shown_as_themselves_and_cut() -> None:
     contrast = Contrast(finding=FINDING, better="<b>$x$\n_", than="y" * 60 + "z")
     shown = words(contrasts_figure([replace(estimate(), contrast=contrast)]))
     assert "<b>$x$ _ − " + "y" * 11 + "…" + "y" * 9 + "z" in shown
+
+
+def test_large_costs_have_short_ticks() -> None:
+    """Which would run into one another, or have a power of ten of their own at the end of the axis."""
+    figure = contrasts_figure([estimate(3_386_032.0, 1000.0, metric="parameters", smallest_effect=10_000.0)])
+    shown = words(figure)
+    assert {"0", "1M", "3M"} <= set(shown)
+    assert not [text for text in shown if "1e6" in text]
+    small = words(contrasts_figure([estimate(3.0, 1.0, metric="seconds", smallest_effect=1.0)]))
+    assert {"0.0", "1.0", "2.0"} <= set(small)

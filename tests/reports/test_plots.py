@@ -175,3 +175,12 @@ def test_names_are_shown_as_themselves(world: Any, name: str) -> None:
 def test_steps_of_a_ladder_are_labelled_where_there_is_room() -> None:
     assert plots._apart([100.0]) == [100.0]
     assert plots._apart([1.0, 1.1, 10.0, 1000.0]) == [1.0, 10.0, 1000.0]
+
+
+def test_steps_of_a_ladder_are_told_whole() -> None:
+    rows = pd.DataFrame(
+        {"study": "s", "arm": f"arm{arm}", "seed": 0, "state": "done", "tpr@1e-4": 0.3 + 0.1 * arm} for arm in range(3)
+    )
+    x = pd.Series([0.125, 693.5, 1_386_032.0], name="parameters")
+    shown = words(plots.ladder_figure(study_with(3), rows, x))
+    assert all(step in shown for step in ("0.125", "693.5", "1,386,032"))
