@@ -14,7 +14,7 @@ from reports.comparison import Comparison, EstimatePair, FindingPair
 from reports.comparison_told import reasons, told
 from reports.control import CONTROL
 from reports.figures_style import PALETTE, PAPER, style
-from reports.folders import make_folders
+from reports.folders import check_page, make_folders
 from reports.markdown import NONE, code, escape, interval
 from reports.metrics import decimals, metric_name
 from reports.page import Block, Figure, Page, Table, Text
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Drawing
 
+_MARK = "# Two reports compared"  # begins every such page
+_LONGEST = 90  # bytes of a report's name: two of them, and what is beside them, are the name of a file
 _ROW = 0.42  # inches
 _MARKS = ((PALETTE[0], "o", -0.15), (PALETTE[3], "s", 0.15))  # of the first and the second report
 CAPTION = (
@@ -49,26 +51,29 @@ def write_comparison(found: Comparison, out: Path, command: str) -> Path:
     """Write `<first>-and-<second>.md` with its figure and tables under `out`; returns the page's path.
 
     Raises:
-        UserError: `out` cannot be made.
+        UserError: `out` cannot be made or is a store, or the page's place is taken by what is no comparison.
         RunFailure: a file cannot be written.
     """
-    make_folders(out, out / "figures", out / "tables")
     slug = "-and-".join(map(_slug, found.names))
+    check_page(page := out / f"{slug}.md", _MARK)
+    make_folders(out, out / "figures", out / "tables")
     shown = _shown(found)
     files = Files(out, "compared", html=False)
     drawn = [files.write(slug, _figure(shown, found), CAPTION, "both reports' estimates")] if shown else []
     write_page(Page(slug, "Two reports", tuple(_blocks(found, drawn, command))), out)
-    return out / f"{slug}.md"
+    return page
 
 
 def _slug(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", Path(name).resolve().name.lower()).strip("-")
+    """Of a report's folder: its letters and digits, of any script, as far as two find room in the name of a file."""
+    words = re.sub(r"[\W_]+", "-", Path(name).resolve().name.lower()).strip("-")
+    return words.encode()[:_LONGEST].decode(errors="ignore").strip("-") or "report"
 
 
 def _blocks(found: Comparison, figures: Sequence[Figure], command: str) -> list[Block]:
     first, second = (code(name) for name in found.names)
     return [
-        Text(f"# Two reports compared\n\nFirst: {first}. Second: {second}.\n\n{' '.join(map(escape, told(found)))}"),
+        Text(f"{_MARK}\n\nFirst: {first}. Second: {second}.\n\n{' '.join(map(escape, told(found)))}"),
         finding_table(found),
         *([Text("\n".join(f"- {escape(one)}" for one in why))] if (why := reasons(found)) else []),
         *figures,
