@@ -11,10 +11,12 @@ from reports.inline import plain, tokens
 from reports.markdown import NONE
 from reports.page import Table
 
-_GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
+_SEPARATOR = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")  # of thousands
+# With an interval or what became of it, and of which seeds it is.
 _NUMBERS = re.compile(
-    r"[+-]?[\d.]+(e[+-]?\d+)?( ± [\d.,]+| \[[\d+., -]+\]| \([a-z0-9 ,]+\))?"
-)  # with an interval or what became of it
+    r"[+-]?(\d{1,3}(,\d{3})+(\.\d+)?|[\d.]+(e[+-]?\d+)?)( ± [\d.,]+| \[[\d+., -]+\]| \([a-z0-9 ,]+\))?"
+    r"(; of \d+ seeds, with which the baseline has [\d.]+)?"
+)
 _LONG = 40  # characters from which a column of LaTeX is a paragraph
 _LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "_": r"\_", "%": r"\%",
@@ -48,9 +50,7 @@ def _csv_cell(cell: str) -> str:
     text = plain(cell).replace("−", "-")
     if text == NONE:
         return ""
-    if _GROUPED.fullmatch(text):
-        return text.replace(",", "")
-    return text if _NUMBERS.fullmatch(text) else inert(text)
+    return _SEPARATOR.sub("", text) if _NUMBERS.fullmatch(text) else inert(text)
 
 
 def to_latex(table: Table) -> str:

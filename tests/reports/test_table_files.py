@@ -49,6 +49,14 @@ def test_csv_gives_back_what_was_put_in(make: object) -> None:
         ("[norm](norm.md), [neck](neck.md)", "norm, neck"),
         ("16,256: 0.615<br>390,144: 0.754", "16,256: 0.615; 390,144: 0.754"),
         ("0.500 ± 0.010", "0.500 ± 0.010"),
+        ("+693,016 (the same in all 3 seeds)", "+693016 (the same in all 3 seeds)"),
+        ("−1,693,016 [−1,700,000, −1,686,032]", "-1693016 [-1700000, -1686032]"),
+        (
+            "−0.050 [−0.060, −0.041]; of 2 seeds, with which the baseline has 0.518",
+            "-0.050 [-0.060, -0.041]; of 2 seeds, with which the baseline has 0.518",
+        ),
+        ("`0.9,0.999`", "0.9,0.999"),
+        ("−1; of 2 seeds, =cmd()", "'-1; of 2 seeds, =cmd()"),
     ],
 )
 def test_csv_is_plain(cell: str, shown: str) -> None:
