@@ -7,16 +7,17 @@ import re
 import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING
 
-from reports.figures_style import DPI, GRID, INK, MARK, MUTED, PALETTE, PAPER, style
+from reports.figures_style import DPI, GRID, INK, MARK, MUTED, NO, NULL, PALETTE, PAPER, YES, style
 from reports.markdown import visible
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Colours of figures are variables of the page, which gives them a value in light and in dark mode.
-VARIABLES = {INK: "ink", MUTED: "muted", GRID: "grid", PAPER: "paper", MARK: "mark"} | {
-    color: f"c{index}" for index, color in enumerate(PALETTE)
-}
+VARIABLES = {
+    INK: "ink", MUTED: "muted", GRID: "grid", PAPER: "paper", MARK: "mark", YES: "yes", NO: "no", NULL: "null",
+    **{color: f"c{index}" for index, color in enumerate(PALETTE)},
+}  # fmt: skip
 _BY_COLOR = {color.lower(): f"var(--{name})" for color, name in VARIABLES.items()}
 _COLOR = re.compile(r"#[0-9a-f]{6}\b")
 _FAMILY = re.compile(r"\s*font-family:[^;]*;?")  # the page's own font instead

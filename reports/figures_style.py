@@ -11,6 +11,8 @@ DPI = 150
 WIDTH = 8.0  # inches: 1200 pixels, the width of a page
 INK, MUTED, GRID, PAPER = "#222222", "#6b6b6b", "#e3e3e3", "#ffffff"
 MARK = "#c2410c"  # an effect worth having: of no arm's colour
+# Of words: those of the page's badges, as marks of such a hue are too light to be read.
+YES, NO, NULL = "#17663a", "#a1201a", "#7a4a00"
 # Okabe and Ito (2008), "Color Universal Design", without its black, kept for the baseline; yellow is darkened
 # because the original cannot be seen as a thin line on white.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#B5A900")

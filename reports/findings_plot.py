@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from reports.canvas import FARTHEST, differences, multiple, multiples, short, within, worth_tick
 from reports.cells import PAIRS
 from reports.estimates import Estimate
-from reports.figures_style import GRID, INK, MUTED, PAPER, style
+from reports.figures_style import GRID, INK, MUTED, NO, NULL, PAPER, YES, style
 from reports.markdown import interval
 from reports.metrics import decimals, metric_name
 from reports.stats import Interval
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's green, vermilion and orange; nothing is known of what is grey.
 COLORS = {"reproduced": "#009E73", "contradicted": "#D55E00", "not reproduced": "#E69F00"}
+_WORDS = {"reproduced": YES, "contradicted": NO, "not reproduced": NULL}
 CAPTION = (
     "What decides each finding, in multiples of the smallest effect worth having (tick; of a claim that nothing is "
     "lost: the largest loss allowed), with 95 % intervals; ratios by their logarithms. To the right: in favour of the "
@@ -52,7 +53,7 @@ def _label(axes: Axes, row: int, verdict: Verdict, one: Estimate, tested: tuple[
     metric = [] if one.metric in PAIRS else [metric_name(one.metric)]
     _write(axes, row, names + metric, [INK, MUTED], -8, "right", "normal")
     if first:
-        label, color = short(verdict.finding.label, 12), COLORS.get(verdict.verdict, MUTED)
+        label, color = short(verdict.finding.label, 12), _WORDS.get(verdict.verdict, MUTED)
         beside = len(label + verdict.verdict + names[0]) <= _BESIDE
         told = [f"{label}  {verdict.verdict}"] if beside else [label, verdict.verdict]
         _write(axes, row, told, [color, color], -282, "left", "bold")

@@ -84,7 +84,7 @@ def test_both_forms_have_one_layout() -> None:
 
 
 def test_every_colour_of_the_look_has_a_variable() -> None:
-    assert len(set(VARIABLES.values())) == len(VARIABLES) == 5 + len(PALETTE)
+    assert len(set(VARIABLES.values())) == len(VARIABLES) == 5 + 3 + len(PALETTE)
 
 
 def test_panels_below_one_another() -> None:

@@ -7,9 +7,16 @@ from importlib import resources
 
 import pytest
 
+from reports.claims import findings
+from reports.contrasts import Contrast
+from reports.decision import OUTCOMES, Outcome
+from reports.estimates import Estimate
 from reports.figure_files import VARIABLES
-from reports.figures_style import PALETTE
+from reports.figures_style import PALETTE, PAPER
+from reports.findings_plot import findings_figure
 from reports.html import BADGES
+from reports.stats import Interval
+from reports.verdicts import Verdict
 
 
 def _css() -> str:
@@ -69,3 +76,16 @@ def test_arms_have_the_colours_of_the_png_in_light_mode() -> None:
 @pytest.mark.parametrize("mode", ["light", "dark"])
 def test_every_colour_of_a_figure_has_a_value(mode: str) -> None:
     assert set(VARIABLES.values()) <= set(_palettes()[mode])
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+@pytest.mark.parametrize("word", OUTCOMES)
+def test_a_verdict_in_a_figure_can_be_read(word: Outcome, mode: str) -> None:
+    contrast = Contrast(finding="4_norm_ln_vs_bn", better="ln", than="bn")
+    seen = Estimate("norm", contrast, "tpr@1e-4", Interval(0.03, 0.02, 0.04, 0.005, 0, 2, 2, 3))
+    figure = findings_figure([Verdict(findings()["4_norm_ln_vs_bn"], word, "why", (seen,))])
+    (color,) = {str(text.get_color()) for text in figure.axes[0].texts if word in text.get_text()}
+    colors = _palettes()[mode]
+    shown = colors[VARIABLES[color]]
+    assert mode == "dark" or shown in (color, colors["muted"]), "the page and the PNG have one colour"
+    assert min(_contrast(shown, colors["paper"]), _contrast(color, PAPER)) >= 4.5
