@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
 _ROW = 0.34  # inches
+_LETTERS = 32  # of all ticks below a panel, and the spaces between
 
 
 def map_figure(contrasts: Sequence[Conditions]) -> Drawing:
@@ -58,7 +59,16 @@ def _panel(axes: Axes, title: str, rows: Conditions, index: int) -> None:
     if first.is_ratio:
         ratio_axis(axes, *axes.get_xlim())
     else:
-        axes.locator_params(axis="x", nbins=6)  # more run into one another
+        _few_ticks(axes)
+
+
+def _few_ticks(axes: Axes) -> None:
+    """No more than find room beside one another, in a panel as narrow as long names of conditions leave."""
+    for count in (6, 4, 3, 2):
+        axes.locator_params(axis="x", nbins=count)
+        labels = axes.xaxis.get_major_formatter().format_ticks(list(axes.get_xticks()))
+        if sum(len(label) + 1 for label in labels) <= _LETTERS:
+            return
 
 
 def _draw(axes: Axes, row: int, one: Estimate, index: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -124,3 +125,16 @@ def test_titles_of_long_names_end_within_the_page() -> None:
     (title,) = [text for text in axes.findobj(Text) if text.get_text() == axes.get_title(loc="left")]
     assert title.get_text().endswith("on TPR@1e-4, shifted captures")
     assert title.get_window_extent().x1 <= figure.bbox.x1
+
+
+@pytest.mark.parametrize("small", [0.0107, 0.013, -0.05, 0.0134 - 123.0])
+def test_ticks_do_not_run_into_one_another(small: float) -> None:
+    one = estimated({**WORTH, "smallest_effect": 0.001}, pairs("tpr@1e-4", [0.0134, 0.0135], [small, small]))
+    figure = map_figure([[("images = 48,000 and a long condition with more", one)]])
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    low, high = axes.get_xlim()
+    labels = [label for label in axes.get_xticklabels() if low <= label.get_position()[0] <= high]
+    boxes = [label.get_window_extent().padded(4) for label in labels]
+    assert len(boxes) >= 2
+    assert not any(left.overlaps(right) for left, right in pairwise(boxes))
