@@ -88,8 +88,17 @@ def write_report(
 
 
 def _check_names(pages: Sequence[Page]) -> None:
-    """Refuse a study whose name is that of another file, e.g. `index`, or `norm-arms` beside `norm`."""
-    tables = {f"{page.slug}-{table.slug}" for page in pages for table in page.tables}
+    """Refuse a study whose name is that of another file, e.g. `index`, or `norm-arms` beside `norm`.
+
+    Or one that would make it so of a table: `norm-tuned` has one of its runs, and `norm` one of its tuned runs.
+    """
+    tables: dict[str, str] = {}
+    for page in pages:
+        for table in page.tables:
+            if (name := f"{page.slug}-{table.slug}") in tables:
+                longer = max(tables[name], page.slug, key=len)
+                raise UserError(f"the report would have two tables '{name}': give the study '{longer}' another name")
+            tables[name] = page.slug
     names = [page.slug for page in pages]
     for name in names:
         if name in tables or names.count(name) > 1:

@@ -288,3 +288,15 @@ def test_a_report_that_tests_no_finding_has_no_empty_table(world: Any, tmp_path:
     assert "None is tested." in text
     assert "| claim |" not in text
     assert not (tmp_path / "tables" / "index-findings.csv").exists()
+
+
+def test_two_tables_of_one_name_are_refused(world: Any, tmp_path: Path) -> None:
+    """`norm` with tuned runs has a table `norm-tuned-runs`, and so has `norm-tuned` one of its runs."""
+    study = world.studies[0]
+    cells = [cell for cell in world.cells if cell.study == "norm"]
+    cells += [replace(cell, tuned=True) for cell in cells]
+    cells += [replace(cell, study="norm-tuned") for cell in cells if not cell.tuned]
+    studies = [study, study.model_copy(update={"study": "norm-tuned"})]
+    with pytest.raises(UserError, match="two tables 'norm-tuned-runs': give the study 'norm-tuned' another name"):
+        write_report(studies, cells, world.store, tmp_path, **RUN, html=False)
+    assert not (tmp_path / "index.md").exists()
