@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,8 +60,14 @@ def _look(index: int) -> Look:
     return Look(PALETTE[index % len(PALETTE)], _LINES[turn], _MARKERS[turn])
 
 
-def style() -> Any:
-    """A context in which figures are made with this look."""
+@contextmanager
+def style() -> Iterator[None]:
+    """A context in which figures are made with this look.
+
+    A letter that the font lacks is a box in a PNG; of each matplotlib would warn several times. SVG has it as text.
+    """
     import matplotlib
 
-    return matplotlib.rc_context(_RC)
+    with matplotlib.rc_context(_RC), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font")
+        yield

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -103,3 +104,13 @@ def test_a_label_takes_a_second_line_before_it_is_cut() -> None:
     assert cut.count("\n") == 1
     assert cut.endswith(" …")
     assert two_lines("a\x00b", 52) == "a b"
+
+
+def test_letters_that_a_font_lacks_are_no_warnings() -> None:
+    """There would be dozens, and text of a page is set in the reader's own fonts."""
+    with warnings.catch_warnings(), style():
+        warnings.simplefilter("error")
+        figure = Figure()
+        figure.text(0.5, 0.5, "日本 ☃")
+        assert png(figure).startswith(b"\x89PNG")
+        assert "日本 ☃</text>" in svg(figure, "p", "l")
