@@ -10,7 +10,7 @@ from reports.calibration import Calibration
 from reports.claims import Finding, findings
 from reports.coverage import Coverage, Setting
 from reports.decision import ALPHA, OUTCOMES
-from reports.markdown import escape, table
+from reports.markdown import code, escape, table
 
 TITLE = "# Calibration of the verdicts"
 
@@ -46,7 +46,7 @@ def _intro(calibration: Calibration, looks: Mapping[int, float], command: str, s
     return (
         f"{calibration.reports:,} whole reports are simulated for each size of effect, with the real findings, "
         f"contrasts, shared arms and looks at {told}. {variation}; over identities it is drawn for each contrast by "
-        f"itself, though contrasts with an arm in common share it. Made by `{command}`."
+        f"itself, though contrasts with an arm in common share it. Made by {code(command)}."
     )
 
 
@@ -109,4 +109,4 @@ def _coverage_row(setting: Setting, found: Coverage, n: int) -> list[str]:
 
 
 def _label(name: str) -> str:
-    return f"finding {findings()[name].label}" if name in findings() else f"claim {name}"
+    return f"finding {findings()[name].label}" if name in findings() else f"claim {escape(name)}"
