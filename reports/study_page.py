@@ -196,7 +196,9 @@ def _confounds(study: Study) -> list[Block]:
     if not study.confounds:
         return []
     lines = "\n".join(f"- {escape(line)}" for line in study.confounds)
-    return [Text(f"## What the record does not control for\n\n{lines}")]
+    of_record = any(study.finding(name).documented for name in study.tested)
+    heading = "What the record does not control for" if of_record else "What is not controlled for"
+    return [Text(f"## {heading}\n\n{lines}")]
 
 
 def _runs(study: Study, frame: pd.DataFrame, store: Store) -> list[Block]:

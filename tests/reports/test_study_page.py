@@ -69,3 +69,13 @@ def test_a_small_test_set_marks_what_may_not_be_read_and_says_where_the_roc_may_
     shown = page(world)
     assert shown.index("| **`ln`** (baseline) |") < shown.index("Numbers in parentheses may not be read")
     assert "on grey fewer than 30 are" in captions(world)
+
+
+def test_what_a_study_of_ones_own_does_not_control_for_is_not_the_records(world: World) -> None:
+    study = world.studies[0]
+    assert "## What the record does not control for" in page(world)
+    claims = {"mine": "LayerNorm wins"}
+    contrasts = (study.contrasts[0].model_copy(update={"finding": "mine"}),)
+    text = page(world, study.model_copy(update={"findings": (), "claims": claims, "contrasts": contrasts}))
+    assert "the record" not in text
+    assert "## What is not controlled for" in text
