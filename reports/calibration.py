@@ -98,7 +98,7 @@ def _truths(noises_: Sequence[Noise], effect: float) -> list[float]:
     "No effect" of a claim to keep performance is a loss of exactly the margin, the edge of its null. Where the finding
     also claims that something is lost, its mirror image, the two are one difference: what is lost is that claim's.
     """
-    truths = [noise.contrast.null + effect * noise.unit for noise in noises_]
+    truths = [noise.contrast.null + effect * noise.contrast.unit for noise in noises_]
     lost = [(noise, truth) for noise, truth in zip(noises_, truths, strict=True) if noise.contrast.worth is not None]
     for place, noise in enumerate(noises_):
         if noise.contrast.worth is None:

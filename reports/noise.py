@@ -39,11 +39,6 @@ class Noise:
     measured: bool
     runs: tuple[str, ...]
 
-    @property
-    def unit(self) -> float:
-        """The smallest effect worth having, or the margin, on the scale that is tested."""
-        return self.contrast.margin if self.contrast.worth is None else self.contrast.worth
-
 
 def noises(studies: Sequence[Study], frame: pd.DataFrame, identity: Identity) -> dict[str, list[Noise]]:
     """The variation behind every finding that the studies test, by finding.
