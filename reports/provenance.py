@@ -23,7 +23,6 @@ from reports.folders import RECORD, check_file
 from reports.runs import Read, read_run, read_runs
 
 SCHEMA = 1
-NAME = RECORD
 Stamps = dict[str, tuple[int, int]]
 
 
@@ -174,10 +173,10 @@ def write_record(record: Record, out: Path, before: Stamps) -> None:
 
     What earlier reports left in the folder is not this report's and is not listed.
     """
-    written = [name for name, stamp in stamps(out).items() if before.get(name) != stamp and name != NAME]
+    written = [name for name, stamp in stamps(out).items() if before.get(name) != stamp and name != RECORD]
     files = {name: file_digest(out / name) for name in sorted(written)}
     text = json.dumps(record.model_copy(update={"files": files}).as_json(), indent=1)
-    write_atomic(out / NAME, text.encode())
+    write_atomic(out / RECORD, text.encode())
 
 
 def earlier_claims(out: Path, studies: Iterable[Study], cells: Iterable[Cell]) -> dict[str, tuple[str, ...]]:
@@ -199,7 +198,7 @@ def earlier_claims(out: Path, studies: Iterable[Study], cells: Iterable[Cell]) -
 
 def read_record(out: Path) -> Record:
     """The record of the report under `out`; `UserError` where there is none that can be read."""
-    path = Path(out) / NAME
+    path = Path(out) / RECORD
     check_file(path)
     try:
         record = Record.model_validate_json(path.read_bytes())

@@ -15,7 +15,8 @@ from core.result import code_digest
 from core.store import Store, file_digest
 from reports.cells import LEFT_OUT
 from reports.claims import Study
-from reports.provenance import NAME, CellRecord, Record, read_record, run_digests, stamps
+from reports.folders import RECORD
+from reports.provenance import CellRecord, Record, read_record, run_digests, stamps
 from reports.repeats import NAME as REPEATS
 from reports.repeats import best_comparison, read_repeats
 from reports.runs import read_run
@@ -23,7 +24,7 @@ from reports.runs import read_run
 Resolve = Callable[[RunConfig], Mapping[str, str]]
 OTHER_CODE, OTHER_DATA = "stale: other code", "stale: other data"
 _HELD_OUT = ("validation", "test", "shifted")
-_BESIDE = (NAME, REPEATS, "calibration.md")  # what is written to a report's folder beside it
+_BESIDE = (RECORD, REPEATS, "calibration.md")  # what is written to a report's folder beside it
 _FOLDERS = ("", "figures", "tables")  # of a report: what else lies below may be a store, or another report
 _NAMED = 6  # files in a note
 
@@ -93,7 +94,7 @@ def verify(out: Path, store: Store | None, declared: Mapping[str, Study], *, res
 
 def _files(record: Record, out: Path) -> Iterator[Problem]:
     if record.digest() != record.store_digest:
-        yield Problem("edited file", f"{NAME} was changed since the report was written")
+        yield Problem("edited file", f"{RECORD} was changed since the report was written")
     for name, digest in record.files.items():
         # The record may come from elsewhere: it does not make us read what is outside of the report, or never ends.
         inside = not PurePosixPath(name).is_absolute() and ".." not in PurePosixPath(name).parts

@@ -12,7 +12,8 @@ import pytest
 
 from ablations import repeat_cli
 from core import inputs
-from reports.provenance import NAME, read_record
+from reports.folders import RECORD
+from reports.provenance import read_record
 from reports.repeats import add_repeats, read_repeats
 from tests.ablations.conftest import TWO_ARMS, CommandLine, reported
 
@@ -30,7 +31,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def change(folder: Path, of: Callable[[dict[str, Any]], Any], **changes: str) -> None:
     """Write the record as if its cells had been so."""
-    path = folder / "report" / NAME
+    path = folder / "report" / RECORD
     facts = json.loads(path.read_text()) | changes
     for cell in facts["cells"]:
         of(cell)
@@ -111,7 +112,7 @@ def test_what_cannot_be_repeated_here_is_refused_before_anything_runs(here: Comm
 def test_a_report_names_its_fonts_and_is_repeated_with_no_other(
     here: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    command = json.loads((tmp_path / "report" / NAME).read_text())["command"].partition("python -m")[2]
+    command = json.loads((tmp_path / "report" / RECORD).read_text())["command"].partition("python -m")[2]
     change(tmp_path, lambda cell: None, command=f"DOCABLATE_FONTS=matplotlib python -m{command}")
     monkeypatch.setenv("DOCABLATE_FONTS", str(tmp_path))
     refused = here.refuses("repeat", "--out", "report")

@@ -13,8 +13,9 @@ import pytest
 from core.errors import UserError
 from core.store import Store, file_digest
 from reports.control import control_study
+from reports.folders import RECORD
 from reports.pages import write_report
-from reports.provenance import NAME, evidence_of, read_record
+from reports.provenance import evidence_of, read_record
 from reports.provenance_check import verify
 from reports.repeats import NAME as REPEATS
 from reports.repeats import read_repeats
@@ -36,7 +37,7 @@ def test_the_record_says_what_the_report_was_made_of(report: Written) -> None:
     assert done.scores == file_digest(world.store.path(str(done.key), "scores.npz"))
     assert (done.code, done.inputs) == (CODE, INPUTS)
     files = {path.relative_to(report.out).as_posix() for path in report.out.rglob("*") if path.is_file()}
-    assert set(record.files) == files - {NAME}
+    assert set(record.files) == files - {RECORD}
 
 
 def test_one_digest_stands_for_the_evidence(report: Written, tmp_path: Path) -> None:
@@ -75,10 +76,10 @@ def test_what_an_earlier_report_left_is_not_this_reports(report: Written) -> Non
     write_report(report.world.studies[:1], cells, report.world.store, report.out, **REPORT)
     files = read_record(report.out).files
     assert "norm.md" in files
-    assert not {"old.md", "class-count.md", "tables/class-count.csv", NAME} & set(files)
+    assert not {"old.md", "class-count.md", "tables/class-count.csv", RECORD} & set(files)
 
 
-@pytest.mark.parametrize(("name", "read"), [(NAME, read_record), (VERDICTS, read_summary), (REPEATS, read_repeats)])
+@pytest.mark.parametrize(("name", "read"), [(RECORD, read_record), (VERDICTS, read_summary), (REPEATS, read_repeats)])
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
 def test_what_is_no_file_is_not_waited_for(
     tmp_path: Path, name: str, read: Callable[[Path], Any], make: Callable[[Path], None]
@@ -90,13 +91,13 @@ def test_what_is_no_file_is_not_waited_for(
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": 1}'])
 def test_a_record_that_cannot_be_read(tmp_path: Path, text: str) -> None:
-    (tmp_path / NAME).write_text(text)
+    (tmp_path / RECORD).write_text(text)
     with pytest.raises(UserError, match=r"record \([^: ][^\n]*\): write the report again"):
         read_record(tmp_path)
 
 
 def test_a_record_of_another_schema(report: Written) -> None:
-    path = report.out / NAME
+    path = report.out / RECORD
     path.write_text(path.read_text().replace('"schema": 1', '"schema": 99'))
     with pytest.raises(UserError, match="schema 99"):
         report.check()

@@ -12,8 +12,8 @@ from core.config import RunConfig
 from core.errors import UserError
 from reports import provenance_check
 from reports.control import control_study
+from reports.folders import RECORD
 from reports.pages import write_report
-from reports.provenance import NAME
 from tests.reports.conftest import CODE, INPUTS, REPORT, Written, reseal
 
 
@@ -21,7 +21,7 @@ def test_a_fresh_report_holds(report: Written) -> None:
     found = report.check()
     assert found.problems == ()
     assert found.unchecked == ()
-    files = [path for path in report.out.rglob("*") if path.is_file() and path.name != NAME]
+    files = [path for path in report.out.rglob("*") if path.is_file() and path.name != RECORD]
     assert found.counts == {"files": len(files), "studies": 3, "runs": 15}
 
 
@@ -35,9 +35,9 @@ def test_files_of_the_report(report: Written, name: str) -> None:
 
 
 def test_the_record_itself(report: Written) -> None:
-    text = (report.out / NAME).read_text()
-    (report.out / NAME).write_text(text.replace('"state": "missing"', '"state": "unavailable"'))
-    assert f"edited file: {NAME} was changed since the report was written" in report.problems()
+    text = (report.out / RECORD).read_text()
+    (report.out / RECORD).write_text(text.replace('"state": "missing"', '"state": "unavailable"'))
+    assert f"edited file: {RECORD} was changed since the report was written" in report.problems()
 
 
 def test_a_run_that_is_gone(report: Written) -> None:
