@@ -83,7 +83,9 @@ def legends(names: list[str]) -> list[Any]:
     ]  # fmt: skip
     for figure in drawn:
         figure.draw_without_rendering()
-    return [axes.get_legend() for figure in drawn for axes in figure.axes if axes.get_legend()]
+    found = [axes.get_legend() for figure in drawn for axes in figure.axes if axes.get_legend()]
+    assert len(found) >= 3, "a figure has lost its legend: what follows would look at none"
+    return found
 
 
 def test_legends_of_many_arms_are_whole_and_in_declared_order() -> None:
