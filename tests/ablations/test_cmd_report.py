@@ -9,6 +9,7 @@ import pytest
 from ablations import report_cli
 from core.store import Store
 from tests.ablations.conftest import TINY, CommandLine
+from tests.ablations.filled_store import contents
 
 
 def test_report_of_an_empty_store_says_not_run(cli: CommandLine) -> None:
@@ -36,10 +37,10 @@ def test_a_store_that_is_none_replaces_no_report(cli: CommandLine, store: str) -
     Path("notes.txt").write_text("")
     Path("runs").mkdir()
     assert cli("report", "neck", *TINY, "--out", "report") == 0
-    before = {path: path.read_bytes() for path in Path("report").rglob("*") if path.is_file()}
+    before = contents(Path("report"))
     told = cli.refuses("report", "neck", *TINY, "--store", store, "--out", "report")
     assert told.startswith(f"error: --store: '{store}' is no")
-    assert {path: path.read_bytes() for path in Path("report").rglob("*") if path.is_file()} == before
+    assert contents(Path("report")) == before
 
 
 def test_a_single_run_has_no_report(cli: CommandLine, tmp_path: Path) -> None:
