@@ -68,6 +68,10 @@ def load_study(name: str) -> LoadedStudy:
             told = f"no metric '{contrast.column}'{nearest(contrast.column, READABLE)}"
             where = ("contrasts", place, "metric")
             raise declarations.mistake(path, root, where, told)
+        size = "margin" if contrast.kind == "non_inferiority" else "smallest_effect"
+        if contrast.is_of_rates and abs(contrast.mark) >= 1:  # given in per cent, it would decide every verdict
+            told = f"of {contrast.metric} itself, which is 1 at most, not in per cent: two per cent are 0.02"
+            raise declarations.mistake(path, root, ("contrasts", place, size), told)
     if study.x_axis is not None and study.x_axis not in (axes := _axes()):
         told = f"no number of a result '{study.x_axis}'{nearest(study.x_axis, axes)}"
         raise declarations.mistake(path, root, ("x_axis",), told)

@@ -21,6 +21,7 @@ from ablations.sweep import clock
 from ablations.workload import effort, preparation_notes
 from core.inputs import corpus_of
 from reports.claims import Study, findings
+from reports.contrasts import Contrast
 from reports.markdown import NONE
 
 
@@ -88,6 +89,14 @@ def show_facts(loaded: LoadedStudy) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _compared(contrast: Contrast) -> str:
+    """All arms of a contrast: of a trend its levels as they rise, of an interaction both pairs, of a ratio a ratio."""
+    if contrast.kind == "trend":
+        return " < ".join(contrast.levels)
+    between = " / " if contrast.is_ratio else " - "
+    return ", and ".join(between.join(pair) for pair in contrast.pairs)
+
+
 def print_show(console: Console, study: Study, facts: dict[str, Any]) -> None:
     heading = f"  ({study.study}, claims {study.digest})\n{study.question}\n"
     console.print(Text.assemble((study.title, "bold"), heading))
@@ -99,7 +108,8 @@ def print_show(console: Console, study: Study, facts: dict[str, Any]) -> None:
     for column in ("arm", "changes", "about", "published TPR@1e-4"):
         table.add_column(column)
     for name, arm in facts["arms"].items():
-        changes = ", ".join(f"{field}={_value(value)}" for field, value in arm["set"].items()) or "(baseline)"
+        changes = ", ".join(f"{field}={_value(value)}" for field, value in arm["set"].items())
+        changes = changes or ("(baseline)" if name == study.baseline else "(nothing)")
         shown = ", ".join(f"{values['tpr']:.3f} ({place.split('/')[0]})" for place, values in arm["published"].items())
         needs = f" (needs {', '.join(arm['requires']).replace('_', ' ')})" if arm["requires"] else ""
         table.add_row(name, changes, arm["about"] + needs, shown)
@@ -108,16 +118,13 @@ def print_show(console: Console, study: Study, facts: dict[str, Any]) -> None:
         console.print(Text.assemble("\n", ("contrasts", "bold"), " (what is claimed of the first, against the second)"))
     for contrast in study.contrasts:
         number = study.finding(contrast.finding).label
-        size = (
-            f"margin {contrast.margin}"
-            if contrast.kind == "non_inferiority"
-            else f"smallest effect {contrast.smallest_effect}"
-        )
+        size = "margin" if contrast.kind == "non_inferiority" else "smallest effect"
+        worth = f"x {contrast.mark:g}" if contrast.is_ratio else f"{abs(contrast.mark):g}"
         kind = contrast.kind.replace("_", " ")
         about = f": {contrast.about}" if contrast.about else ""
         beside = "" if contrast.decides else " (beside the verdict)"
         console.print(
-            f"  finding {number}: {contrast.name}, {kind} on {contrast.metric}, {size}{about}{beside}",
+            f"  finding {number}: {_compared(contrast)}, {kind} on {contrast.metric}, {size} {worth}{about}{beside}",
         )
     if study.confounds:
         console.print("\nconfounds", style="bold")

@@ -170,6 +170,8 @@ class Study(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if any(not arm.strip(" ") for arm in self.arms):
+            raise Misplaced("an arm needs a name", "arms")
         if self.baseline not in self.arms:
             raise Misplaced(f"'{self.baseline}' is not an arm{nearest(self.baseline, self.arms)}", "baseline")
         if self.arms[self.baseline].requires:

@@ -54,10 +54,16 @@ class Contrast(BaseModel):
             raise ValueError("`through` belongs to kind trend")
         if self.kind == "non_inferiority" and not self.margin:
             raise ValueError("kind non_inferiority needs a `margin`, the largest loss that is allowed")
-        if self.kind == "cost_ratio" and self.column.removeprefix(SHIFTED_PREFIX) in METRICS:
+        if self.kind != "non_inferiority" and self.margin:
+            raise ValueError("`margin` belongs to kind non_inferiority; of others `smallest_effect` says what counts")
+        if self.kind == "cost_ratio" and self.is_of_rates:
             raise ValueError(f"kind cost_ratio is of a cost, such as cost.seconds, and {self.metric} is none")
         if self.better == self.than:
             raise ValueError(f"'{self.better}' is compared with itself")
+        if self.kind == "trend" and len(set(self.levels)) < len(self.levels):
+            raise ValueError(f"a trend names each level once, got {', '.join(self.levels)}")
+        if self.elsewhere and {self.elsewhere.better, self.elsewhere.than} == {self.better, self.than}:
+            raise ValueError("`elsewhere` is another pair, where the order is the other way round")
         return self
 
     @property
@@ -82,6 +88,11 @@ class Contrast(BaseModel):
     def column(self) -> str:
         """The number of a run that is to be read, before any fallback to a looser FPR."""
         return self.metric.removeprefix("cost.")
+
+    @property
+    def is_of_rates(self) -> bool:
+        """Whether the number of a run lies between 0 and 1, as rates and AUROC do."""
+        return self.column.removeprefix(SHIFTED_PREFIX) in METRICS
 
     @property
     def is_ratio(self) -> bool:
