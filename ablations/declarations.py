@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
@@ -13,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from ablations import settable
 from core import yaml_text
-from core.errors import UserError, nearest
+from core.errors import UserError, did_you_mean, nearest
 
 # What a file declares, by its first field, and where it is given.
 _TAKEN_AS = {"study": "a study: give it where studies are named", "preset": "a preset: give it with --preset"}
@@ -23,6 +24,7 @@ _EXPECTED = {
     "dict_type": "expected a mapping",
     "tuple_type": "expected a list",
 }
+NAME = r"^[a-z0-9][a-z0-9-]*$"  # of a study, or of a preset: files and options have it
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -108,7 +110,7 @@ def read(
 
 
 def _from_validation(source: str, root: yaml.MappingNode, error: ValidationError, kind: type[BaseModel]) -> UserError:
-    first = error.errors()[0]
+    first = _misspelt(error.errors())
     location = tuple(part for part in first["loc"] if isinstance(part, (str, int)))
     location += getattr(first.get("ctx", {}).get("error"), "place", ())
     message = first["msg"].removeprefix("Value error, ")
@@ -119,10 +121,37 @@ def _from_validation(source: str, root: yaml.MappingNode, error: ValidationError
     elif location[-1:] == ("[key]",) and not isinstance(first["input"], str):
         location, message = location[:-2], f"YAML takes the name {first['input']} for no text: quote it"
     else:
-        message = _EXPECTED.get(first["type"], message)
+        location = location[: -(location[-1:] == ("[key]",)) or None]
+        message = _EXPECTED.get(first["type"]) or _told_of(first, message)
     field = ".".join(str(part) for part in location)
     node = find_node(root, location)
     return _fail(source, node, f"{field}: {message}" if field else message)
+
+
+def _misspelt(errors: Sequence[Any]) -> Any:
+    """The first error; where a field is missing, the unknown one beside it that is likely to be that field."""
+    first = errors[0]
+    if first["type"] == "missing":
+        *parent, name = first["loc"]
+        for other in errors:
+            beside = other["type"] == "extra_forbidden" and list(other["loc"][:-1]) == parent
+            if beside and get_close_matches(str(other["loc"][-1]), [str(name)], n=1):
+                return other
+    return first
+
+
+def _told_of(error: Any, message: str) -> str:
+    """A value that a field does not take, with what came in."""
+    given = error["input"]
+    if error["type"] == "string_type" and isinstance(given, (bool, int, float)):
+        return f"YAML takes {given} for no text: quote it"
+    if error["type"] == "string_pattern_mismatch" and error["ctx"]["pattern"] == NAME:
+        message = "expected lower-case letters, digits and hyphens"
+    message = message[:1].lower() + message[1:]
+    if error["type"] == "value_error" or not isinstance(given, (bool, int, float, str)):
+        return message  # ours say what came in
+    known = re.findall(r"'([^']+)'", message) if error["type"] == "literal_error" else []
+    return f"{message}, got '{given}'{did_you_mean(str(given), known)}"
 
 
 def _instead(kind: type[BaseModel], location: tuple[str | int, ...], value: Any) -> str:
@@ -130,9 +159,14 @@ def _instead(kind: type[BaseModel], location: tuple[str | int, ...], value: Any)
     name, known = str(location[-1]), _fields_at(kind, location[:-1])
     if location[0] != "arms" or get_close_matches(name, known, n=1):
         return nearest(name, known) if known else ""
+    return dotted(name, value) or settable.advice(name)
+
+
+def dotted(name: str, value: Any) -> str:
+    """How a field is written that was given as a mapping of its section; empty for others."""
     if isinstance(value, dict) and (inside := next(iter(value), None)) and settable.can_name(f"{name}.{inside}"):
         return f": write {name}.{inside}: {value[inside]}"
-    return settable.advice(name)
+    return ""
 
 
 def _fields_at(kind: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:

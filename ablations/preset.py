@@ -30,7 +30,7 @@ class Preset(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    preset: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64)
+    preset: str = Field(pattern=declarations.NAME, max_length=64)
     base: Literal["smoke", "quick", "standard", "published"] | None = Field(
         None, description="what the file does not say is as in this one"
     )
@@ -109,7 +109,8 @@ def _with_base(data: Mapping[str, Any]) -> Mapping[str, Any]:
 def _check_field(path: Path, root: yaml.MappingNode, field: str, value: Any) -> None:
     where = ("set", field)
     if not settable.can_name(field) or field in settable.ELSEWHERE:
-        told = f"no field that a preset can set{settable.advice_for_preset(field)}"
+        instead = declarations.dotted(field, value) or settable.advice_for_preset(field)
+        told = f"no field that a preset can set{instead}"
         raise declarations.mistake(path, root, where, told)
     try:
         RunConfig().with_overrides({field: value})

@@ -16,7 +16,7 @@ ELSEWHERE = {
     "data.strict": "--strict",
     "runtime.device": "--device",
 }
-_OF_ARMS = {"runtime.device": "--device"}
+_OF_ARMS = {"runtime.device": "--device", "seed": "--seeds"}
 
 
 def can_name(field: str) -> bool:
