@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import combinations
+from typing import Any
 
 from ablations.preset import DEFAULT_PRESET, load_preset
 from ablations.registry import baseline_values
+from ablations.settable import ELSEWHERE
 from core import inputs
 from core.config import RunConfig
 from core.errors import UserError
@@ -28,7 +30,7 @@ def arm_config(study: Study, name: str, arm: Arm, baseline: RunConfig) -> tuple[
         raise UserError(f"study {study.study}, arm {name}: {error}") from None
     if reason := _missing_requirement(arm, config):
         return None, reason
-    told, available = "", len(inputs.corpus_of(config).train)
+    told, available = "", _images(study, name, config, overrides)
     if config.data.images > available:
         if available < NEARLY * config.data.images:
             return None, f"needs {config.data.images} images to train on, there are {available}"
@@ -47,6 +49,18 @@ def arm_config(study: Study, name: str, arm: Arm, baseline: RunConfig) -> tuple[
             raise
         return None, str(error)
     return config, told
+
+
+def _images(study: Study, name: str, config: RunConfig, overrides: Mapping[str, Any]) -> int:
+    """How many there are to train on; of an arm's own folders it is said which arm's they are."""
+    try:
+        return len(inputs.corpus_of(config).train)
+    except UserError as error:
+        told = str(error)
+        for field, option in ELSEWHERE.items():
+            if field in overrides and told.startswith(f"{option}: "):
+                told = f"study {study.study}, arm {name}: {field}: {told.removeprefix(f'{option}: ')}"
+        raise UserError(told) from None
 
 
 def lowered(config: RunConfig, available: int) -> str:

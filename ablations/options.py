@@ -147,6 +147,9 @@ def choose(
         overrides["data.source"] = tuple(data)
     if evaluation:
         overrides["eval.source"] = tuple(evaluation)
+    for option, folders in (("--data", data), ("--eval", evaluation)):
+        if "" in (folders or []):  # of a variable that is not set; the field would refuse it by a name of its own
+            raise UserError(f"{option}: '' is not a folder")
     check_device(device, executor)
     refuse_file(store)
     loaded = load_preset(DEFAULT_PRESET if preset is None else preset)

@@ -16,7 +16,7 @@ from core.config import RunConfig
 from core.data.cache import cache_dir
 from core.data.folder import find
 from core.errors import UserError
-from tests.ablations.conftest import TINY, CommandLine
+from tests.ablations.conftest import TINY, TWO_ARMS, CommandLine
 from tests.conftest import make_images
 
 IDS = [f"ids/p{number}" for number in range(8)]
@@ -231,3 +231,16 @@ def test_a_layout_that_means_two_things_is_refused(tmp_path: Path) -> None:
     laid_out(tmp_path, *IDS, "ids")
     with pytest.raises(UserError, match=r"--eval: '.*' lies at the top"):
         folder_notes(RunConfig().with_overrides({"eval.source": (str(tmp_path / "ids"),)}))
+
+
+@pytest.mark.parametrize("option", ["--data", "--eval"])
+def test_an_empty_name_is_told_of_the_option(cli: CommandLine, option: str) -> None:
+    """What a script gives that names a variable which is not set."""
+    assert cli.refuses("plan", "neck", *TINY, option, "") == f"error: {option}: '' is not a folder"
+
+
+@pytest.mark.parametrize("field", ["data.source", "eval.source"])
+def test_a_folder_of_an_arm_is_told_of_the_arm(cli: CommandLine, field: str) -> None:
+    Path("mine.yaml").write_text(TWO_ARMS + f"  elsewhere: {{{field}: [nowhere]}}\n")
+    told = f"error: study mine, arm elsewhere: {field}: 'nowhere' is not a folder"
+    assert cli.refuses("plan", "mine.yaml", *TINY) == told
