@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -46,10 +47,14 @@ class Saver:
         path: of the file; its folder must exist.
         identity: of the training; a file of another one is left aside.
         every: seconds between two checkpoints at least; 0 for one whenever asked. By default `SAVE_EVERY`.
+        held: called before the file is written or removed; it raises where that is another process's to do by now.
     """
 
-    def __init__(self, path: Path, identity: str, every: float | None = None) -> None:
+    def __init__(
+        self, path: Path, identity: str, every: float | None = None, held: Callable[[], None] | None = None
+    ) -> None:
         self.path, self._identity = path, identity
+        self._held = held or (lambda: None)
         self.every = SAVE_EVERY if every is None else every
         self._took, self._since = 0.0, time.perf_counter()
 
@@ -68,6 +73,7 @@ class Saver:
             RunFailure: `no_space` or `store_not_writable`; the last checkpoint is still there.
         """
         started = time.perf_counter()
+        self._held()
         _write(self.path, {"identity": self._identity, "samples": done, "of": total}, state)
         self._since = time.perf_counter()
         self._took = self._since - started
@@ -90,6 +96,7 @@ class Saver:
 
     def discard(self) -> None:
         """Remove the checkpoint, if there is one."""
+        self._held()
         with suppress(OSError):  # of a store that cannot be written any more; its own failure will be told
             self.path.unlink(missing_ok=True)
 

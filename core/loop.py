@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
@@ -57,6 +57,11 @@ def threads_of(config: RunConfig, kept: dict[str, Any] | None) -> RunConfig:
     return config.with_overrides({"runtime.threads": kept["threads"]})
 
 
+def _validated(steps: int, points: int) -> Collection[int]:
+    """The numbers of steps after which to validate: `points` of them, evenly, or all where there are no more."""
+    return range(1, steps + 1) if points >= steps else {math.ceil(steps * (i + 1) / points) for i in range(points)}
+
+
 def run_steps(
     trainer: Trainer, course: Course, whole: Stopwatch, saver: Saver | None, progress: Progress | None, log: Log | None
 ) -> None:
@@ -69,7 +74,7 @@ def run_steps(
     """
     config, ranks = trainer.config, trainer.ranks
     steps, batch = config.optim.steps, config.optim.batch_size
-    validate_after = {math.ceil(steps * (i + 1) / config.eval.points) for i in range(config.eval.points)}
+    validate_after = _validated(steps, config.eval.points)
     loop = Stopwatch(course.loop_seconds)
     trainer.embedder.train()
 

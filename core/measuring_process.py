@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -32,7 +33,11 @@ class MeasuringProcess:
     def ask(self, work: Callable[[Any], Answer], given: Any) -> Answer:
         """What `work(given)` returns or raises there; `BrokenProcessPool` if the process died of it."""
         if self._pool is None:
-            self._pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+            # Ctrl-C goes to the whole group: that one dies of it without a word, this one tells.
+            self._pool = ProcessPoolExecutor(
+                1, mp_context=multiprocessing.get_context("spawn"), initializer=signal.signal,
+                initargs=(signal.SIGINT, signal.SIG_DFL),
+            )  # fmt: skip
         try:
             return self._pool.submit(work, given).result()
         except BrokenProcessPool:

@@ -147,6 +147,9 @@ class Store(StoredRuns):
         sync_folder(self.root)
         write_atomic(folder / "config.yaml", config_yaml.encode())
 
+    def check_held(self) -> None:
+        """Raise `LeaseLost` where a run that is written here is another process's by now: never, of a plain store."""
+
     def log(self, key: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write metrics.jsonl anew, a line a row: so it has neither torn lines nor, of a resumed run, a line twice."""
         write_atomic(self.path(key, "metrics.jsonl"), "".join(json.dumps(row) + "\n" for row in rows).encode())

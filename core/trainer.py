@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from core.training_state import Trainer
 
 def train(
     config: RunConfig, *, progress: Progress | None = None, log: Log | None = None, checkpoint: Path | None = None,
-    ranks: Ranks = ALONE,
+    held: Callable[[], None] | None = None, ranks: Ranks = ALONE,
 ) -> RunResult:  # fmt: skip
     """Train and judge one run.
 
@@ -37,6 +38,7 @@ def train(
         checkpoint: file to write now and then, and to go on from where it is of this very run (same key, code,
             libraries and hardware). On the CPU the result is then the same to the bit as without a stop. To remove
             the file once the result is stored is the caller's; a run that diverged does it itself.
+        held: called before that file is written or removed; it raises where the run is another process's by now.
         ranks: that train it together, of which this is the leading one; all others call `follow`.
 
     Raises:
@@ -45,7 +47,7 @@ def train(
             ranks on hosts that are not alike `other_code` or `data_changed`.
     """
     whole, threads = Stopwatch(), torch.get_num_threads()
-    saver = _saver(config, checkpoint)
+    saver = _saver(config, checkpoint, held)
     try:
         trainer, course = _trained(config, whole, saver, progress, log, ranks)
         config, materials = trainer.config, trainer.materials
@@ -82,8 +84,8 @@ def follow(config: RunConfig, ranks: Ranks, checkpoint: Path | None = None) -> N
         torch.set_num_threads(threads)
 
 
-def _saver(config: RunConfig, checkpoint: Path | None) -> Saver | None:
-    return Saver(checkpoint, identity(run_key(config), config.runtime.device)) if checkpoint else None
+def _saver(config: RunConfig, checkpoint: Path | None, held: Callable[[], None] | None = None) -> Saver | None:
+    return Saver(checkpoint, identity(run_key(config), config.runtime.device), held=held) if checkpoint else None
 
 
 def _trained(
@@ -104,6 +106,8 @@ def _trained(
         whole.add(course.run_seconds)
         del kept  # a second copy of all weights
         run_steps(trainer, course, whole, saver, progress, log)
+    if trainer.vitals.skipped_steps == config.optim.steps:
+        raise RunFailure("diverged", f"nothing was learnt: gradients in fp16 overflowed in all {course.step} steps")
     return trainer, course
 
 
@@ -150,6 +154,7 @@ def _cost(trainer: Trainer, course: Course, seconds: float) -> dict[str, Any]:
         "images": config.data.images,
         "overflow_steps": int(trainer.head.overflow_steps),
         "clipped_share": round(trainer.vitals.clipped_steps / config.optim.steps, 4),
+        "skipped_steps": trainer.vitals.skipped_steps,
         "time_share": clock.shares(),
         "resumed": course.resumed,
     }

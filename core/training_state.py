@@ -105,7 +105,8 @@ class Trainer:
             (index, loss, norm), self._latest = self._latest, None
             with self.clock.time("optimizer"):
                 seen = loss.item(), norm.item()
-            self._watch(index, *seen)
+            self._refuse_unsound(index, *seen)
+            self.peak_memory_mb = max(self.peak_memory_mb, self._memory_mb())
 
     def _update(self, factor: float) -> torch.Tensor:
         """Clip all gradients by their common norm, take a step at `factor` of the peak learning rate; the norm."""
@@ -172,7 +173,7 @@ class Trainer:
     def _parameters(self) -> list[nn.Parameter]:
         return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
 
-    def _watch(self, index: int, loss: float, norm: float) -> None:
+    def _refuse_unsound(self, index: int, loss: float, norm: float) -> None:
         if not math.isfinite(loss):
             raise RunFailure("diverged", f"the loss is {loss} at step {index + 1} of {self.config.optim.steps}")
         # The scaler of fp16 skips such steps, as it is meant to; without it the weights are lost by now.
@@ -180,7 +181,6 @@ class Trainer:
             raise RunFailure(
                 "diverged", f"the gradient norm is {norm} at step {index + 1} of {self.config.optim.steps}"
             )
-        self.peak_memory_mb = max(self.peak_memory_mb, self._memory_mb())
 
     def _memory_mb(self) -> float:
         """On a GPU what tensors of this run held at most; on the CPU what the process has, runs before it included."""
@@ -216,7 +216,7 @@ class Trainer:
             "optimizer": optimizer,
             "scaler": self.scaler.state_dict(),
             **self.batches.state(),
-            "loss_mean": self.vitals.loss_mean, "clipped_steps": self.vitals.clipped_steps,
+            "vitals": self.vitals.state(),
             "peak_memory_mb": self.peak_memory_mb, "seconds": dict(self.clock.seconds),
         }  # fmt: skip
         if isinstance(self.head, PartialFC):  # the fast head's `state_dict` has it
@@ -240,7 +240,7 @@ class Trainer:
         self.batches.load(state)
         if isinstance(self.head, PartialFC):
             self.head.load_sampling(state["sampling"].cpu())
-        self.vitals.load(state["loss_mean"], state["clipped_steps"])
+        self.vitals.load(**state["vitals"])
         self.peak_memory_mb, self.clock.seconds = state["peak_memory_mb"], dict(state["seconds"])
 
     def _modules(self) -> dict[str, nn.Module]:

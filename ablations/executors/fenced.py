@@ -22,25 +22,25 @@ class FencedStore(Store):
         super().__init__(root)
         self._ticket = ticket
 
-    def _check(self) -> None:
+    def check_held(self) -> None:
         if self._ticket is not None:
             self._ticket.check()
 
     def begin(self, *args: Any, **named: Any) -> None:
-        self._check()
+        self.check_held()
         super().begin(*args, **named)
 
     def log(self, *args: Any, **named: Any) -> None:
-        self._check()
+        self.check_held()
         super().log(*args, **named)
 
     def finish(self, *args: Any, **named: Any) -> None:
-        self._check()
+        self.check_held()
         super().finish(*args, **named)
 
     def fail(self, *args: Any, **named: Any) -> bool:
         try:
-            self._check()
+            self.check_held()
         except RunFailure:  # the store cannot be written
             return False
         return super().fail(*args, **named)

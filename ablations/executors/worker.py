@@ -127,7 +127,7 @@ def execute(task: Task, store: Store, report: Progress, ranks: Ranks | None = No
             training.send((task.config, str(store.root), task.key))
         result = train(
             task.config, progress=report, log=lambda curve: store.log(task.key, curve),
-            checkpoint=store.path(task.key, CHECKPOINT), ranks=ranks or ALONE,
+            checkpoint=store.path(task.key, CHECKPOINT), held=store.check_held, ranks=ranks or ALONE,
         )  # fmt: skip
         training = None
         store.finish(task.key, result.to_json(), result.scores)

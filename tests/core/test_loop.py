@@ -15,6 +15,7 @@ from core.checkpoint import Saver, progress
 from core.config import RunConfig
 from core.errors import RunFailure
 from core.inputs import run_key
+from core.lease_file import LeaseLost
 from core.loop import Log
 from core.result import RunResult
 from core.trainer import train
@@ -38,7 +39,7 @@ def bits(result: RunResult) -> Any:
     """What has to be equal to the bit."""
     curve = [{name: value for name, value in point.items() if name != "seconds"} for point in result.curve]
     scores = {name: values.tolist() for name, values in result.scores.items()}
-    cost = result.cost["clipped_share"], result.cost["overflow_steps"]
+    cost = [result.cost[name] for name in ("clipped_share", "skipped_steps", "overflow_steps")]
     return result.key, result.metrics, result.validation, result.untrained, result.shifted, curve, scores, cost
 
 
@@ -86,6 +87,23 @@ def test_a_short_training_leaves_no_checkpoint(tmp_path: Path, monkeypatch: pyte
     assert result.cost["resumed"] == 0
 
 
+def test_a_run_that_was_taken_over_writes_and_removes_no_checkpoint(tmp_path: Path) -> None:
+    """The file is the other process's by now, which goes on from it."""
+    path = tmp_path / "c.pt"
+
+    def held() -> None:
+        if path.exists():
+            raise LeaseLost
+
+    with pytest.raises(LeaseLost):
+        train(CONFIG, checkpoint=path, held=held)
+    assert progress(path) == (8, 48)
+    with pytest.MonkeyPatch.context() as patched, pytest.raises(LeaseLost):
+        fail_at(patched, 1, RunFailure("diverged", "the loss is nan"))
+        train(CONFIG, checkpoint=path, held=held)
+    assert progress(path) == (8, 48)
+
+
 def test_a_failure_from_outside_goes_on_from_the_checkpoint(whole: RunResult, tmp_path: Path) -> None:
     stopped(tmp_path / "c.pt", 4, MemoryError())
     assert progress(tmp_path / "c.pt") == (32, 48)
@@ -120,7 +138,7 @@ def test_a_diverged_run_starts_anew(whole: RunResult, tmp_path: Path) -> None:
 PARTS = {
     "modules/embedder": "medium", "modules/head": "medium", "modules/projection": "medium", "optimizer": "medium",
     "scaler": "fp16", "order": "medium", "streams/order": "medium", "streams/augment": "medium", "sampling": "medium",
-    "loss_mean": "medium", "clipped_steps": "medium", "peak_memory_mb": "", "seconds": "",
+    "vitals": "medium", "peak_memory_mb": "", "seconds": "",
 }  # fmt: skip
 
 
@@ -134,7 +152,7 @@ def halves(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[RunConfi
         for mode in ("medium", "fp16"):
             config = CONFIG.with_overrides({
                 "distill.kind": "kld", "distill.weight": 1000, "distill.teacher": "random", "precision.mode": mode,
-                "loss.sampler": "windows", "optim.clip": 0.05,
+                "loss.sampler": "windows", "optim.clip": 0.05, "optim.samples": 96,
             })  # fmt: skip
             stopped(path, 3, KeyboardInterrupt(), config)
             made[mode] = config, bits(train(config)), path.read_bytes()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from concurrent.futures.process import BrokenProcessPool
 
 import pytest
@@ -15,6 +16,8 @@ def answer(given: str) -> int:
         raise ValueError("too few")
     if given == "deadly":
         os._exit(1)
+    if given == "interrupted":
+        os.kill(os.getpid(), signal.SIGINT)
     return os.getpid()
 
 
@@ -30,3 +33,10 @@ def test_questions_share_a_process_until_it_dies(keep: bool) -> None:
         with pytest.raises(BrokenProcessPool):
             process.ask(answer, "deadly")
         assert process.ask(answer, "") != first
+
+
+def test_ctrl_c_is_for_who_asks_to_tell(capfd: pytest.CaptureFixture[str]) -> None:
+    """It goes to both processes: the other one's traceback would be no news, and its answer a second interrupt."""
+    with MeasuringProcess(keep=True) as process, pytest.raises(BrokenProcessPool):
+        process.ask(answer, "interrupted")
+    assert capfd.readouterr().err == ""

@@ -62,7 +62,7 @@ def trainer_of(arm: str, ranks: Ranks, **changes: Any) -> Trainer:
 def steps(trainer: Trainer, first: int, count: int) -> list[float]:
     """The losses of some steps, of the whole batch."""
     losses: list[float] = []
-    trainer._watch = lambda index, loss, norm: losses.extend((loss, norm))  # type: ignore[method-assign]
+    trainer._refuse_unsound = lambda index, loss, norm: losses.extend((loss, norm))  # type: ignore[method-assign]
     trainer.embedder.train()
     with matmul_precision("highest"):
         for index in range(first, first + count):

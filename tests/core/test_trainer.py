@@ -191,10 +191,16 @@ def test_fields_that_do_not_fit_each_other_are_told_before_data_are_made(
     assert caught.value.kind == "bad_config"
 
 
+# Steps of `tiny` until the scaler of fp16 has found one that it need not skip, and then some.
+_FP16_SAMPLES = 128
+
+
 @pytest.mark.parametrize("update", ["rows", "row_scalar"])
 @pytest.mark.parametrize("mode", ["highest", "bf16", "fp16"])
 def test_the_fast_head_trains_in_every_precision_and_repeats_to_the_bit(update: str, mode: str) -> None:
     changes = {"loss__centre_update": update, "loss__sampler": "windows", "precision__mode": mode}
+    if mode == "fp16":
+        changes["optim__samples"] = _FP16_SAMPLES
     first, second = (train(tiny(**changes)) for _ in range(2))
     assert first.metrics == second.metrics
     assert losses(first) == losses(second)
@@ -228,9 +234,11 @@ def test_every_precision_trains_and_is_probed(mode: str, monkeypatch: pytest.Mon
         step(self, index)
 
     monkeypatch.setattr(Trainer, "step", watched)
-    result = train(tiny(precision__mode=mode, optim__samples=16))
+    config = tiny(precision__mode=mode, optim__samples=_FP16_SAMPLES if mode == "fp16" else 16)
+    result = train(config)
     assert torch.get_float32_matmul_precision() == before
-    assert seen == ["highest" if mode in ("bf16", "fp16") else mode] * 2
+    assert seen == ["highest" if mode in ("bf16", "fp16") else mode] * config.optim.steps
+    assert (0 < result.cost["skipped_steps"] < config.optim.steps / 2) == (mode == "fp16")
     probe = result.manipulation["precision"]
     assert probe["mode"] == mode
     if mode in ("bf16", "fp16"):
@@ -248,22 +256,36 @@ def test_divergence_is_typed_with_its_step() -> None:
 def test_a_gradient_that_is_not_finite_is_divergence_but_where_the_scaler_skips_it(
     monkeypatch: pytest.MonkeyPatch, mode: str, fails: bool
 ) -> None:
-    loss_of, steps = Trainer._loss, itertools.count(1)
+    config = tiny(precision__mode=mode, loss__centre_update="dense", optim__samples=_FP16_SAMPLES)
+    loss_of, steps, last = Trainer._loss, itertools.count(1), config.optim.steps
 
     def steep(self: Trainer, *batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """At the third step: as large as ever, with a gradient that is not a number."""
+        """At the last step: as large as ever, with a gradient that is not a number."""
         loss, share = loss_of(self, *batch)
         weight = next(self.embedder.parameters()).flatten()[0]
-        return loss, share + (weight * 0).abs().sqrt() if next(steps) == 3 else share
+        return loss, share + (weight * 0).abs().sqrt() if next(steps) == last else share
 
     monkeypatch.setattr(Trainer, "_loss", steep)
-    config = tiny(precision__mode=mode, loss__centre_update="dense")
     if not fails:
-        assert math.isfinite(train(config).curve[-1]["loss"])
+        result = train(config)
+        assert math.isfinite(result.curve[-1]["loss"])
+        assert 0 < result.cost["skipped_steps"] < last / 2
         return
-    with pytest.raises(RunFailure, match="the gradient norm is nan at step 3 of 4") as caught:
+    with pytest.raises(RunFailure, match="the gradient norm is nan at step 16 of 16") as caught:
         train(config)
     assert caught.value.kind == "diverged"
+
+
+@pytest.mark.parametrize("update", ["dense", "row_scalar"])
+def test_fp16_that_skips_every_step_has_learnt_nothing_and_is_no_result(update: str) -> None:
+    with pytest.raises(RunFailure, match="nothing was learnt: .* fp16 overflowed in all 4 steps") as caught:
+        train(tiny(precision__mode="fp16", loss__scale=3e4, loss__centre_update=update))
+    assert caught.value.kind == "diverged"
+
+
+def test_many_points_are_as_many_as_there_are_steps() -> None:
+    curve = train(tiny(eval__points=10**9)).curve
+    assert [point["samples"] for point in curve] == [8, 16, 24, 32]
 
 
 def test_a_large_evaluation_says_how_far_it_is() -> None:

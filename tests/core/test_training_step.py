@@ -40,7 +40,7 @@ def test_a_step_is_adamw_by_clipped_gradients_at_the_rate_of_the_schedule(clip: 
     )  # fmt: skip
     ours, plain = doubled(config), doubled(config.with_overrides({"loss.centre_update": "dense"}))
     seen: list[tuple[float, float]] = []
-    ours._watch = lambda index, loss, norm: seen.append((loss, norm))  # type: ignore[method-assign]
+    ours._refuse_unsound = lambda index, loss, norm: seen.append((loss, norm))  # type: ignore[method-assign]
     centres = list(plain.head.parameters())
     others = [one for name, module in plain._modules().items() if name != "head" for one in module.parameters()]
     optimizer = torch.optim.AdamW([{"params": others}, {"params": centres}], betas=(0.8, 0.95), weight_decay=0.1)
@@ -79,7 +79,7 @@ OF_A_TINY_RUN: dict[str, Any] = {
 def losses(config: RunConfig) -> list[float]:
     trainer, seen = Trainer(config, load_materials(config)), []
     trainer.embedder.train()
-    trainer._watch = lambda index, loss, norm: seen.append(loss)  # type: ignore[method-assign]
+    trainer._refuse_unsound = lambda index, loss, norm: seen.append(loss)  # type: ignore[method-assign]
     for index in range(config.optim.steps):
         trainer.step(index)
     return seen
