@@ -6,7 +6,6 @@ it is what was learnt by heart. `core.data.look_alikes` says what looks alike.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -16,12 +15,11 @@ import numpy as np
 
 from core.config import RunConfig
 from core.data import cache, folder
+from core.data.alike_pairs import kept_likenesses
 from core.data.corpus import RealCaptures
-from core.data.look_alikes import likenesses
-from core.data.scans import SCAN_VERSION, ImageFile, Scan
+from core.data.scans import ImageFile, Scan
 from core.data.sources import FolderDocuments
 from core.inputs import corpus_of
-from core.store import told_to_the_user
 from reports.cells import MOST_ALIKE
 
 
@@ -58,7 +56,7 @@ def judged_alike(config: RunConfig) -> JudgedAlike | None:
         UserError: folders that cannot be used, a cache that cannot be written.
     """
     corpus = corpus_of(config)
-    part = corpus.validation if config.eval.judged == "validation" else corpus.test
+    part = corpus.judged_part(config.eval.judged)
     if isinstance(part, RealCaptures):
         judged = part.files
     elif isinstance(part, FolderDocuments):
@@ -97,9 +95,7 @@ def _count(parts: _Parts) -> JudgedAlike | None:
         ours = np.array([judged[file.digest] for file, _ in parts.judged])
     except KeyError:  # changed since they were split, which fails the runs
         return None
-    description = f"{SCAN_VERSION} {_digest(ours)} {_digest(theirs)}"
-    with told_to_the_user(parts.cache):  # as `core.data.alike_pairs.between`, whose images are others
-        found = cache.cached_array(parts.cache, "alike", description, lambda: likenesses(ours, theirs))
+    found = kept_likenesses(ours, theirs, parts.cache)
     identities = [identity for _, identity in parts.judged]
     alike = {identity for identity, other in zip(identities, found, strict=True) if other >= 0}
     return JudgedAlike(len(alike), len(set(identities)))
@@ -110,7 +106,3 @@ def _levels(folders: Iterable[str], cache_folder: Path) -> dict[str, np.ndarray]
     found: Scan = folder.find(tuple(folders), cache_folder)
     levels = folder.levels_of(found, cache_folder)
     return None if levels is None else {image.digest: row for image, row in zip(found.images, levels, strict=True)}
-
-
-def _digest(levels: np.ndarray) -> str:
-    return hashlib.sha256(levels.tobytes()).hexdigest()

@@ -13,9 +13,8 @@ from ablations.judged_alike import JudgedAlike, alike_note, judged_alike
 from ablations.own_images import folder_notes, verdict_notes
 from ablations.preset import Preset
 from ablations.tuned import with_tuned
-from ablations.words import SEEDS_BELOW
 from core import inputs
-from core.config import RunConfig
+from core.config import SEEDS_BELOW, RunConfig
 from core.errors import UserError
 from core.integrity import Condition, examine
 from core.model import hub

@@ -110,7 +110,7 @@ def _differing(path: Path, searches: Mapping[str, Search]) -> str:
                 if ours is None or not _same(told, ours):
                     return f"trial {number} of {study.study_name} is not as it was told"
     except Exception as error:  # what Optuna makes of operations that nobody wrote
-        return first_line(error)[:200]
+        return first_line(error, 200)
     return ""
 
 

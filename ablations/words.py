@@ -7,9 +7,9 @@ from typing import Any
 
 from ablations.preset import MOST_SEEDS
 from core import yaml_text
+from core.config import SEEDS_BELOW
 from core.errors import UserError
 
-SEEDS_BELOW = 2**31  # as a run's configuration has them
 _LONGEST_SEED = 12  # characters
 
 

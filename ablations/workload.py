@@ -13,7 +13,8 @@ from ablations.planner import Run
 from ablations.sweep import clock
 from core.config import RunConfig
 from core.data.cache import cache_dir, path_of
-from core.data.corpus import RealCaptures, held_out_fingerprint
+from core.data.corpus import RealCaptures
+from core.data.corpus_images import described
 from core.inputs import corpus_of
 from core.teacher_cache import views_to_encode
 
@@ -44,18 +45,15 @@ def captures_to_draw(config: RunConfig) -> dict[Path, int]:
     What the user has photographed is read, which takes less.
     """
     source, size, folder = corpus_of(config), config.data.image_size, cache_dir(config.runtime.cache_dir)
-    judged = source.validation if config.eval.judged == "validation" else source.test
+    judged = source.judged_part(config.eval.judged)
     parts = [(source.validation, False), (judged, False), *([(judged, True)] if source.shifted else [])]
     lacking: dict[Path, int] = {}
     for part, shifted in parts:
         if isinstance(part, RealCaptures):
             continue
-        count, name = len(part) * source.captures, "shifted captures" if shifted else "captures"
-        # As `core.data.corpus_images.captures` describes them: nothing of it tells without drawing them.
-        of = f"{held_out_fingerprint(part, shifted)} {count} {source.captures} {size} {source.severity}"
-        path = path_of(folder, name, f"{name} {of}")
+        path = path_of(folder, *described(part, source.captures, size, source.severity, shifted))
         if not path.exists():
-            lacking[path] = count
+            lacking[path] = source.capture_count(part)
     return lacking
 
 

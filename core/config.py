@@ -29,6 +29,7 @@ from core.config_sections import (
 from core.errors import UserError, nearest
 
 KEY_DIGITS = 16
+SEEDS_BELOW = 2**31
 KEY_SCHEMA = 1  # bumped when the meaning of stored results changes, so that old ones are not reused
 FPRS = (1e-4, 1e-3, 1e-2)
 METRICS = ("tpr@1e-4", "tpr@1e-3", "tpr@1e-2", "auroc", "top1")
@@ -45,7 +46,7 @@ class RunConfig(Section):
     optim: OptimConfig = OptimConfig()
     eval: EvalConfig = EvalConfig()
     runtime: RuntimeConfig = RuntimeConfig()
-    seed: int = Field(0, ge=0, lt=2**31)
+    seed: int = Field(0, ge=0, lt=SEEDS_BELOW)
 
     def with_overrides(self, overrides: Mapping[str, Any]) -> RunConfig:
         """A new configuration with dotted fields changed, e.g. ``{"model.norm": "bn"}``.

@@ -55,6 +55,6 @@ def did_you_mean(name: str, known: Sequence[str]) -> str:
     return f" (did you mean '{close[0]}'?)" if close else ""
 
 
-def first_line(error: BaseException) -> str:
-    """What an error of somebody else's code says first; its type where it says nothing."""
-    return next(iter(str(error).splitlines()), type(error).__name__)
+def first_line(error: BaseException, most: int | None = None) -> str:
+    """What an error of somebody else's code says first, of so many characters at most; its type where it is silent."""
+    return next(iter(str(error).splitlines()), type(error).__name__)[:most]

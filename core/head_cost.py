@@ -146,7 +146,7 @@ def _measured(cell: Cell, process: MeasuringProcess) -> dict[str, Any]:
 
 
 def _told(error: Exception) -> str:
-    return first_line(error)[:200]
+    return first_line(error, 200)
 
 
 def measure_cell(cell: Cell) -> dict[str, float | None]:

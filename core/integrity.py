@@ -55,14 +55,13 @@ def examine(store: Store, key: str, *, digests: bool) -> Examined:
     Config.yaml and metrics.jsonl of a done run are not looked at, as no number comes from them (see `mend`).
     Raises nothing but `UserError` for what is no key.
     """
-    folder = store.path(key)
+    folder, state = store.path(key), store.state(key)
     try:
         if os.path.lexists(folder) and not folder.is_dir():
             raise Damaged(folder, "it is not a folder")
         for name in _OURS:
             if os.path.lexists(folder / name) and not (folder / name).is_file():
                 raise Damaged(folder / name, "it is not a file")
-        state = store.state(key)
         if state == "done":
             result = store.result(key)
             store.verify(key, ("scores.npz",), digests=digests)
@@ -76,6 +75,8 @@ def examine(store: Store, key: str, *, digests: bool) -> Examined:
     except Damaged as damaged:
         return Examined("damaged", f"{damaged.path} is damaged ({damaged.reason})")
     except (UserError, OSError) as error:
+        if store.state(key) != state:  # a run ended meanwhile, whose failure went with it
+            return examine(store, key, digests=digests)
         return Examined("damaged", str(error))
     return Examined("new")
 
@@ -165,7 +166,9 @@ def _replace(store: Store, path: Path, content: bytes, reason: str, sha256: str)
     if hashlib.sha256(content).hexdigest() != sha256:
         return f"{told}, and this version would write it otherwise: it stays, as no number comes from it"
     if os.path.lexists(path):
-        told += f" and is now {put_aside(store, path, told)}"
+        moved = put_aside(store, path, told)
+        if moved is not None:  # else another process was first
+            told += f" and is now {moved}"
     write_atomic(path, content)
     return f"{told}: made anew from result.json"
 

@@ -101,7 +101,7 @@ def _resident(
         def made(held_out: Documents | RealCaptures, shifted: bool = False) -> Captures:
             return captures(held_out, source.captures, size, folder, progress, source.severity, shifted)
 
-        judged = source.validation if config.eval.judged == "validation" else source.test
+        judged = source.judged_part(config.eval.judged)
         shifted = made(judged, shifted=True) if source.shifted else None
         pool = pool_images(source, size, folder, progress)
         _arrays[identity] = (pool, made(source.validation), made(judged), shifted)

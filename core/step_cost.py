@@ -25,10 +25,10 @@ from core.measuring_process import MeasuringProcess
 from core.model.embedder import Embedder
 from core.precision import matmul_precision
 
-CLASSES = (2_000, 20_000, 100_000, 400_000, 1_000_000)
-RATES = (1.0, 0.3, 0.1, 0.01)
-BATCHES = (32, 128, 512)  # embeddings that a head sees in a step
-IMAGES = (4, 8, 16, 32, 64, 128, 256)  # that an embedder sees in a step
+_CLASSES = (2_000, 20_000, 100_000, 400_000, 1_000_000)
+_RATES = (1.0, 0.3, 0.1, 0.01)
+_BATCHES = (32, 128, 512)  # embeddings that a head sees in a step
+_IMAGES = (4, 8, 16, 32, 64, 128, 256)  # that an embedder sees in a step
 _SECONDS, _LEAST = 0.5, 3  # that a size is measured for, and steps, at least
 _MOST_WORK = {"cpu": 3e10, "cuda": 1e13}  # multiplications of a step that is worth measuring
 _ROOM = 0.5  # share of the free memory that a size may take
@@ -63,7 +63,7 @@ def head_steps(kind: str, config: RunConfig, progress: Progress | None = None) -
     work = _MOST_WORK[device_kind(runtime.device)]
     cells = [
         Cell(kind, rate, classes, batch, config.model.embed_dim, runtime.device, runtime.threads)
-        for classes in CLASSES for rate in RATES for batch in BATCHES
+        for classes in _CLASSES for rate in _RATES for batch in _BATCHES
     ]  # fmt: skip
     cells = [
         cell for cell in cells
@@ -75,7 +75,7 @@ def head_steps(kind: str, config: RunConfig, progress: Progress | None = None) -
 
 def embedder_steps(config: RunConfig, progress: Progress | None = None) -> list[EmbedderStep]:
     """Measure the configuration's embedder by many numbers of images; raises as `head_steps`."""
-    sizes = [images for images in IMAGES if images <= max(64, config.optim.batch_size)]
+    sizes = [images for images in _IMAGES if images <= max(64, config.optim.batch_size)]
     found = _elsewhere(_measure_embedder, [(config, images) for images in sizes], "steps of the embedder", progress)
     return [EmbedderStep(**facts) for facts in found]
 

@@ -80,6 +80,8 @@ class StoredRuns:
         result = self._record(path, key)
         if "checksum" not in result and (wrong := _wrong_in_1(result)):
             raise Damaged(path, f"a result of schema 1 without {wrong}", _AGAIN)
+        if wrong := _misshapen(result):
+            raise Damaged(path, f"its {wrong} cannot be read", _AGAIN)
         return result
 
     def failure(self, key: str) -> dict[str, Any]:
@@ -159,13 +161,29 @@ class StoredRuns:
         return known[1]
 
 
+def _misshapen(result: Mapping[str, Any]) -> str:
+    """The first part of a result that is of another kind than its writer makes: a checksum can be put on anything."""
+    for name, kind in _FIELDS_OF_1.items():
+        if name in result and not isinstance(result[name], kind):
+            return name
+    if not all(isinstance(row, dict) for row in result.get("curve", ())):
+        return "curve"
+    files = result.get("files", {})
+    return "" if isinstance(files, dict) and all(map(_is_of_file, files.values())) else "files"
+
+
+def _is_of_file(facts: object) -> bool:
+    if not isinstance(facts, dict):
+        return False
+    return type(facts.get("bytes")) is int and isinstance(facts.get("sha256"), str)
+
+
 def _arrays(path: Path, names: Collection[str] | None = None) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files if names is None or name in names}
     except Exception as error:  # a damaged archive fails in many ways, and without a digest any of them may come
-        reason = first_line(error)[:200]
-        raise Damaged(path, reason, _AGAIN) from None
+        raise Damaged(path, first_line(error, 200), _AGAIN) from None
 
 
 def _wrong_in_1(result: Mapping[str, Any]) -> str:

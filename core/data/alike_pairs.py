@@ -57,15 +57,24 @@ def between(judged: Scan, trained: Scan, cache_folder: Path) -> list[Pair] | Non
     left_out = contents_of(judged.images)
     theirs = np.array([not image.is_in(left_out) for image in trained.images], bool)
     others = others[theirs]
-    description = f"{SCAN_VERSION} {_digest(levels)} {_digest(others)}"
-    with told_to_the_user(cache_folder):
-        found = cache.cached_array(cache_folder, "alike", description, lambda: likenesses(levels, others))
+    found = kept_likenesses(levels, others, cache_folder)
     candidates = np.flatnonzero(theirs)
     return sorted(
         (str(image.path), str(trained.images[candidates[other]].path))
         for image, other in zip(judged.images, found, strict=True)
         if other >= 0
     )
+
+
+def kept_likenesses(levels: np.ndarray, others: np.ndarray, cache_folder: Path) -> np.ndarray:
+    """As `core.data.look_alikes.likenesses`, remembered by the content of both.
+
+    Raises:
+        UserError: the cache cannot be written.
+    """
+    description = f"{SCAN_VERSION} {_digest(levels)} {_digest(others)}"
+    with told_to_the_user(cache_folder):
+        return cache.cached_array(cache_folder, "alike", description, lambda: likenesses(levels, others))
 
 
 def _digest(levels: np.ndarray) -> str:

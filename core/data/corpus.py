@@ -66,9 +66,13 @@ class Corpus:
         """How many captures there are of a part: the user's own, or those that are simulated."""
         return len(held_out.files) if isinstance(held_out, RealCaptures) else len(held_out) * self.captures
 
+    def judged_part(self, judged: str) -> Documents | RealCaptures:
+        """What a finished run is judged on, by `eval.judged`."""
+        return self.validation if judged == "validation" else self.test
+
     def judged_count(self, judged: str) -> int:
         """As `capture_count`, of the part that a finished run is judged on (`eval.judged`), shifted ones among them."""
-        count = self.capture_count(self.validation if judged == "validation" else self.test)
+        count = self.capture_count(self.judged_part(judged))
         return (2 if self.shifted else 1) * count
 
 

@@ -93,6 +93,15 @@ def _description(source: Corpus, size: int) -> str:
     return f"pool {source.train.fingerprint} {len(source.train)} {size}"
 
 
+def described(
+    held_out: Documents | RealCaptures, count: int, size: int, severity: float, shifted: bool
+) -> tuple[str, str]:
+    """Under what name the cache keeps such captures, and everything that decides their pixels; arguments as theirs."""
+    total = len(held_out.files) if isinstance(held_out, RealCaptures) else len(held_out) * count
+    name = "shifted captures" if shifted else "captures"
+    return name, f"{name} {held_out_fingerprint(held_out, shifted)} {total} {count} {size} {severity}"
+
+
 def captures(
     held_out: Documents | RealCaptures,
     count: int,
@@ -109,6 +118,7 @@ def captures(
         shifted: with corruptions that neither training nor the usual captures have (`core.data.shifted`).
     """
     draw: _Own | _Simulated
+    name, description = described(held_out, count, size, severity, shifted)
     if isinstance(held_out, RealCaptures):
         identities = np.array([identity for _, identity in held_out.files], np.int64)
         draw = _Own(held_out.files, size)
@@ -116,7 +126,5 @@ def captures(
         identities = np.repeat(np.arange(len(held_out), dtype=np.int64), count)
         draw = _Simulated(held_out, count, size, severity, shifted)
     total = len(identities)
-    name = "shifted captures" if shifted else "captures"
-    description = f"{name} {held_out_fingerprint(held_out, shifted)} {total} {count} {size} {severity}"
     images = cache.cached_images(cache_folder, name, description, (total, size, size, 3), draw, progress)
     return Captures(images, identities)

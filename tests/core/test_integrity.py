@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from core import record
+from core.config import RunConfig
 from core.errors import RunFailure, UserError
 from core.integrity import DAMAGED_FOLDER, examine, mend, set_aside
 from core.record import Damaged, Newer
 from core.store import RESULT_SCHEMA, Store
-from tests.core.stores import add_run, add_run_of_schema_1
+from tests.core.stores import INPUTS, add_run, add_run_of_schema_1
 
 
 @pytest.fixture
@@ -41,6 +42,38 @@ def test_a_run_as_it_was_written_is_done(store: Store, key: str) -> None:
     assert found.result["metrics"] == store.result(key)["metrics"]
     assert set(found.result["files"]) == {"config.yaml", "metrics.jsonl", "scores.npz"}
     assert mend(store, key) == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"files": 5}, {"files": [1]}, {"files": {"scores.npz": {}}}, {"files": {"scores.npz": {"bytes": "9"}}},
+        {"files": {"scores.npz": {"bytes": 9, "sha256": 1}}}, {"curve": 5}, {"curve": [1]}, {"config": 5},
+    ],
+)  # fmt: skip
+def test_a_checksum_makes_no_result_of_what_has_another_shape(store: Store, key: str, wrong: dict[str, Any]) -> None:
+    facts = {**store.result(key), **wrong}
+    store.path(key, "result.json").write_bytes(record.seal(facts, RESULT_SCHEMA))
+    found = examine(store, key, digests=True)
+    (name,) = wrong
+    assert (found.condition, found.reason.split("(")[1]) == ("damaged", f"its {name} cannot be read)")
+    with pytest.raises(Damaged):
+        store.verify(key, digests=True)
+    assert mend(store, key) == []
+
+
+def test_a_run_that_ends_while_it_is_looked_at_is_done(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    key, failure = RunConfig().key(INPUTS), Store.failure
+    store.fail(key, "hung", "no progress")
+
+    def ended(self: Store, key: str) -> dict[str, Any]:
+        if not store.path(key, "result.json").exists():
+            add_run(store)
+            store.path(key, "failure.json").unlink(missing_ok=True)
+        return failure(self, key)
+
+    monkeypatch.setattr(Store, "failure", ended)
+    assert examine(store, key, digests=True).condition == "done"
 
 
 @pytest.mark.parametrize("name", ["result.json", "scores.npz"])

@@ -98,9 +98,10 @@ def test_a_run_that_was_taken_over_writes_and_removes_no_checkpoint(tmp_path: Pa
     with pytest.raises(LeaseLost):
         train(CONFIG, checkpoint=path, held=held)
     assert progress(path) == (8, 48)
-    with pytest.MonkeyPatch.context() as patched, pytest.raises(LeaseLost):
+    with pytest.MonkeyPatch.context() as patched:
         fail_at(patched, 1, RunFailure("diverged", "the loss is nan"))
-        train(CONFIG, checkpoint=path, held=held)
+        with pytest.raises(LeaseLost):
+            train(CONFIG, checkpoint=path, held=held)
     assert progress(path) == (8, 48)
 
 

@@ -12,9 +12,9 @@ CONFIG = RunConfig().with_overrides({"model.embed_dim": 32, "data.image_size": 3
 
 
 def test_steps_of_the_head_at_many_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(step_cost, "CLASSES", (500, 40_000))
-    monkeypatch.setattr(step_cost, "RATES", (1.0, 0.01))
-    monkeypatch.setattr(step_cost, "BATCHES", (16,))
+    monkeypatch.setattr(step_cost, "_CLASSES", (500, 40_000))
+    monkeypatch.setattr(step_cost, "_RATES", (1.0, 0.01))
+    monkeypatch.setattr(step_cost, "_BATCHES", (16,))
     told: list[tuple[str, int, int]] = []
     found = step_cost.head_steps("fast", CONFIG, lambda *event: told.append(event))
     sizes = [(one.classes, one.sampled, one.batch, one.embed_dim) for one in found]
@@ -28,9 +28,9 @@ def test_steps_of_the_head_at_many_sizes(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_sizes_that_would_take_too_long_or_too_much_memory_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(step_cost, "CLASSES", (500, 10_000_000))
-    monkeypatch.setattr(step_cost, "RATES", (1.0,))
-    monkeypatch.setattr(step_cost, "BATCHES", (64,))
+    monkeypatch.setattr(step_cost, "_CLASSES", (500, 10_000_000))
+    monkeypatch.setattr(step_cost, "_RATES", (1.0,))
+    monkeypatch.setattr(step_cost, "_BATCHES", (64,))
     assert [one.classes for one in step_cost.head_steps("documented", CONFIG)] == [500]
     cell = Cell("fast", 1.0, 500, 64, 32, "cpu", 1)
     assert len(step_cost._measure_heads([cell])) == 1
@@ -39,7 +39,7 @@ def test_sizes_that_would_take_too_long_or_too_much_memory_are_left_out(monkeypa
 
 
 def test_steps_of_the_embedder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(step_cost, "IMAGES", (1, 64, 10_000))
+    monkeypatch.setattr(step_cost, "_IMAGES", (1, 64, 10_000))
     found = step_cost.embedder_steps(CONFIG)
     assert [one.images for one in found] == [1, 64]
     assert found[1].ms > found[0].ms > 0

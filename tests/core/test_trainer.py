@@ -278,7 +278,7 @@ def test_a_gradient_that_is_not_finite_is_divergence_but_where_the_scaler_skips_
 
 @pytest.mark.parametrize("update", ["dense", "row_scalar"])
 def test_fp16_that_skips_every_step_has_learnt_nothing_and_is_no_result(update: str) -> None:
-    with pytest.raises(RunFailure, match="nothing was learnt: .* fp16 overflowed in all 4 steps") as caught:
+    with pytest.raises(RunFailure, match=r"nothing was learnt: .* fp16 overflowed in all 4 steps") as caught:
         train(tiny(precision__mode="fp16", loss__scale=3e4, loss__centre_update=update))
     assert caught.value.kind == "diverged"
 
