@@ -39,7 +39,7 @@ def arm_config(study: Study, name: str, arm: Arm, baseline: RunConfig) -> tuple[
     if config.data.classes < 2:
         reason = f"{config.data.images} image x{config.data.expansion} makes under two classes"
         return None, f"{reason}: more images are needed"
-    if int(config.loss.sample_rate * config.data.classes) < 1:
+    if config.num_sampled < 1:
         reason = f"a share of {config.loss.sample_rate:g} of {config.data.classes} classes is less than one"
         return None, f"{reason}: more images are needed"
     try:

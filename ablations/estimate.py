@@ -57,7 +57,7 @@ def estimate(config: RunConfig, rates: Rates) -> Estimate:
     backbone, size = config.model.backbone, config.data.image_size
     kind = device_kind(config.runtime.device)
     rate = rates.get((kind, backbone, size)) or _guessed_rate(kind, backbone, size)
-    views = _views(config.distill.clean_view)
+    views = config.distill.views
     rate /= _slower(kind, config.precision.mode)
     source, optim = corpus_of(config), config.optim
     points = min(config.eval.points, optim.steps)  # of which several may fall to one step
@@ -91,11 +91,6 @@ def drawing_seconds(captures: int, size: int) -> float:
     return captures * (each + at_128 * (size / 128) ** 2)
 
 
-def _views(clean_view: bool) -> int:
-    """Of a sample, that the embedder sees."""
-    return 2 if clean_view else 1
-
-
 def _slower(kind: str, precision: str) -> float:
     """How many times as long a step of that precision takes, where it is emulated."""
     return 2.0 if precision == "fp16" and kind == "cpu" else 1.0
@@ -124,7 +119,7 @@ def measured_rates(store: Store) -> Rates:
                 continue
             kind = device_kind(str(result["environment"]["device"]))
             where = (kind, config.model.backbone, config.data.image_size)
-            share = _views(config.distill.clean_view) * _slower(kind, config.precision.mode)
+            share = config.distill.views * _slower(kind, config.precision.mode)
             samples = config.optim.steps * config.optim.batch_size
             whole = samples / float(result["cost"]["samples_per_second"])
             embedder = max(whole - head_seconds(config, kind), _LEAST_EMBEDDER * whole)

@@ -140,8 +140,7 @@ def predict(
     loss, optim, dim = config.loss, config.optim, config.model.embed_dim
     batch, part = optim.batch_size, classes / devices
     sampled = loss.sample_rate * classes
-    views = 2 if config.distill.clean_view else 1
-    images = views * -(-batch // devices)
+    images = config.distill.views * -(-batch // devices)
     sent = _sent(batch, dim, parameters, devices)
     held = memory.on_device(config, classes, devices, images)
     held["embedder and its state"] = memory.of_embedder(parameters)

@@ -48,6 +48,11 @@ class RunConfig(Section):
     runtime: RuntimeConfig = RuntimeConfig()
     seed: int = Field(0, ge=0, lt=SEEDS_BELOW)
 
+    @property
+    def num_sampled(self) -> int:
+        """Class centres of a step that does not overflow; where the rate leaves none it is 0, which no head takes."""
+        return int(self.loss.sample_rate * self.data.classes)
+
     def with_overrides(self, overrides: Mapping[str, Any]) -> RunConfig:
         """A new configuration with dotted fields changed, e.g. ``{"model.norm": "bn"}``.
 

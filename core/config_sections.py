@@ -103,6 +103,11 @@ class DistillConfig(Section):
     def active(self) -> bool:
         return self.kind != "none" and self.weight > 0
 
+    @property
+    def views(self) -> int:
+        """Of a sample, that the embedder sees."""
+        return 2 if self.clean_view else 1
+
 
 class PrecisionConfig(Section):
     """Arithmetic: float32 matmul precision, or autocast."""

@@ -63,10 +63,10 @@ def teacher_fingerprint(config: RunConfig) -> str:
             raise UserError(f"distill.teacher=openai: {why_not}")
         return "openai:ViT-B-32-quickgelu"
     path = teacher_path(name)
-    digest = weights.file_digest(path)
+    digest = weights.short_digest(path)
     settings = path.with_name(_SETTINGS)  # the same weights under another configuration are another teacher
     if path.name == _WEIGHTS and settings.is_file():
-        digest += f":{weights.file_digest(settings)}"
+        digest += f":{weights.short_digest(settings)}"
     return f"{'procedural' if name == 'procedural' else 'file'}:{digest}"
 
 

@@ -132,7 +132,7 @@ def _check(config: RunConfig, ranks: Ranks) -> None:
         raise RunFailure("bad_config", f"optim.batch_size is {batch}, for {ranks.count} ranks")
     if config.distill.active and config.distill.kind == "similarity" and batch < LEAST_SIMILAR:
         raise RunFailure("bad_config", f"distill.kind similarity compares {LEAST_SIMILAR} images or more, not {batch}")
-    if int(loss.sample_rate * config.data.classes) < 1:
+    if config.num_sampled < 1:
         told = f"loss.sample_rate {loss.sample_rate:g} of {config.data.classes} classes is less than one: raise it"
         raise RunFailure("bad_config", told)
 

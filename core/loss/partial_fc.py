@@ -105,7 +105,7 @@ class PartialFC(nn.Module):
             return F.cross_entropy(apply_margin(cosine, target, self.kind, self.scale, self.margin), target)
 
     def sampled_classes(self, labels: torch.Tensor) -> torch.Tensor:
-        """Sorted int64 ids (S,) of the classes of one step, the labels (B,) among them; takes one draw.
+        """Sorted int64 ids (S,) of the classes that `forward` would use now for labels (B,); takes the draw itself.
 
         At sample rate 1 all ids, without a draw. Raises `ValueError` for labels out of range or not int64.
         """

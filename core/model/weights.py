@@ -29,7 +29,7 @@ def _digest(path: Path, size: int, mtime_ns: int) -> str:
     return store.file_digest(path)[:16]
 
 
-def file_digest(path: Path) -> str:
+def short_digest(path: Path) -> str:
     """The first 16 hex digits of a file's SHA-256, remembered until its size or time changes."""
     stat = path.stat()
     return _digest(path, stat.st_size, stat.st_mtime_ns)
@@ -61,7 +61,7 @@ def resolve(backbone: str, pretrained: str) -> WeightsSource:
                 f"{', '.join(embedded_backbones()) or 'none'}): make some with `pretrain --backbone {backbone}`, "
                 "or use model.pretrained=none"
             )
-        return WeightsSource(f"procedural:{file_digest(path)}", path)
+        return WeightsSource(f"procedural:{short_digest(path)}", path)
     if pretrained == "imagenet":
         if why_not := hub.why_not_imagenet(backbone):
             raise UserError(f"model.pretrained=imagenet: {why_not}")
@@ -69,4 +69,4 @@ def resolve(backbone: str, pretrained: str) -> WeightsSource:
     path = Path(pretrained)
     if not os.path.isfile(path):  # unlike Path.is_file it takes any text
         raise UserError(f"model.pretrained: '{pretrained}' is neither a file nor one of none, procedural, imagenet")
-    return WeightsSource(f"file:{file_digest(path)}", path)
+    return WeightsSource(f"file:{short_digest(path)}", path)
