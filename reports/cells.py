@@ -17,6 +17,7 @@ LESS_IS_BETTER = tuple(cost for cost in COSTS if cost != "samples_per_second")
 LOSSES = ("loss_start", "loss_end", "loss_plateau")
 VALIDATION = "validation tpr@1e-3"
 UNTRAINED = "untrained tpr@1e-3"  # on validation identities too
+SKIPPED = "skipped steps"  # share of the steps whose gradients overflowed in fp16
 OVERFLOWED = "overflowed steps"  # share of the steps whose batch had more classes than PartialFC samples
 # TPR columns and where the frame says how many independent false positives their FPR is expected to give.
 PAIRS = {f"tpr@{fpr_name(fpr)}": f"pairs@{fpr_name(fpr)}" for fpr in FPRS}
@@ -29,7 +30,7 @@ PLACE = ("study", "arm", "seed", "tuned")  # of a cell, in every frame
 IN_MEMORY = ("config", "judged_on", "alike")  # of a frame, and of no table
 COLUMNS = (
     *PLACE, "key", "state", "reason", *METRICS, *SHIFTED.values(), VALIDATION, UNTRAINED, *COSTS, *LOSSES, OVERFLOWED,
-    "device", "hardware", "identities", *PAIRS.values(), *TEACHER.values(), *PRECISION, *IN_MEMORY,
+    SKIPPED, "device", "hardware", "identities", *PAIRS.values(), *TEACHER.values(), *PRECISION, *IN_MEMORY,
 )  # fmt: skip
 # Share of the test identities that may look like an image to train on. Up to it arms would have to differ by 0.4 on
 # those to make up 0.02, the smallest effect that is usually worth having; beyond it a claim may be of their memory.

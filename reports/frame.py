@@ -23,6 +23,7 @@ from reports.cells import (
     OVERFLOWED,
     PLACE,
     SHIFTED,
+    SKIPPED,
     TEACHER,
     UNTRAINED,
     VALIDATION,
@@ -77,7 +78,8 @@ def _numbers(result: Mapping[str, Any]) -> dict[str, Any]:
     row[VALIDATION] = number_at(result, "validation.tpr@1e-3")
     row[UNTRAINED] = number_at(result, "untrained.tpr@1e-3")
     row |= {name: number_at(result, f"cost.{name}") for name in COSTS}
-    row[OVERFLOWED] = _overflowed(result)
+    row[OVERFLOWED] = _share_of_steps(result, "cost.overflow_steps")
+    row[SKIPPED] = _share_of_steps(result, "cost.skipped_steps")
     row |= _training(result)
     environment = _section(result, "environment")
     device = environment.get("device")
@@ -101,8 +103,8 @@ def _judged_on(inputs: Mapping[str, Any], config: Mapping[str, Any]) -> str | No
     return None if told[0] is None else " ".join(map(str, told))
 
 
-def _overflowed(result: Mapping[str, Any]) -> float:
-    steps, batch = number_at(result, "cost.overflow_steps"), number_at(result, "config.optim.batch_size")
+def _share_of_steps(result: Mapping[str, Any], counted: str) -> float:
+    steps, batch = number_at(result, counted), number_at(result, "config.optim.batch_size")
     samples = number_at(result, "cost.samples")
     return steps * batch / samples if samples > 0 else math.nan
 

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
-from reports.cells import OVERFLOWED, UNTRAINED, VALIDATION
+from reports.cells import OVERFLOWED, SKIPPED, UNTRAINED, VALIDATION
 from reports.contrasts import Contrast
 from reports.gates import stuck, teacher_and_student
 from reports.markdown import listed
 
-MANY_STEPS = 0.1  # share of steps in which PartialFC's sample is no sample
+MANY_STEPS = 0.1  # share of steps in which PartialFC's sample is no sample, or that fp16 skips
 
 
 def remarks(contrast: Contrast, metric: str, rows: pd.DataFrame) -> list[str]:
@@ -23,14 +23,20 @@ def remarks(contrast: Contrast, metric: str, rows: pd.DataFrame) -> list[str]:
     favoured = {first for first, _ in contrast.pairs}
     of_arm = {arm: done[done["arm"] == arm] for arm in contrast.arms}
     slow = [arm for arm, own in of_arm.items() if arm not in favoured and stuck(own)]
-    before, after, overflowed = (
+    before, after, overflowed, skipped = (
         {arm: float(own[column].mean()) for arm, own in of_arm.items()}
-        for column in (UNTRAINED, VALIDATION, OVERFLOWED)
+        for column in (UNTRAINED, VALIDATION, OVERFLOWED, SKIPPED)
     )
     worse = {arm: (before[arm], after[arm]) for arm in of_arm if arm not in slow and after[arm] < before[arm]}
-    often = {arm: share for arm, share in overflowed.items() if share >= MANY_STEPS}
-    told = (_hardly_better_teacher(contrast, metric, done), _slow_start(slow), _made_worse(worse), _overflowed(often))
+    told = (
+        _hardly_better_teacher(contrast, metric, done), _slow_start(slow), _made_worse(worse),
+        _overflowed(_often(overflowed)), _skipped(_often(skipped)),
+    )  # fmt: skip
     return [one for one in told if one]
+
+
+def _often(shares: Mapping[str, float]) -> dict[str, float]:
+    return {arm: share for arm, share in shares.items() if share >= MANY_STEPS}
 
 
 def _slow_start(arms: Sequence[str]) -> str:
@@ -55,6 +61,22 @@ def _overflowed(arms: Mapping[str, float]) -> str:
     """Args: arms: by arm, the share of its steps."""
     if not arms:
         return ""
+    its = "their" if len(arms) > 1 else "its"
+    return (
+        f"In {_in_steps(arms)} the batch had more classes than PartialFC samples: more of {its} centres took part than "
+        "the sample rate says, and none were drawn beside the batch's own."
+    )
+
+
+def _skipped(arms: Mapping[str, float]) -> str:
+    """Args: arms: by arm, the share of its steps."""
+    if not arms:
+        return ""
+    it = "they" if len(arms) > 1 else "it"
+    return f"In {_in_steps(arms)} gradients overflowed in fp16: {it} learnt from so many fewer samples."
+
+
+def _in_steps(arms: Mapping[str, float]) -> str:
     by_share: dict[str, list[str]] = {}
     for arm, share in arms.items():
         by_share.setdefault(f"{share:.0%}", []).append(arm)
@@ -62,11 +84,7 @@ def _overflowed(arms: Mapping[str, float]) -> str:
     for percent, same in by_share.items():
         told.append(f"{percent} of {of} of {_named(same)}")
         of = "those"
-    its = "their" if len(arms) > 1 else "its"
-    return (
-        f"In {listed(told)} the batch had more classes than PartialFC samples: more of {its} centres took part than "
-        "the sample rate says, and none were drawn beside the batch's own."
-    )
+    return listed(told)
 
 
 def _named(arms: Iterable[str]) -> str:

@@ -10,13 +10,13 @@ import pandas as pd
 
 from core.errors import UserError
 from core.store import file_digest
-from reports.cells import COLUMNS, IN_MEMORY, OVERFLOWED
+from reports.cells import COLUMNS, IN_MEMORY, OVERFLOWED, SKIPPED
 from reports.claims import Study
 from reports.provenance import Record
 from reports.summary import NAME as VERDICTS
 
 _TEXT = ("study", "arm", "key", "state", "reason", "device", "hardware", "precision")
-_LATER = (OVERFLOWED,)  # that reports of earlier versions do not have
+_LATER = (OVERFLOWED, SKIPPED)  # that reports of earlier versions do not have
 _MIXED = ("tuned", "precision_took_effect")  # true, false or nothing
 _REMEDY = "write the report again"
 

@@ -66,7 +66,8 @@ def result_of(config: RunConfig, key: str, separation: float, rng: np.random.Gen
             "samples_per_second": 1160 + 20 * float(rng.normal()), "peak_memory_mb": 812.0,
             "parameters": 1_386_032 + (512 if config.model.norm == "ln_bn" else 0) if flat else 615_984,
             "size_mb": 5.54, "flops_g": 0.0134, "classes": config.data.classes, "images": config.data.images,
-            "overflow_steps": 0, "clipped_share": 0.4, "time_share": {"data": 0.2, "forward and backward": 0.8},
+            "overflow_steps": 0, "skipped_steps": 0, "clipped_share": 0.4,
+            "time_share": {"data": 0.2, "forward and backward": 0.8},
         },
         "curve": curve,
         "test": {

@@ -18,6 +18,7 @@ def told(**by_arm: dict[str, float]) -> list[str]:
     plain: dict[str, Any] = {
         "state": "done", "seed": 0, "tpr@1e-4": 0.5, "teacher.tpr@1e-4": None, "loss_end": 1.0, "loss_plateau": 9.0,
         "untrained tpr@1e-3": 0.1, "validation tpr@1e-3": 0.4, "overflowed steps": 0.0,
+        "skipped steps": None,
     }  # fmt: skip
     return remarks(CLAIM, "tpr@1e-4", pd.DataFrame([plain | {"arm": arm} | by_arm.get(arm, {}) for arm in "ab"]))
 
@@ -41,6 +42,13 @@ NONE_DRAWN = "centres took part than the sample rate says, and none were drawn b
 )
 def test_arms_whose_samples_overflowed_share_a_sentence(first: float, second: float, sentence: str) -> None:
     assert told(a={"overflowed steps": first}, b={"overflowed steps": second}) == [sentence]
+
+
+def test_steps_that_fp16_skipped_are_told_where_they_are_many() -> None:
+    assert told(a={"skipped steps": 0.006}) == []
+    assert told(a={"skipped steps": 0.25}) == [
+        "In 25% of the steps of 'a' gradients overflowed in fp16: it learnt from so many fewer samples."
+    ]
 
 
 def test_arms_that_training_made_worse_share_a_sentence() -> None:
