@@ -25,6 +25,8 @@ from core.result import RunResult, code_versions, environment
 from core.teacher import teacher_metrics
 from core.training_state import Trainer
 
+_SCALE_FOUND = 16  # steps in which the scaler of fp16 comes from the scale that it begins with to 1
+
 
 def train(
     config: RunConfig, *, progress: Progress | None = None, log: Log | None = None, checkpoint: Path | None = None,
@@ -106,7 +108,7 @@ def _trained(
         whole.add(course.run_seconds)
         del kept  # a second copy of all weights
         run_steps(trainer, course, whole, saver, progress, log)
-    if trainer.vitals.skipped_steps == config.optim.steps:
+    if trainer.vitals.skipped_steps == config.optim.steps > _SCALE_FOUND:
         raise RunFailure("diverged", f"nothing was learnt: gradients in fp16 overflowed in all {course.step} steps")
     return trainer, course
 
