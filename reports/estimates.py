@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
+from reports.arithmetic import no_op
 from reports.cells import HEAD_STEP, LEFT_OUT, READABLE
 from reports.claims import Study
 from reports.contrasts import Contrast
 from reports.decision import Difference
-from reports.gates import at_edge, gate, no_op
+from reports.gates import at_edge, gate
 from reports.markdown import interval, number
 from reports.metrics import decimals, readable_metric
 from reports.reader import Part, Reader, oriented

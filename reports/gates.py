@@ -10,13 +10,12 @@ import pandas as pd
 
 from core.config import METRICS
 from core.support import ENOUGH_PAIRS
+from reports.arithmetic import same_arithmetic
 from reports.cells import COSTS, MOST_ALIKE, PAIRS, SHIFTED_PREFIX, TEACHER
 from reports.claims import Study
 from reports.contrasts import Contrast
-from reports.markdown import brief
 from reports.metrics import CEILING, FLOOR, at_ceiling, at_floor, metric_name
 
-DISTINCT_ARITHMETIC = 10.0  # times the relative error of the other arm: TF32 and bf16 are off by hundreds of times
 _TIMED = ("seconds", "samples_per_second", "peak_memory_mb")  # what belongs to a machine as much as to an arm
 TRAINED_AUROC = 0.6
 MOST_FAILED = 0.2  # share of an arm's runs that may fail before what is left is a selection
@@ -37,24 +36,14 @@ def gate(study: Study, contrast: Contrast, metric: str, rows: pd.DataFrame) -> s
         _seen(metric, done),
         _untrained(contrast, done),
         _no_room(contrast, metric, done),
-        _same_arithmetic(contrast, done),  # before outcomes: what is no other arithmetic ends the same to the bit
+        same_arithmetic(contrast, done),  # before outcomes: what is no other arithmetic ends the same to the bit
         _same_outcome(contrast, done),
-        _other_hardware(contrast, metric, done),
+        _other_hardware(metric, done),
         _too_few_impostors(metric, done),
         _weak_teacher(contrast, metric, done),
         _constant(metric, done),
     )
     return next((reason for reason in checks if reason), "")
-
-
-def no_op(contrast: Contrast, done: pd.DataFrame) -> bool:
-    """Whether two precisions are one under two names on this hardware: their arithmetic is equally wrong.
-
-    Nothing that is seen of such arms changes that.
-    """
-    errors = _arithmetic_errors(contrast, done)
-    measured = bool(errors) and not any(map(math.isnan, errors))
-    return measured and max(errors) < DISTINCT_ARITHMETIC * min(errors)
 
 
 def at_edge(contrast: Contrast, edges: Mapping[str, Sequence[str]]) -> str:
@@ -172,7 +161,7 @@ def _same_outcome(contrast: Contrast, done: pd.DataFrame) -> str:
     return ""
 
 
-def _other_hardware(contrast: Contrast, metric: str, done: pd.DataFrame) -> str:
+def _other_hardware(metric: str, done: pd.DataFrame) -> str:
     """A cost that was measured of one arm on one machine and of another on a second is as much the machines'."""
     if metric not in _TIMED:
         return ""
@@ -213,26 +202,6 @@ def _too_few_impostors(metric: str, done: pd.DataFrame) -> str:
         return ""
     count = done[PAIRS[plain]].min()
     return f"The test set is too small: {count:.0f} independent false positives are expected, not {ENOUGH_PAIRS}."
-
-
-def _same_arithmetic(contrast: Contrast, done: pd.DataFrame) -> str:
-    errors = _arithmetic_errors(contrast, done)
-    if any(map(math.isnan, errors)):
-        return f"What precision '{contrast.better}' and '{contrast.than}' were computed in was not measured in both."
-    if not no_op(contrast, done):
-        return ""
-    return (
-        f"Nothing was compared: the arithmetic of '{contrast.better}' and '{contrast.than}' does not differ on this "
-        f"hardware (relative error {brief(errors[0])} against {brief(errors[1])})."
-    )
-
-
-def _arithmetic_errors(contrast: Contrast, done: pd.DataFrame) -> list[float]:
-    """Relative errors of both arms' arithmetic, nan where it was not measured; none where their precision is one."""
-    arms = [done[done["arm"] == arm] for arm in (contrast.better, contrast.than)]
-    if set(arms[0]["precision"].dropna()) == set(arms[1]["precision"].dropna()):
-        return []
-    return [float(rows["precision_error"].median()) for rows in arms]
 
 
 def _weak_teacher(contrast: Contrast, metric: str, done: pd.DataFrame) -> str:
