@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from reports.claims import Study
-from reports.figures_style import GRID, INK, MUTED, WIDTH
+from reports.figures_style import GRID, INK, MUTED, PAPER, WIDTH
 from reports.markdown import visible
 
 if TYPE_CHECKING:
@@ -68,6 +68,14 @@ def worth_tick(axes: Axes, row: float, kind: str, half: float) -> None:
 def within(value: float) -> float:
     """A multiple, no farther than the axis goes."""
     return min(max(value, -FARTHEST), FARTHEST)
+
+
+def point(axes: Axes, at: float, row: float, color: str, *, hollow: bool, size: float, marker: str = "o") -> None:
+    """The mark of an estimate: hollow where no verdict rests on it, as a gate forbids or none was declared to."""
+    axes.plot(
+        [at], [row], marker=marker, markersize=size, color=color, zorder=4, linestyle="none",
+        markerfacecolor=PAPER if hollow else color, markeredgewidth=1.5,
+    )  # fmt: skip
 
 
 def ratio_axis(axes: Axes, low: float, high: float) -> None:

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reports.alone import Alone
-from reports.canvas import FARTHEST, multiple, multiples, short, two_lines, within, worth_tick
+from reports.canvas import FARTHEST, multiple, multiples, point, short, two_lines, within, worth_tick
 from reports.comparison import Comparison, EstimatePair, FindingPair
 from reports.comparison_told import reasons, told
 from reports.control import CONTROL
-from reports.figures_style import PALETTE, PAPER, style
+from reports.figures_style import PALETTE, style
 from reports.folders import check_page, make_folders
 from reports.markdown import NONE, code, escape, interval
 from reports.metrics import decimals, metric_name
@@ -176,7 +176,4 @@ def _draw(axes: Axes, row: float, one: EstimateSummary, color: str, marker: str)
         for end, beyond, arrow in ((-FARTHEST, low < -FARTHEST, "<"), (FARTHEST, high > FARTHEST, ">")):
             if beyond and abs(middle) < FARTHEST:
                 axes.plot([end], [row], marker=arrow, markersize=4, color=color, zorder=3, linestyle="none")
-    axes.plot(
-        [middle], [row], marker=marker, markersize=5, color=color, zorder=4, linestyle="none",
-        markerfacecolor=PAPER if one.gate else color, markeredgewidth=1.5,
-    )  # fmt: skip
+    point(axes, middle, row, color, hollow=bool(one.gate), size=5, marker=marker)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from reports.canvas import compact, differences, ratio_axis, stacked, two_lines
+from reports.canvas import compact, differences, point, ratio_axis, stacked, two_lines
 from reports.cells import COSTS
 from reports.estimates import Estimate
 from reports.figures_style import GRID, INK, MARK, MUTED, PAPER, style
@@ -106,10 +106,8 @@ def _estimate(axes: Axes, row: int, one: Estimate, found: Interval, low: float, 
         ):
             if beyond:
                 axes.plot([end], [row], marker=arrow, markersize=6, color=color, clip_on=False, zorder=3)
-    axes.plot(
-        [found.estimate], [row], marker="o", markersize=6.5, color=color, zorder=4, linestyle="none",
-        markerfacecolor=color if one.contrast.decides and not one.gate else PAPER, markeredgewidth=1.5,
-    )  # fmt: skip
+    hollow = bool(one.gate) or not one.contrast.decides
+    point(axes, found.estimate, row, color, hollow=hollow, size=6.5)
     axes.annotate(
         interval(found, decimals(one.metric), ratio=one.is_ratio), (1.02, row), xycoords=("axes fraction", "data"),
         ha="left", va="center", color=INK if one.contrast.decides else MUTED, fontsize=8.5,

@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from reports.canvas import FARTHEST, differences, multiple, multiples, short, within, worth_tick
+from reports.canvas import FARTHEST, differences, multiple, multiples, point, short, within, worth_tick
 from reports.cells import PAIRS
 from reports.estimates import Estimate
-from reports.figures_style import GRID, INK, MUTED, NO, NULL, PAPER, YES, style
+from reports.figures_style import GRID, INK, MUTED, NO, NULL, YES, style
 from reports.markdown import interval
 from reports.metrics import decimals, metric_name
 from reports.stats import Interval
@@ -82,10 +82,7 @@ def _draw(axes: Axes, row: int, verdict: Verdict, one: Estimate, found: Interval
         (low < -FARTHEST, -FARTHEST, "<"), (high > FARTHEST, FARTHEST, ">"), (abs(middle) <= FARTHEST, middle, "o"),
     ):  # fmt: skip
         if there:
-            axes.plot(
-                [place], [row], marker=marker, markersize=6, color=color, zorder=4, linestyle="none",
-                markerfacecolor=PAPER if one.gate else color, markeredgewidth=1.5,
-            )  # fmt: skip
+            point(axes, place, row, color, hollow=bool(one.gate), size=6, marker=marker)
     axes.annotate(
         interval(found, decimals(one.metric), ratio=one.is_ratio), (1.03, row), xycoords=("axes fraction", "data"),
         ha="left", va="center", color=INK, fontsize=8,

@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from reports.canvas import differences, ratio_axis, short, stacked, two_lines
+from reports.canvas import differences, point, ratio_axis, short, stacked, two_lines
 from reports.estimates import Estimate
-from reports.figures_style import GRID, INK, MUTED, PAPER, style
+from reports.figures_style import GRID, INK, MUTED, style
 from reports.map_readings import COLORS, Conditions, part_reading
 from reports.markdown import interval
 from reports.metrics import decimals, metric_name
@@ -79,8 +79,5 @@ def _draw(axes: Axes, row: int, one: Estimate, index: int) -> None:
         text = interval(found, decimals(one.metric), ratio=one.is_ratio)
         if math.isfinite(found.low):
             axes.plot([found.low, found.high], [row, row], color=color, linewidth=1.6, zorder=3)
-        axes.plot(
-            [found.estimate], [row], marker="o", markersize=6, color=color, zorder=4, linestyle="none",
-            markerfacecolor=PAPER if one.gate else color, markeredgewidth=1.5,
-        )  # fmt: skip
+        point(axes, found.estimate, row, color, hollow=bool(one.gate), size=6)
     axes.annotate(text, (1.03, row), xycoords=("axes fraction", "data"), ha="left", va="center", color=INK, fontsize=8)
