@@ -29,8 +29,9 @@ from ablations.options import (
 )
 from ablations.planner import Plan, Request
 from ablations.retry import worth_trying
-from ablations.sweep import clock, sweep
+from ablations.sweep import sweep
 from ablations.sweep_cli import require_done
+from ablations.terminal import clock
 from ablations.views import absent_facts, print_absent, print_json
 from ablations.workload import effort
 from ablations.written_command import written

@@ -11,8 +11,8 @@ from rich.table import Table
 
 from ablations import scaling, terminal
 from ablations.options import Chosen
-from ablations.sweep import clock
 from ablations.tending import make_way
+from ablations.terminal import clock
 from core import record
 from core.config import RunConfig
 from core.errors import UserError

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from ablations import declarations
 from ablations.store_gc import IN_USE
-from ablations.sweep import clock
+from ablations.terminal import clock
 from ablations.written_command import written
 from core import checkpoint
 from core.config import RunConfig

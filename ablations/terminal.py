@@ -1,4 +1,7 @@
-"""Consoles to which words of files are words: no markup, no escape sequence that a terminal would act on."""
+"""Consoles to which words of files are words: no markup, no escape sequence that a terminal would act on.
+
+And what commands say on them alike: bars, and times.
+"""
 
 from __future__ import annotations
 
@@ -51,6 +54,16 @@ def stdout() -> Console:
 
 def stderr() -> Console:
     return PlainConsole(stderr=True)
+
+
+def clock(seconds: float) -> str:
+    """1:05:09, 4:09 or 9 s."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    hours, rest = divmod(whole, 3600)
+    minutes = f"{rest // 60:02d}" if hours else str(rest // 60)
+    return f"{hours}:{minutes}:{rest % 60:02d}" if hours else f"{minutes}:{rest % 60:02d}"
 
 
 @contextmanager

@@ -32,8 +32,9 @@ from ablations.options import (
 )
 from ablations.planner import Plan, Run, plan, planned_run
 from ablations.retry import worth_trying
-from ablations.sweep import clock, sweep
+from ablations.sweep import sweep
 from ablations.tending import make_way
+from ablations.terminal import clock
 from ablations.tuning_claims import Claims, Place
 from ablations.tuning_gate import TrialGate, settle
 from ablations.tuning_views import failures, print_choices

@@ -17,7 +17,7 @@ from ablations.preset import load_preset, preset_names
 from ablations.registry import LoadedStudy, load_study, study_names
 from ablations.retry import worth_trying
 from ablations.store_views import UNUSABLE
-from ablations.sweep import clock
+from ablations.terminal import clock
 from ablations.workload import effort, preparation_notes
 from core.inputs import corpus_of
 from reports.claims import Study, findings

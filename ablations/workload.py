@@ -10,7 +10,7 @@ from typing import Any
 from ablations.estimate import drawing_seconds, encoding_seconds
 from ablations.executors.layout import core_count, gpu_count
 from ablations.planner import Run
-from ablations.sweep import clock
+from ablations.terminal import clock
 from core.config import RunConfig
 from core.data.cache import cache_dir, path_of
 from core.data.corpus import RealCaptures

@@ -13,7 +13,7 @@ from ablations import map_cli, sweep_cli, tune_cli
 from ablations.estimate import Estimate
 from ablations.options import Chosen, choose
 from ablations.planner import Plan, plan
-from ablations.sweep import clock
+from ablations.terminal import clock
 from ablations.views import plan_facts
 from core.result import code_versions
 from core.store import Store

@@ -8,8 +8,8 @@ import pytest
 from rich.table import Table
 from rich.text import Text
 
+from ablations.display import Display
 from ablations.executors.worker import Event, Task
-from ablations.sweep import Display
 from ablations.terminal import PlainConsole, bars
 from core.config import RunConfig
 

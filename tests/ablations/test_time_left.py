@@ -8,10 +8,10 @@ from collections.abc import Collection
 
 import pytest
 
+from ablations.display import Display
 from ablations.estimate import Estimate
 from ablations.executors.worker import Event, Task
 from ablations.planner import Run
-from ablations.sweep import Display
 from ablations.terminal import PlainConsole
 from core.config import RunConfig
 from tests.ablations.test_budget import Clock
