@@ -113,7 +113,7 @@ def _store_source(chosen: options.Chosen, seeds_given: bool, out: Path, console:
     frame = build_frame(planned.cells, chosen.store)
     unusable = frame[frame["state"].isin(["damaged", "newer"])].drop_duplicates("key")
     for state, reason in zip(unusable["state"], unusable["reason"], strict=True):
-        console.print(f"left out, {state}: {reason}", soft_wrap=True)
+        terminal.say(console, f"left out, {state}: {reason}")
     found = noises(request.studies, frame, of_runs(Replicates(chosen.store.scores)))
     return _Source(found, claims, looks, written("calibrate", chosen.again, planned.baseline), "the store")
 

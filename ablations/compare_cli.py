@@ -53,9 +53,9 @@ def compare(
         console.print(_as_text(table))
         console.print()
     for line in (*told(found), *reasons(found)):
-        console.print(line, soft_wrap=True)
+        terminal.say(console, line)
     if page is not None:
-        console.print(f"page: {page}", soft_wrap=True)
+        terminal.say(console, f"page: {page}")
 
 
 def _as_text(table: PageTable) -> Table:

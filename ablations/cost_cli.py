@@ -50,10 +50,11 @@ def cost(
     if not any("ms" in row for row in rows):
         raise RunFailure("nothing_measured", f"nothing could be measured: {store / HEAD_COST} is not written")
     if timed and not head_turns(opened):
-        console.print(
+        terminal.say(
+            console,
             f"the turns at {TURN_CLASSES:,} classes, on which finding 1 rests, were of another device or other threads "
-            "and are no longer kept: `cost` without --classes measures them", soft_wrap=True,
-        )  # fmt: skip
+            "and are no longer kept: `cost` without --classes measures them",
+        )
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:

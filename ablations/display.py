@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
+from ablations import terminal
 from ablations.executors.worker import Event, Task
 from ablations.planner import Run
-from ablations.terminal import clock
 from core.config import FPRS
 from core.store import State
 from core.support import fpr_name, supported_fpr
@@ -55,7 +55,7 @@ class Display:
         self.progress.update(self._bars[index], description=task.label, completed=0, total=1, visible=True)
 
     def say(self, text: str) -> None:
-        self._console.print(text, soft_wrap=True)
+        terminal.say(self._console, text)
 
     def elsewhere(self, task: Task, state: State) -> None:
         """Another process finished a run, or failed at it."""
@@ -101,7 +101,7 @@ class Display:
             facts = event.payload or {}
             word = ("done", "green")
             text = f"    {count} {task.label}: {_rate(facts)}, {facts.get('seconds', 0):.0f} s{self._time_left(', ')}"
-        self._console.print(Text.assemble(word, text), soft_wrap=True)
+        terminal.say(self._console, Text.assemble(word, text))
 
     def _time_left(self, before: str = "") -> str:
         """From the estimates' share that was done since runs started; nothing before there is anything to go by."""
@@ -110,7 +110,7 @@ class Display:
         if done_here <= 0 or self._started is None or self._finished == self._total:
             return ""
         seconds = min((self._seconds() - self._started) * (total - done) / done_here, self._most())
-        return f"{before}about {clock(seconds)} left" if seconds > 0 else ""
+        return f"{before}about {terminal.clock(seconds)} left" if seconds > 0 else ""
 
 
 def _rate(facts: Mapping[str, float]) -> str:

@@ -58,8 +58,8 @@ def print_fields(console: Console, facts: dict[str, Any]) -> None:
     console.print(table)
     more = ", ".join(row["metric"] for row in facts["metrics"] if row["better"] == "more")
     less = ", ".join(row["metric"] for row in facts["metrics"] if row["better"] == "less")
-    console.print(Text.assemble("\n", ("metrics of contrasts", "bold"), f": {more}"), soft_wrap=True)
-    console.print(Text.assemble(("where less is better", "bold"), f": {less}"), soft_wrap=True)
+    terminal.say(console, Text.assemble("\n", ("metrics of contrasts", "bold"), f": {more}"))
+    terminal.say(console, Text.assemble(("where less is better", "bold"), f": {less}"))
     console.print(Text("\nfindings of the record", "bold"))
     for row in facts["findings"]:
-        console.print(f"  {row['id']}: {row['claim']}", soft_wrap=True)
+        terminal.say(console, f"  {row['id']}: {row['claim']}")

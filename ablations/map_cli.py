@@ -81,7 +81,7 @@ def map_(
     whole = together([planned for some in plans for planned in some])
     facts = _planned_facts(maps, whole, chosen.store, jobs, device, retry_failed)
     print_absent(console, facts)
-    console.print(_planned_text(facts), soft_wrap=True)
+    terminal.say(console, _planned_text(facts))
     if dry_run:
         if as_json:
             print_json(facts)
@@ -104,7 +104,7 @@ def map_(
         command = written(verb, chosen.again, some[0].baseline)
         mapped = write_map(study, under, chosen.store, out, fields=_fields(found), command=command)
         found_there.append({"conditions": _values(found), **map_facts(mapped)})
-        console.print(f"map: {mapped.page}", soft_wrap=True)
+        terminal.say(console, f"map: {mapped.page}")
     if as_json:
         print_json({"maps": found_there})
     require_done(whole, chosen.store, console, "map")

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from ablations import declarations
+from ablations import declarations, terminal
 from ablations.executors import together
 from ablations.planner import Request
 from ablations.preset import DEFAULT_PRESET, Preset, load_preset
@@ -113,7 +113,7 @@ def told_when_stopped(console: Console, to_go_on: str) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         kept = "what is done is kept, and an unfinished run goes on from its last checkpoint if it has one"
-        console.print(f"\nstopped; {kept}. To go on: {to_go_on}", soft_wrap=True)
+        terminal.say(console, f"\nstopped; {kept}. To go on: {to_go_on}")
         raise Stopped from None
 
 

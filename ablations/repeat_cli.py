@@ -59,7 +59,7 @@ def repeat(
     planned = _planned(given, out, wanted, place)
     _refuse_originals(wanted, place)
     pending = planned.pending(retry_failed=True)
-    console.print(f"{len(wanted)} runs to repeat, {len(wanted) - len(pending)} of them done", soft_wrap=True)
+    terminal.say(console, f"{len(wanted)} runs to repeat, {len(wanted) - len(pending)} of them done")
     with told_when_stopped(console, "repeat the command"):
         measure_if_worth(planned.seconds(retry_failed=True), jobs, planned.baseline.runtime.device, console.print)
         sweep(planned, place, console, jobs=jobs, retry_failed=True, fail_fast=False)
@@ -150,21 +150,21 @@ def _facts(found: Comparison, wanted: int) -> dict[str, Any]:
 
 def _tell(console: Console, found: Comparison, wanted: int, record: Record) -> None:
     for cell in found.differing:
-        console.print(f"differs: {cell.name}", soft_wrap=True)
+        terminal.say(console, f"differs: {cell.name}")
     whose = "the report's"
     if found.base is not None:
         whose = f"those of code {found.base} on this processor, which gave the report's numbers on its own"
-    console.print(f"{len(found.equal)} of {wanted} runs are equal to the bit to {whose}", soft_wrap=True)
+    terminal.say(console, f"{len(found.equal)} of {wanted} runs are equal to the bit to {whose}")
     if found.differing and not found.equal:
         code = next((cell.code for cell in record.cells if cell.code), record.code)
-        console.print(
+        terminal.say(
+            console,
             "If the report is of another processor (index.md names it), that says nothing of the code. What these runs "
             f"gave is kept: `repeat` with the report's code ({code}) or other that it holds for, here, and again with "
             "this code, and the two are held to one another.",
-            soft_wrap=True,
         )
     if done := wanted - len(found.equal) - len(found.differing):
-        console.print(f"{done} could not be repeated: see `status`, or take another --store", soft_wrap=True)
+        terminal.say(console, f"{done} could not be repeated: see `status`, or take another --store")
     if found.unrepeated and not found.differing:
         arms = ", ".join(f"{study}/{arm}" for study, arm, _ in found.unrepeated)
-        console.print(f"not repeated: {arms}", soft_wrap=True)
+        terminal.say(console, f"not repeated: {arms}")

@@ -7,6 +7,7 @@ import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
@@ -105,14 +106,14 @@ def write(chosen: options.Chosen, out: Path, console: Console, *, html: bool) ->
     earlier = earlier_claims(out, studies, planned.cells)
     told = [*unread_note(chosen), *(_redeclared(name, digests) for name, digests in earlier.items())]
     for note in told:
-        console.print(f"note: {note}", soft_wrap=True)
+        terminal.say(console, f"note: {note}")
     page = write_report(
         studies, planned.cells, chosen.store, out,
         preset=preset.preset, command=written("run", chosen.command, config),
         data_note=data_note, notes=[*planned.notes, *told], looks=preset.looks, tuning=planned.tuning,
         earlier=earlier, html=html,
     )  # fmt: skip
-    console.print(f"report: {page}", soft_wrap=True)
+    terminal.say(console, f"report: {page}")
 
 
 def _redeclared(name: str, digests: Sequence[str]) -> str:
@@ -162,11 +163,7 @@ def _present(name: str) -> Study | None:
 
 
 def _print_check(check: Check, out: Path, command: str) -> None:
-    console = terminal.stdout()
-
-    def say(text: str) -> None:
-        console.print(text, soft_wrap=True)
-
+    say = partial(terminal.say, terminal.stdout())
     kinds = Counter(problem.kind for problem in check.problems)
     for kind, count in kinds.items():
         # Whoever changes a line of code has a problem with every run.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -116,10 +117,7 @@ def _measured(
 def print_scale(console: Console, facts: dict[str, Any]) -> None:
     """The prediction for people."""
     devices, steps, now = facts["devices"], facts["steps"], facts["measured_on"]
-
-    def say(text: str) -> None:
-        console.print(text, soft_wrap=True)
-
+    say = partial(terminal.say, console)
     say(
         f"one run of preset {facts['preset']}: {facts['classes']:,} classes on {devices} devices, {facts['samples']:,} "
         f"samples in {steps:,} steps of {facts['batch']}, each against {facts['sampled']:,} classes"

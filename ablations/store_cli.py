@@ -168,7 +168,7 @@ def import_(
 
 
 def _say(text: str) -> None:
-    terminal.stdout().print(text, soft_wrap=True)
+    terminal.say(terminal.stdout(), text)
 
 
 def _print_check(store: Path, found: Checked) -> None:

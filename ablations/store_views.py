@@ -10,9 +10,8 @@ from typing import Any
 
 from rich.console import Console
 
-from ablations import declarations
+from ablations import declarations, terminal
 from ablations.store_gc import IN_USE
-from ablations.terminal import clock
 from ablations.written_command import written
 from core import checkpoint
 from core.config import RunConfig
@@ -56,7 +55,7 @@ def _silence(store: Store, holder: Holder) -> str:
         seconds = time.time() - file_of(leases_folder(store.root), holder.name, holder.generation).stat().st_mtime
     except OSError:
         return ""
-    return f", without a sign of life for {clock(seconds)}" if seconds > IN_USE else ""
+    return f", without a sign of life for {terminal.clock(seconds)}" if seconds > IN_USE else ""
 
 
 def print_status(console: Console, facts: dict[str, Any]) -> None:
@@ -66,7 +65,7 @@ def print_status(console: Console, facts: dict[str, Any]) -> None:
     for row in facts["runs"]:
         if row["state"] != "done":
             reason = f"  {row['kind']}: {row['message']}" if row["state"] == "failed" else f"  {row.get('message', '')}"
-            console.print(f"  {row['key']}  {row['state']}{reason}", soft_wrap=True)
+            terminal.say(console, f"  {row['key']}  {row['state']}{reason}")
 
 
 def run_info_facts(store: Store, prefix: str) -> dict[str, Any]:

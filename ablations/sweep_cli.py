@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -139,11 +140,7 @@ def run(
 def _train(chosen: Chosen, train: Callable[[Plan], None], console: Console, halted: Callable[[], bool]) -> Plan:
     """Train all that is asked for, as `sweep_looks` has it; returns the plan of it."""
     if chosen.until_resolved:
-
-        def say(text: str) -> None:
-            console.print(text, soft_wrap=True)
-
-        return sweep_looks(chosen.request, chosen.store, train, say, halted=halted)
+        return sweep_looks(chosen.request, chosen.store, train, partial(terminal.say, console), halted=halted)
     planned = plan(chosen.request, chosen.store, digests=True)
     train(planned)
     return planned
@@ -169,10 +166,11 @@ def _tell_untimed(chosen: Chosen, console: Console) -> None:
     if labels := _resting_on_the_head(chosen):
         root, device = str(chosen.store.root), chosen.request.overrides["runtime.device"]
         words = words_of(("--store", root, options.DEFAULT_STORE), ("--device", device, "cpu"))
-        console.print(
+        terminal.say(
+            console,
             f"finding {', '.join(labels)} rests on steps of the class head, which a --budget leaves untimed: time them "
-            f"with `{shlex.join(['python', '-m', 'ablations', 'cost', *words])}`, then run this again", soft_wrap=True,
-        )  # fmt: skip
+            f"with `{shlex.join(['python', '-m', 'ablations', 'cost', *words])}`, then run this again",
+        )
 
 
 def _time_head(chosen: Chosen, console: Console) -> None:
@@ -187,18 +185,18 @@ def _time_head(chosen: Chosen, console: Console) -> None:
         try:
             make_way(chosen.store, chosen.store.root / HEAD_COST, HEAD_COST_SCHEMA, console)
         except Newer as newer:
-            console.print(str(newer), soft_wrap=True)
+            terminal.say(console, str(newer))
             return
         console.print("timing steps of the class head, some minutes (`cost` does it again)")
         head_cost.measure(chosen.store.root, device=chosen.request.overrides["runtime.device"], progress=progress)
     if not _timed(chosen):
-        console.print("the class head could not be timed here: `python -m ablations cost` says why", soft_wrap=True)
+        terminal.say(console, "the class head could not be timed here: `python -m ablations cost` says why")
 
 
 def _finish(planned: Plan, store: Store, budget: Budget, console: Console, again: str) -> None:
     if budget.left:
         left = f"{budget.left} runs were left for lack of time"
-        console.print(f"{left}. To go on: {again}, with a new --budget or without one", soft_wrap=True)
+        terminal.say(console, f"{left}. To go on: {again}, with a new --budget or without one")
     require_done(planned, store, console)
 
 
@@ -214,8 +212,5 @@ def require_done(planned: Plan, store: Store, console: Console, verb: str = "run
         )
         again = f"; `{verb} --retry-failed` tries them again" if failed > hopeless else ""
         again += f"; {hopeless} would fail in the same way" if hopeless else ""
-        console.print(
-            f"{missing} of {len(states)} runs are not done ({failed} failed): see `status`{again}",
-            soft_wrap=True,
-        )  # fmt: skip
+        terminal.say(console, f"{missing} of {len(states)} runs are not done ({failed} failed): see `status`{again}")
         raise typer.Exit(EXIT_FAILED)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from ablations import terminal
 from ablations.planner import Plan
 from core import record
 from core.integrity import mend, put_aside, set_aside
@@ -22,12 +23,14 @@ def tend(plan: Plan, store: Store, console: Console) -> None:
     for run in plan.runs:
         if run.state == "damaged" and (moved := set_aside(store, run.key)) is not None:
             where, reason = moved
-            _say(console, f"damaged: {run.label}: {reason}. The run is set aside as {where}, and is trained again")
+            terminal.say(
+                console, f"damaged: {run.label}: {reason}. The run is set aside as {where}, and is trained again"
+            )
         elif run.state == "newer":
-            _say(console, f"left alone: {run.label}: {run.reason}")
+            terminal.say(console, f"left alone: {run.label}: {run.reason}")
         elif run.state == "done":
             for line in mend(store, run.key):
-                _say(console, f"damaged: {run.label}: {line}")
+                terminal.say(console, f"damaged: {run.label}: {line}")
 
 
 def make_way(store: Store, path: Path, schema: int, console: Console) -> None:
@@ -43,8 +46,4 @@ def make_way(store: Store, path: Path, schema: int, console: Console) -> None:
         return
     except Damaged as damaged:
         where = put_aside(store, path, str(damaged))
-        _say(console, f"{damaged}. It is set aside as {where}, and is made again")
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(text, soft_wrap=True)
+        terminal.say(console, f"{damaged}. It is set aside as {where}, and is made again")

@@ -56,6 +56,11 @@ def stderr() -> Console:
     return PlainConsole(stderr=True)
 
 
+def say(console: Console, text: str | Text) -> None:
+    """A line as it is, however wide the terminal: paths and commands in it can be copied whole."""
+    console.print(text, soft_wrap=True)
+
+
 def clock(seconds: float) -> str:
     """1:05:09, 4:09 or 9 s."""
     whole = round(seconds)

@@ -128,7 +128,7 @@ def tune(
         facts = _save(chosen, planned.baseline, searches)
     print_json({"storage": where, "studies": facts}) if as_json else print_choices(facts)
     if told := failures(facts):
-        console.print(told, soft_wrap=True)
+        terminal.say(console, told)
     if lost := [search.name for search in searches if tuning.choose(search.trials) is None]:
         raise RunFailure("no_choice", f"all trials failed of {', '.join(lost)}: see `status`")
 
@@ -190,9 +190,9 @@ def _announce(
     if pending:
         guess = effort(pending, Layout.choose(jobs, len(pending), device).jobs)
         line += f"; about {clock(guess['seconds'])} on {guess['processes']} processes"
-    console.print(line, soft_wrap=True)
+    terminal.say(console, line)
     judged_on = inputs.corpus_of(planned.baseline).notes["validation"]
-    console.print(f"judged on {judged_on}, for validation", soft_wrap=True)
+    terminal.say(console, f"judged on {judged_on}, for validation")
 
 
 def _claimed(searches: Sequence[Search]) -> dict[str, Place]:

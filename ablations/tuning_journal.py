@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from ablations import tuning_store
+from ablations import terminal, tuning_store
 from ablations.journal_lock import journal_lock
 from ablations.tuning import Trial
 from core.errors import UserError, first_line
@@ -41,7 +41,7 @@ def open_journal(store: Store, console: Console) -> BaseStorage:
         told = f"{path} is damaged ({reason})"
         where = put_aside(store, path, told)
         text = f"{told}. It is set aside as {where}, and trials are told again from the store"
-        console.print(text, soft_wrap=True)
+        terminal.say(console, text)
     opened = tuning_store.open_storage(str(path))
     for name, search in searches.items() if anew else ():
         own = next((one.values for one in search.values() if one.origin == "preset"), {})

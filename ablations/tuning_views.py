@@ -18,11 +18,12 @@ def print_choices(facts: Sequence[dict[str, Any]]) -> None:
     console = terminal.stdout()
     for study in facts:
         terminal.PlainConsole(width=_WIDTH).print(_table(study))
-        console.print(f"written to {study['file']}\n", soft_wrap=True)
-    console.print(
+        terminal.say(console, f"written to {study['file']}\n")
+    terminal.say(
+        console,
         "Values are validation TPR@1e-3 of one short run each, the best of several: optimistic, and no result. "
-        "`run --tuned` trains with them on the evaluation seeds.", soft_wrap=True,
-    )  # fmt: skip
+        "`run --tuned` trains with them on the evaluation seeds.",
+    )
 
 
 def failures(facts: Sequence[dict[str, Any]]) -> str:

@@ -11,13 +11,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ablations import terminal
 from ablations.options import Chosen
 from ablations.planner import Plan, Run
 from ablations.preset import load_preset, preset_names
 from ablations.registry import LoadedStudy, load_study, study_names
 from ablations.retry import worth_trying
 from ablations.store_views import UNUSABLE
-from ablations.terminal import clock
 from ablations.workload import effort, preparation_notes
 from core.inputs import corpus_of
 from reports.claims import Study, findings
@@ -65,7 +65,7 @@ def print_list(console: Console, facts: dict[str, Any], preset: str) -> None:
         table.add_row(row["study"], row["question"], numbers, str(len(row["arms"])), done)
     console.print(table)
     for note in facts["notes"]:
-        console.print(f"not here: {note}", soft_wrap=True)
+        terminal.say(console, f"not here: {note}")
     console.print()
     for row in facts["presets"]:
         looks = f"Judged at {' and '.join(map(str, row['looks']))} seeds." if row["looks"] else "Never judged."
@@ -171,9 +171,9 @@ def absent_facts(plan: Plan, pending: Sequence[Run]) -> dict[str, Any]:
 def print_absent(console: Console, facts: dict[str, Any]) -> None:
     """What `absent_facts` gives, a line each."""
     for entry in facts["unavailable"]:
-        console.print(f"not here: {entry['study']}/{entry['arm']}: {entry['reason']}", soft_wrap=True)
+        terminal.say(console, f"not here: {entry['study']}/{entry['arm']}: {entry['reason']}")
     for note in facts["notes"]:
-        console.print(f"note: {note}", soft_wrap=True)
+        terminal.say(console, f"note: {note}")
 
 
 def print_json(facts: Any) -> None:
@@ -188,13 +188,13 @@ def print_plan(console: Console, facts: dict[str, Any], *, every_run: bool) -> N
         for column in ("run", "state", "estimate", "key"):
             table.add_column(column)
         for run in facts["runs"]:
-            table.add_row(run["run"], run["state"], clock(run["seconds"]), run["key"])
+            table.add_row(run["run"], run["state"], terminal.clock(run["seconds"]), run["key"])
         console.print(table)
     print_absent(console, facts)
     for run in facts["runs"] if every_run else ():
         if run["state"] in UNUSABLE:
             after = "; `run` sets it aside and trains it again" if run["state"] == "damaged" else ""
-            console.print(f"{run['state']}: {run['run']}: {run['reason']}{after}", soft_wrap=True)
+            terminal.say(console, f"{run['state']}: {run['run']}: {run['reason']}{after}")
     line = f"{len(facts['runs'])} runs: {counts['new']} new, {counts['cached']} cached, {counts['failed']} failed"
     if again := guess["runs"] - counts["new"] - counts["damaged"]:
         line += f", {again} to be tried again"
@@ -203,7 +203,7 @@ def print_plan(console: Console, facts: dict[str, Any], *, every_run: bool) -> N
         line += f"; {counts['unavailable']} arms not available here"
     if guess["runs"]:
         memory = f"{guess['memory_mb_per_process']} MB each"
-        line += f"; about {clock(guess['seconds'])} on {guess['processes']} processes, {memory}"
-    console.print(line, soft_wrap=True)
-    console.print(f"trained on {facts['trained_on']}", soft_wrap=True)
-    console.print(f"judged on {facts['judged_on']}", soft_wrap=True)
+        line += f"; about {terminal.clock(guess['seconds'])} on {guess['processes']} processes, {memory}"
+    terminal.say(console, line)
+    terminal.say(console, f"trained on {facts['trained_on']}")
+    terminal.say(console, f"judged on {facts['judged_on']}")
