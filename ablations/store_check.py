@@ -85,7 +85,7 @@ def check_store(store: Store, progress: Progress | None = None) -> Checked:
 
 def temporary_files(store: Store) -> Iterator[Path]:
     """What a writer that was killed has left, in the store and one level below."""
-    searched = {"tuning", *store.run_keys()}
+    searched = {tuning_store.FOLDER, *store.run_keys()}
     for path in entries(store.root):
         if path.name == DAMAGED_FOLDER or path == leases_folder(store.root):  # of processes at work
             continue
@@ -138,7 +138,7 @@ def _others(store: Store) -> Iterator[Problem | None]:
             pass
         except UserError as error:
             yield _of_record(error)
-    folder = store.root / "tuning"
+    folder = store.root / tuning_store.FOLDER
     try:
         os.listdir(folder)
     except FileNotFoundError:
@@ -147,7 +147,7 @@ def _others(store: Store) -> Iterator[Problem | None]:
         told = f"{folder} cannot be read ({error.strerror or type(error).__name__})"
         yield Problem("unreadable", str(folder), told, "let it be read, or move it away")
         return
-    for path in sorted(folder.glob("*.json")):
+    for path in tuning_store.choice_files(store.root):
         try:
             tuning_store.read_arms(path)
             yield None
@@ -155,7 +155,7 @@ def _others(store: Store) -> Iterator[Problem | None]:
             pass
         except UserError as error:
             yield _of_record(error)
-    journal = folder / "journal.log"
+    journal = tuning_store.journal_path(store)
     if journal.exists():
         reason = tuning_journal.problem(journal, dict(tuning_journal.searches_of(store)))
         told = f"{journal} is damaged ({reason})"

@@ -18,6 +18,7 @@ from ablations.store_check import Checked, check_store
 from ablations.store_export import export_store
 from ablations.store_gc import IN_USE, Found, file_system_now, find_garbage, remove
 from ablations.store_import import import_store
+from ablations.tuning_store import choice_files
 from ablations.views import print_json
 from ablations.words import refuse
 from core.errors import UserError
@@ -96,7 +97,7 @@ def export_(
     opened = Store(store)
     if not store.is_dir():
         raise UserError(f"--store: '{store}' is not a folder")
-    searches = sorted((store / "tuning").glob("*.json"))
+    searches = choice_files(store)
     if studies and keys:
         raise UserError("--key: name studies or keys, not both")
     if not studies:

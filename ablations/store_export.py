@@ -113,7 +113,7 @@ def _others(store: Store, searches: Sequence[Path], told: Exported) -> Iterator[
             continue
         try:
             tuning_store.read_arms(path)
-            yield f"tuning/{path.name}", path
+            yield f"{tuning_store.FOLDER}/{path.name}", path
         except FileNotFoundError:  # it goes, as another command sets it aside
             pass
         except UserError as error:

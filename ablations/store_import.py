@@ -29,7 +29,7 @@ from core.stored_runs import FILES
 
 _NAMES = re.compile(
     rf"runs/[0-9a-f]{{16,64}}/(config\.yaml|metrics\.jsonl|scores\.npz|(result|failure)\.json)"
-    rf"|{re.escape(HEAD_COST)}|tuning/[A-Za-z0-9][A-Za-z0-9._-]*\.json"
+    rf"|{re.escape(HEAD_COST)}|{tuning_store.FOLDER}/[A-Za-z0-9][A-Za-z0-9._-]*\.json"
 )
 _LIMITS = Limits(max_bytes=200_000_000_000, max_files=2_000_000)
 _CHUNK = 1 << 20  # bytes
@@ -76,7 +76,7 @@ def import_store(store: Store, archive: Path, progress: Progress | None = None) 
         for key in keys:
             if wrong := _wrong_with(source, key):
                 raise UserError(f"{archive}: run {key} is {_relative(wrong, whole)}; {_NOTHING}")
-        others = [path for path in (whole / HEAD_COST, *sorted((whole / "tuning").glob("*.json"))) if path.is_file()]
+        others = [path for path in (whole / HEAD_COST, *tuning_store.choice_files(whole)) if path.is_file()]
         _check_others(archive, whole, others)
         told, leases, now = Imported(), Leases(leases_folder(store.root)), file_system_now(store)
         for number, key in enumerate(keys, 1):

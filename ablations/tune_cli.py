@@ -96,7 +96,7 @@ def tune(
         raise UserError("`tune` needs studies, not a single run")
     chosen.store.check_writable()
     console = terminal.stderr()
-    where = storage or str(tuning_store.folder(chosen.store) / "journal.log")
+    where = storage or str(tuning_store.journal_path(chosen.store))
     # Another storage may be shared by commands that have nothing else in common; of the store's own, leases are enough.
     claims = Claims(tuning_journal.open_other(storage)) if storage else None
     opened = None if storage else tuning_journal.open_journal(chosen.store, console)

@@ -33,7 +33,8 @@ def open_journal(store: Store, console: Console) -> BaseStorage:
     Raises:
         UserError: it cannot be opened; `RunFailure` where the store cannot be written.
     """
-    path = tuning_store.folder(store) / "journal.log"
+    tuning_store.make_folder(store)
+    path = tuning_store.journal_path(store)
     searches = dict(searches_of(store))
     reason = problem(path, searches)
     anew = bool(reason) or not path.exists()  # an imported store has searches, and no journal
@@ -124,7 +125,7 @@ def _same(told: FrozenTrial, ours: Trial) -> bool:
 
 def searches_of(store: Store) -> Iterator[tuple[str, Search]]:
     """Every arm's search that the store has a record of, by the name of its Optuna study."""
-    for path in sorted((store.root / "tuning").glob("*.json")):
+    for path in tuning_store.choice_files(store.root):
         try:
             arms = tuning_store.read_arms(path)
         except (UserError, FileNotFoundError):  # it goes, as another command sets it aside

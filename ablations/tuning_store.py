@@ -26,16 +26,26 @@ if TYPE_CHECKING:
 _FIELDS = {"values", "trials", "failed", "at_edge"}
 _WAITS = (0.2, 0.5, 1.0)  # seconds between attempts to open a database
 SCHEMA = 2  # of a search; 1 had no checksum
+FOLDER = "tuning"  # of a store
 
 
-def folder(store: Store) -> Path:
-    """The part of a store that belongs to tuning; made if it is not there."""
-    path = store.root / "tuning"
+def choice_files(root: Path) -> list[Path]:
+    """Where choices were written under a store's root, sorted; none where nothing was tuned."""
+    return sorted((root / FOLDER).glob("*.json"))
+
+
+def journal_path(store: Store) -> Path:
+    """Where the store's own Optuna journal is, if it has one."""
+    return store.root / FOLDER / "journal.log"
+
+
+def make_folder(store: Store) -> None:
+    """Make the part of a store that belongs to tuning, if it is not there; raises `RunFailure`."""
+    path = store.root / FOLDER
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise storage_failure(path, error) from error
-    return path
 
 
 def search_digest(study: Study, baseline: RunConfig) -> str:
@@ -151,7 +161,7 @@ def tell_values(storage: BaseStorage, name: str, own: Mapping[str, float], trial
 def save(store: Store, study: Study, search: str, preset: str, arms: Mapping[str, Any]) -> Path:
     """Write the choices of a study, whole or not at all; raises `RunFailure` where that cannot be done."""
     path = search_path(store, study, search)
-    folder(store)
+    make_folder(store)
     facts = {"study": study.study, "digest": search, "preset": preset, "arms": dict(arms)}
     write_atomic(path, record.seal(facts, SCHEMA))
     return path
@@ -183,7 +193,7 @@ def _is_number(value: object) -> bool:
 
 def search_path(store: Store, study: Study, search: str) -> Path:
     """Where the choices of a study are kept."""
-    return store.root / "tuning" / f"{study.study}-{search}.json"
+    return store.root / FOLDER / f"{study.study}-{search}.json"
 
 
 def trials_known(store: Store, study: Study, search: str) -> int:
