@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from ablations import scaling, terminal
+from ablations.measured_steps import measured_steps
 from ablations.options import Chosen
-from ablations.tending import make_way
 from ablations.terminal import clock
-from core import record
 from core.config import RunConfig
 from core.errors import UserError
-from core.store import write_atomic
 
-if TYPE_CHECKING:
-    from core.step_cost import EmbedderStep, HeadStep
-
-STEP_COST, STEP_COST_SCHEMA = "step_cost.json", 1
 LINK = 100.0  # Gbit/s: what nodes of a training cluster have between them at least
 _TO_BYTES = 1e9 / 8
 
@@ -42,7 +34,7 @@ def scale_facts(
         raise UserError(
             f"--gpus {devices}: there are {classes} classes and a batch of {config.optim.batch_size} to share out"
         )
-    heads, embedders, environment = _measured(chosen, config, console)
+    heads, embedders, environment = measured_steps(chosen.store, config, console)
     head, embedder = scaling.head_fit(heads), scaling.embedder_fit(embedders)
     scale = scaling.predict(config, classes, devices, head, embedder, _parameters(config), link * _TO_BYTES)
     return {
@@ -73,45 +65,6 @@ def _parameters(config: RunConfig) -> int:
 
     model = config.model.model_copy(update={"pretrained": "none"})
     return parameter_count(Embedder(model, config.data.image_size, 0))
-
-
-def _measured(
-    chosen: Chosen, config: RunConfig, console: Console
-) -> tuple[Sequence[HeadStep], Sequence[EmbedderStep], dict[str, Any]]:
-    """Measured steps of the configuration's head and embedder on its device, from the store or anew."""
-    from core.result import environment
-    from core.step_cost import EmbedderStep, HeadStep, embedder_steps, head_steps
-
-    chosen.store.check_writable()
-    path = chosen.store.root / STEP_COST
-    make_way(chosen.store, path, STEP_COST_SCHEMA, console)
-    try:
-        kept = record.read(path, STEP_COST_SCHEMA)["measured"]
-    except FileNotFoundError:
-        kept = {}
-    now = environment(config.runtime.device, config.runtime.threads)
-    where = f"{now['hardware']}, {now['device']}, {now['threads']} threads, torch {now['torch']}"
-    kind = "documented" if config.loss.centre_update == "dense" else "fast"
-    model, data = config.model, config.data
-    names = {
-        "head": f"{where}: {kind} head, width {model.embed_dim}",
-        "embedder": f"{where}: {model.backbone} {model.neck} {model.norm} {model.embed_dim} {data.image_size} px "
-        f"{data.augment} {config.precision.mode}",
-    }  # fmt: skip
-
-    def found(part: str, measure: Callable[[], Sequence[Any]]) -> list[dict[str, Any]]:
-        if names[part] not in kept:
-            kept[names[part]] = [asdict(step) for step in measure()]
-            write_atomic(path, record.seal({"measured": kept}, STEP_COST_SCHEMA))
-        steps: list[dict[str, Any]] = kept[names[part]]
-        return steps
-
-    if any(name not in kept for name in names.values()):
-        console.print(f"measuring steps on {now['hardware']}, once: a few minutes, while nothing else should run")
-    with terminal.bars(console) as progress:
-        heads = [HeadStep(**facts) for facts in found("head", lambda: head_steps(kind, config, progress))]
-        embedders = [EmbedderStep(**facts) for facts in found("embedder", lambda: embedder_steps(config, progress))]
-    return heads, embedders, now
 
 
 def print_scale(console: Console, facts: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ablations import tuning_journal, tuning_store
-from ablations.scale_cli import STEP_COST, STEP_COST_SCHEMA
+from ablations.measured_steps import STEP_COST, STEP_COST_SCHEMA
 from core import record
 from core.data.rendering import Progress
 from core.errors import UserError

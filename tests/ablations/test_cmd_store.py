@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ablations.scale_cli import STEP_COST, STEP_COST_SCHEMA
+from ablations.measured_steps import STEP_COST, STEP_COST_SCHEMA
 from core import record
 from core.integrity import examine, set_aside
 from core.result import code_digest
