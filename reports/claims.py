@@ -170,6 +170,9 @@ class Study(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        for name, text in (("title", self.title), ("question", self.question)):
+            if not text.strip():
+                raise Misplaced("pages are headed with it: say it in words", name)
         if any(not arm.strip(" ") for arm in self.arms):
             raise Misplaced("an arm needs a name", "arms")
         if self.baseline not in self.arms:
@@ -193,7 +196,17 @@ class Study(BaseModel):
                 if arm not in self.arms:
                     told = f"unknown arm '{arm}'{nearest(arm, self.arms)}"
                     raise Misplaced(told, "contrasts", place, *where)
+        self._check_tested()
         return self
+
+    def _check_tested(self) -> None:
+        """A claim without a contrast would be trained for, and be called not run at the end."""
+        tested = {contrast.finding for contrast in self.contrasts}
+        named: list[tuple[str, str | int, str]] = [("findings", *one) for one in enumerate(self.findings)]
+        named += [("claims", name, name) for name in self.claims]
+        for section, place, name in named:
+            if name not in tested:
+                raise Misplaced(f"no contrast tests '{name}'", section, place)
 
     def finding(self, name: str) -> Finding:
         """A finding of the record, or a claim of this study's own."""

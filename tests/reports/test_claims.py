@@ -85,7 +85,9 @@ def test_a_study_may_make_a_claim_of_its_own() -> None:
 
 
 def test_a_claim_that_begins_with_a_number_is_no_finding_of_that_number() -> None:
-    study = Study.model_validate({**MINE, "claims": {"12_percent": "it is cheaper by 12 %"}})
+    contrast = {"finding": "12_percent", "better": "b", "than": "a", "smallest_effect": 0.1}
+    claims = {"12_percent": "it is cheaper by 12 %"}
+    study = Study.model_validate({**MINE, "claims": claims, "contrasts": [contrast]})
     assert study.finding("12_percent").label == "12_percent"
     assert study.finding("12_margin_vs_softmax").label == "12"
 
