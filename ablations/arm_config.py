@@ -69,10 +69,11 @@ def lowered(config: RunConfig, available: int) -> str:
 
 
 def one_arm_by_two_names(study: Study, configs: Mapping[str, RunConfig]) -> Iterator[str]:
-    """Notes on arms that are one here and two at the default preset.
+    """Notes on arms that are one here.
 
-    The preset, or an override, gives the baseline what another arm sets: an arm that leaves the field to the baseline
-    is not what its name says.
+    Either the preset, or an override, gives the baseline what another arm sets: an arm that leaves the field to the
+    baseline is not what its name says. Or neither sets anything; one that sets what the preset has anyway, as `pool`
+    does, may differ at another.
     """
     alike = [pair for pair in combinations(configs, 2) if configs[pair[0]] == configs[pair[1]]]
     if not alike:  # as a rule; the preset is a file to read
@@ -86,6 +87,8 @@ def one_arm_by_two_names(study: Study, configs: Mapping[str, RunConfig]) -> Iter
                 f"{study.study}: '{first}' and '{second}' are one arm here, as the preset or --set gives the baseline "
                 "what one of them sets: an arm's name may not say what it is"
             )
+        elif not study.arms[first].set and not study.arms[second].set:
+            yield f"{study.study}: '{first}' and '{second}' are one arm, as neither sets anything"
 
 
 def _missing_requirement(arm: Arm, config: RunConfig) -> str | None:

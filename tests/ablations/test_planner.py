@@ -16,6 +16,7 @@ from core.config import RunConfig
 from core.errors import UserError
 from core.store import Store
 from reports.control import CONTROL
+from tests.ablations.conftest import CLAIMING
 from tests.conftest import make_images
 
 NO_WEIGHTS = ["model.pretrained=none"]
@@ -76,6 +77,13 @@ def test_arms_that_a_preset_or_an_override_makes_one_are_told(tmp_path: Path) ->
     assert planned(["all"], tmp_path).notes == ()
     (note,) = planned(["pretrain"], tmp_path, sets=["model.pretrained=none"]).notes
     assert note.startswith("pretrain: 'procedural' and 'scratch' are one arm here")
+
+
+def test_an_arm_that_sets_nothing_is_told(tmp_path: Path) -> None:
+    study = tmp_path / "mine.yaml"
+    study.write_text(CLAIMING.replace("arms:\n", "arms:\n  forgotten: {about: half the margin}\n"))
+    (note,) = planned([str(study)], tmp_path).notes
+    assert note == "mine: 'forgotten' and 'ln' are one arm, as neither sets anything"
 
 
 @pytest.mark.parametrize("name", study_names())
