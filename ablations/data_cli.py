@@ -66,6 +66,8 @@ def sheet(
     """Write a picture of templates, siblings, holders, captures and shifted captures."""
     from core.data.sheet import draw_sheet  # matplotlib, which other commands need not import
 
+    if out.is_dir():
+        raise UserError(f"--out: '{out}' is a folder: name the picture to write")
     draw_sheet(out, size)
     print(shown(str(out)))
 

@@ -33,7 +33,8 @@ def print_check(report: FolderReport, shared: Overlap | None) -> None:
     each = f" ({captures[0]:,} / {captures[1]:g} / {captures[2]:,} min / median / max each)" if captures else ""
     line("layout", report.layout + each)
     if report.pages:
-        line("pages", f"{report.pages:,} TIFF files have several, of which the first alone is used")
+        told = "TIFF files have several" if report.pages > 1 else "TIFF file has several"
+        line("pages", f"{report.pages:,} {told}, of which the first alone is used")
     for label, use in (("--data", report.data), ("--eval", report.evaluation)):
         line(label, ("yes: " if use.usable else "no: ") + use.note)
     if report.evaluation.usable:

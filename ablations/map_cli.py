@@ -31,9 +31,8 @@ from ablations.planner import Plan, Request
 from ablations.retry import worth_trying
 from ablations.sweep import sweep
 from ablations.sweep_cli import require_done
-from ablations.terminal import clock
 from ablations.views import absent_facts, print_absent, print_json
-from ablations.workload import effort
+from ablations.workload import effort, effort_told
 from ablations.written_command import written
 from core.errors import UserError
 from core.store import Store
@@ -160,4 +159,4 @@ def _planned_text(facts: dict[str, Any]) -> str:
     number = sum(count for state, count in counts.items() if state != "unavailable")  # which counts arms
     runs = f"{number} runs: {counts['new'] + counts['damaged']} new, {counts['cached']} cached, "
     runs += f"{counts['failed']} failed{again}"
-    return f"{told}; {runs}; about {clock(guess['seconds'])} on {guess['processes']} processes"
+    return f"{told}; {runs}; {effort_told(guess)}"

@@ -64,8 +64,9 @@ def _notes(data: Sequence[str], evaluation: Sequence[str], strict: bool, cache: 
         notes += _alike("--data", sorted(apart + together))
     if trained and (several := len(_of_captures(trained.images, data))):
         notes.append(
-            f"--data: every image is a class of its own, and {several} sub-folders have several: where those are "
-            "captures of one document, they are trained apart, and held out as different documents"
+            f"--data: every image is a class of its own, and {several} sub-folder{'s' * (several > 1)} "
+            f"ha{'ve' if several > 1 else 's'} several: where those are captures of one document, they are trained "
+            "apart, and held out as different documents"
         )
     if judged and trained:
         notes.append(

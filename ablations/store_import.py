@@ -138,11 +138,6 @@ def _wrong_with(source: Store, key: str) -> str:
     path = source.path(key, "scores.npz")
     if (size := _unpacked(path)) and size > _LIMITS.max_ratio * path.stat().st_size + _SLACK:
         return f"damaged: {path} unpacks to {size:,} bytes"
-    try:
-        if source.state(key) == "done" and not _lists_files(source.result(key).get("files", {})):
-            return f"damaged: {source.path(key, 'result.json')} lists no files"
-    except UserError:
-        pass  # `examine` tells it
     found = examine(source, key, digests=True)
     if found.condition not in ("done", "failed"):
         return f"{found.condition}: {found.reason}"
@@ -163,14 +158,6 @@ def _unpacked(path: Path) -> int:
             return sum(info.file_size for info in arrays.infolist())
     except (OSError, *DAMAGED):
         return 0
-
-
-def _lists_files(files: object) -> bool:
-    """Whether it says of each file how many bytes it has and their digest, as a result does."""
-    facts = files.values() if isinstance(files, dict) else [None]
-    return all(
-        isinstance(one, dict) and type(one.get("bytes")) is int and isinstance(one.get("sha256"), str) for one in facts
-    )
 
 
 def _check_others(archive: Path, whole: Path, paths: Sequence[Path]) -> None:

@@ -62,13 +62,13 @@ def say(console: Console, text: str | Text) -> None:
 
 
 def clock(seconds: float) -> str:
-    """1:05:09, 4:09 or 9 s."""
+    """1:05:09 h, 4:09 min or 9 s."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
     hours, rest = divmod(whole, 3600)
-    minutes = f"{rest // 60:02d}" if hours else str(rest // 60)
-    return f"{hours}:{minutes}:{rest % 60:02d}" if hours else f"{minutes}:{rest % 60:02d}"
+    minutes, last = divmod(rest, 60)
+    return f"{hours}:{minutes:02d}:{last:02d} h" if hours else f"{minutes}:{last:02d} min"
 
 
 @contextmanager

@@ -34,12 +34,11 @@ from ablations.planner import Plan, Run, plan, planned_run
 from ablations.retry import worth_trying
 from ablations.sweep import sweep
 from ablations.tending import make_way
-from ablations.terminal import clock
 from ablations.tuning_claims import Claims, Place
 from ablations.tuning_gate import TrialGate, settle
 from ablations.tuning_views import failures, print_choices
 from ablations.views import absent_facts, print_absent, print_json
-from ablations.workload import effort
+from ablations.workload import effort, effort_told
 from core import inputs
 from core.config import RunConfig
 from core.errors import RunFailure, UserError
@@ -189,7 +188,7 @@ def _announce(
     line = f"{each} trials each of {len(searches)} arms{kept}: {len(planned.runs)} different runs, {new} new{again}"
     if pending:
         guess = effort(pending, Layout.choose(jobs, len(pending), device).jobs)
-        line += f"; about {clock(guess['seconds'])} on {guess['processes']} processes"
+        line += f"; {effort_told(guess)}"
     terminal.say(console, line)
     judged_on = inputs.corpus_of(planned.baseline).notes["validation"]
     terminal.say(console, f"judged on {judged_on}, for validation")

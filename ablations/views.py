@@ -18,7 +18,7 @@ from ablations.preset import load_preset, preset_names
 from ablations.registry import LoadedStudy, load_study, study_names
 from ablations.retry import worth_trying
 from ablations.store_views import UNUSABLE
-from ablations.workload import effort, preparation_notes
+from ablations.workload import effort, effort_told, preparation_notes
 from core.inputs import corpus_of
 from reports.claims import Study, findings
 from reports.contrasts import Contrast
@@ -203,7 +203,7 @@ def print_plan(console: Console, facts: dict[str, Any], *, every_run: bool) -> N
         line += f"; {counts['unavailable']} arms not available here"
     if guess["runs"]:
         memory = f"{guess['memory_mb_per_process']} MB each"
-        line += f"; about {terminal.clock(guess['seconds'])} on {guess['processes']} processes, {memory}"
+        line += f"; {effort_told(guess)}, {memory}"
     terminal.say(console, line)
     terminal.say(console, f"trained on {facts['trained_on']}")
     terminal.say(console, f"judged on {facts['judged_on']}")

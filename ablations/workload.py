@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,12 @@ def effort(pending: Sequence[Run], jobs: int) -> dict[str, Any]:
     for run in pending:
         heapq.heapreplace(ends, ends[0] + run.estimate.seconds)
     return {"seconds": round(max(ends), 1), "processes": processes}
+
+
+def effort_told(found: Mapping[str, Any]) -> str:
+    """An `effort` in words."""
+    several = "es" if found["processes"] > 1 else ""
+    return f"about {clock(found['seconds'])} on {found['processes']} process{several}"
 
 
 def captures_to_draw(config: RunConfig) -> dict[Path, int]:

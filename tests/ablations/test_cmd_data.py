@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from ablations.cli import run_cli
 from ablations.data_cli import app
 from core.errors import UserError
 from tests.conftest import make_images
@@ -158,3 +159,8 @@ def test_sheet_is_a_picture(data: Run, tmp_path: Path) -> None:
     with Image.open(tmp_path / "made" / "sheet.png") as sheet:
         assert sheet.width > 14 * 32
         assert len(sheet.getcolors(10**7) or []) > 1000
+
+
+def test_a_folder_is_no_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_cli(["data", "sheet", "--out", str(tmp_path)]) == 2
+    assert "is a folder: name the picture to write" in capsys.readouterr().err

@@ -46,15 +46,15 @@ def test_plan_tells_what_a_teacher_encodes_before_the_runs(cli: CommandLine, mon
     assert notes() == []  # seconds
     monkeypatch.setitem(estimate._TEACHER_RATE, "cpu", (1.0, 0.5))
     told = "teacher features of 576 views are encoded first, once: about {} on {}, beside the time of the runs"
-    assert notes() == [told.format("4:48", "2 CPU cores")]
+    assert notes() == [told.format("4:48 min", "2 CPU cores")]
     assert notes("--set", "distill.teacher=random") == []
     assert notes("--set", "distill.weight=0") == []
     monkeypatch.setitem(estimate._TEACHER_RATE, "cuda", (2.0, 1.0))
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
-    assert notes("--device", "cuda") == [told.format("4:48", "the GPU")]
+    assert notes("--device", "cuda") == [told.format("4:48 min", "the GPU")]
     assert cli("run", "norm", *TINY, "--set", "distill.kind=kld", "--deciding", "--no-control", "--no-report") == 0
-    assert "note: " + told.format("4:48", "2 CPU cores") in cli.err
+    assert "note: " + told.format("4:48 min", "2 CPU cores") in cli.err
     assert notes() == []  # its runs need no more of them
 
 

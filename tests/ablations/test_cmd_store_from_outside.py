@@ -79,7 +79,7 @@ def test_a_result_that_lists_no_files(cli: CommandLine, store: Store, archive: P
     key = done(store)
     sealed = record.seal({**store.result(key), "files": files}, RESULT_SCHEMA)
     forge(archive, lambda members: members.update({f"runs/{key}/result.json": sealed}))
-    assert "result.json lists no files" in cli.refuses("store", "import", archive, "--store", "other")
+    assert "its files cannot be read" in cli.refuses("store", "import", archive, "--store", "other")
 
 
 def test_scores_that_would_fill_the_memory(cli: CommandLine, store: Store, archive: Path) -> None:
@@ -164,4 +164,4 @@ class TestLeasesOfAnotherMachine:
         for lease in leases_folder(store.root).iterdir():
             os.utime(lease, (time.time() - 7300,) * 2)
         assert cli("status") == 0
-        assert "in the hands of elsewhere:7, without a sign of life for 2:01:40" in cli.out
+        assert "in the hands of elsewhere:7, without a sign of life for 2:01:40 h" in cli.out

@@ -79,7 +79,7 @@ def test_what_cannot_but_fail_again_is_not_counted_among_them(
         store.fail(run.key, "diverged", "the loss is nan", "", code_versions())
     cli(*words, "--retry-failed")
     assert told in cli.err
-    assert f"about {clock(first.estimate.seconds)} on 1 processes" in cli.err
+    assert f"about {clock(first.estimate.seconds)} on 1 process" in cli.err
     store.fail(first.key, "diverged", "the loss is nan", "", code_versions())
     cli(*words, "--retry-failed")
     assert "to be tried again" not in cli.err

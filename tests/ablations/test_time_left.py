@@ -56,7 +56,7 @@ def test_preparations_are_over_when_runs_start() -> None:
 @pytest.mark.parametrize(("start", "left"), [(50, 40), (90, 200), (100, None)])
 def test_what_a_run_had_done_before_took_none_of_this_sessions_time(start: int, left: int | None) -> None:
     said = Watched(3, resumed={"0"}).trained(0, start, 10)
-    assert said.endswith("10 s" if left is None else f"about {'3:20' if left == 200 else f'{left} s'} left")
+    assert said.endswith("10 s" if left is None else f"about {'3:20 min' if left == 200 else f'{left} s'} left")
 
 
 def test_an_attempt_after_a_lost_one_is_of_this_session() -> None:
@@ -94,7 +94,7 @@ def test_no_more_is_left_than_a_budget_lets_start() -> None:
     watched.most = 25.0
     assert watched.trained(0, 8, 10).endswith("about 25 s left")
     watched.most = 1000.0
-    assert watched.trained(1, 8, 10).endswith("about 1:20 left")
+    assert watched.trained(1, 8, 10).endswith("about 1:20 min left")
     watched.most = 0.0  # a run in work is let finish, however long that takes
     assert "left" not in watched.trained(2, 8, 10)
 

@@ -84,10 +84,10 @@ def test_captures_are_told_of_where_they_take_long(tmp_path: Path, monkeypatch: 
     assert notes(config) == []  # a fraction of a second
     monkeypatch.setattr(estimate, "_CAPTURE_SECONDS", (10.0, 0.0))
     told = "{} captures are drawn first, once: about {} on 4 CPU cores, beside the time of the runs"
-    assert notes(config, config.with_overrides({"seed": 1})) == [told.format(48, "2:00")]
+    assert notes(config, config.with_overrides({"seed": 1})) == [told.format(48, "2:00 min")]
     assert notes(config, held_out(**{"runtime.cache_dir": str(tmp_path), "data.image_size": 64})) == [
-        told.format(96, "4:00")
+        told.format(96, "4:00 min")
     ]
-    assert notes(config.with_overrides({"runtime.device": "cuda"})) == [told.format(48, "2:00")]  # on no GPU
+    assert notes(config.with_overrides({"runtime.device": "cuda"})) == [told.format(48, "2:00 min")]  # on no GPU
     prepare(config)
     assert notes(config) == []
