@@ -74,8 +74,11 @@ def list_(preset: PresetName = None, store: StorePath = Path(options.DEFAULT_STO
     views.print_json(facts) if as_json else views.print_list(terminal.stdout(), facts, named)
 
 
-def show(study: Annotated[str, typer.Argument(metavar="STUDY|FILE")], as_json: AsJson = False) -> None:
-    """One study: the finding, the published numbers, arms as differences, confounds."""
+def show(
+    study: Annotated[str, typer.Argument(metavar="STUDY|FILE", help="A study by name, or a YAML file.")],
+    as_json: AsJson = False,
+) -> None:
+    """One study: findings, published numbers, arms as differences, contrasts, confounds, conditions of `map`."""
     loaded = load_study(study)
     facts = views.show_facts(loaded)
     views.print_json(facts) if as_json else views.print_show(terminal.stdout(), loaded.study, facts)
@@ -104,8 +107,9 @@ def plan_(
 ) -> None:  # fmt: skip
     """What `run` would do: new, cached and failed runs, time and memory.
 
-    With --classes or --gpus: time, memory, traffic and price of one run of the preset past this machine, from steps
-    that are measured here once, with the error of that model on steps that it was not fitted to.
+    With --classes or --gpus: what one run of the preset takes with so many classes or devices, in time, memory, traffic
+    and price. A model is fitted to steps that are measured on this machine once; how far it is off, on steps that it
+    was not fitted to, is told.
     """
     if classes is not None or gpus is not None:
         if studies:

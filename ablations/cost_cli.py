@@ -19,7 +19,8 @@ from reports.head_turns import head_turns
 
 def cost(
     classes: Annotated[
-        list[int] | None, typer.Option("--classes", min=10, help="Number of classes; may be repeated.")
+        list[int] | None,
+        typer.Option("--classes", min=10, help="Number of classes; may be repeated.", show_default="500 to 10,000,000"),
     ] = None,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Embeddings a step.")] = 128,
     embed_dim: Annotated[int, typer.Option("--embed-dim", min=2, help="Width of the embeddings.")] = 256,
@@ -28,7 +29,7 @@ def cost(
     store: StorePath = Path(options.DEFAULT_STORE),
     as_json: AsJson = False,
 ) -> None:
-    """Time and memory of a step of the class head for full, rate 0.3 and 0.1, kept in the store for the report.
+    """Time and memory of a step of the class head, at sample rates 1, 0.3 and 0.1, kept in the store for the report.
 
     Run it while nothing else runs. Sizes that do not fit into memory are said and left out. The rates that finding 1
     rests on are timed in turn at 390,144 classes: with other --classes alone, what the store has of them stays.

@@ -57,10 +57,13 @@ Device = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Refuse folders with files that would be skipped.")]
 Tuned = Annotated[bool, typer.Option("--tuned", help="Also with the values that `tune` chose for each arm.")]
 Jobs = Annotated[
-    int | None, typer.Option("--jobs", min=1, help="Worker processes.", show_default="one a core, or one a GPU")
+    int | None,
+    typer.Option(
+        "--jobs", min=1, help="Worker processes.", show_default="as measured here, else one a core; one a GPU"
+    ),
 ]
 RetryFailed = Annotated[
-    bool, typer.Option("--retry-failed", help="Train failed runs again, but those bound to fail in the same way.")
+    bool, typer.Option("--retry-failed", help="Failed runs as well, but not those bound to fail in the same way.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Control = Annotated[

@@ -56,7 +56,7 @@ class Checked:
 
 
 def check_store(store: Store, progress: Progress | None = None) -> Checked:
-    """Check all runs, the head's timing, searches and the Optuna journal. Nothing is written.
+    """Check all runs, timings of the head and of steps, searches and the Optuna journal. Nothing is written.
 
     Raises:
         UserError: there is no such folder.

@@ -36,8 +36,9 @@ _SHOWN = 20  # paths of one reason that `gc` prints
 def check(store: StorePath = Path(options.DEFAULT_STORE), as_json: AsJson = False) -> None:
     """Verify every file of a store.
 
-    Runs, searches and timings are held to their checksums; ends with code 1 on damage. Nothing is written: what is
-    damaged is set aside and made again by the verb that made it, which is `run`, `tune` or `cost`.
+    Runs, searches and timings are held to their checksums; ends with code 1 where one is damaged, of a newer version or
+    cannot be read. Nothing is written: what is damaged is set aside and made again by the verb that made it, which is
+    `run`, `tune`, `cost` or `plan`.
     """
     with terminal.bars(terminal.stderr()) as progress:
         found = check_store(Store(store), progress)
@@ -92,7 +93,7 @@ def export_(
 
     It holds runs that are done, with checksums, and `store import` takes them up elsewhere. Searches of `tune` and the
     timing of `cost` go with them. Equal runs give equal bytes. Ends with code 1 where something that was asked for is
-    left out, as it is damaged, or is a --key that is not done.
+    left out: it is damaged or cannot be read, or is a --key that is not done.
     """
     opened = Store(store)
     if not store.is_dir():
@@ -105,7 +106,7 @@ def export_(
             "--preset": preset, "--seeds": seeds, "--data": data, "--eval": evaluation, "--set": sets,
             "--strict": strict, "--no-control": not control, "--tuned": tuned,
         }  # fmt: skip
-        refuse(given, "what a run is of chooses among studies' runs, and none is named")
+        refuse(given, "settings choose among the runs of studies, and no study is named")
     if studies:
         chosen = options.choose(
             studies, preset, store, seeds=seeds, data=data, evaluation=evaluation, sets=sets, strict=strict,
@@ -143,8 +144,8 @@ def import_(
 ) -> None:  # fmt: skip
     """Take up runs from an archive.
 
-    All of it is verified before anything is put in place. What the store has already stays; but a run that is damaged
-    there is set aside and comes from the archive.
+    All of it is verified before anything is put in place. What the store has already stays, also what is unfinished or
+    in work; but what is damaged there is set aside and comes from the archive.
     """
     opened, there = Store(store), store.exists()
     opened.check_writable()

@@ -53,7 +53,8 @@ def export_store(
         named: the keys were asked for one by one, so that each that is left out is told of.
 
     Raises:
-        UserError: nothing to export, a file that is damaged, or a name that does not end as a .tar.gz does.
+        UserError: nothing to export, a file that changes or goes meanwhile, or a name that does not end as a .tar.gz
+            does.
         RunFailure: `no_space` or `store_not_writable`.
     """
     if not target.name.endswith(ENDINGS):

@@ -79,10 +79,13 @@ def run(
         ),
     ] = None,
     gpus_per_run: Annotated[
-        float, typer.Option("--gpus-per-run", min=0.01, help="With --executor ray and --device cuda: share of a GPU.")
+        float,
+        typer.Option("--gpus-per-run", min=0.01, help="With --executor ray and --device cuda: how much of a GPU."),
     ] = 1.0,
     retry_failed: RetryFailed = False,
-    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Start no further run after a failure.")] = False,
+    fail_fast: Annotated[
+        bool, typer.Option("--fail-fast", help="After a failure start no further run, nor another look.")
+    ] = False,
     stall_timeout: Annotated[
         str,
         typer.Option("--stall-timeout", metavar="TIME", help="Without any progress for so long, a run has failed."),

@@ -78,7 +78,9 @@ def tune(
             show_default="tuning/journal.log in the store",
         ),
     ] = None,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Train failed trials again.")] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Failed trials as well, but not those bound to fail in the same way.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Search learning rates, margin, scale and distillation weight, equally for every arm.

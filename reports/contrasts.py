@@ -106,7 +106,7 @@ class Contrast(BaseModel):
 
     @property
     def levels(self) -> tuple[str, ...]:
-        """The arms of a trend, in the order that the claim says rises."""
+        """The arms of a trend, in the order in which the claim says that they get better."""
         return (self.than, *self.through, self.better)
 
     @property
