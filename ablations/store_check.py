@@ -130,7 +130,8 @@ def why_hidden(store: Store, key: str) -> str:
 
 def _others(store: Store) -> Iterator[Problem | None]:
     """A problem, or None, for every file of the store beside its runs."""
-    for read in (lambda: read_head_cost(store), lambda: record.read(store.root / STEP_COST, STEP_COST_SCHEMA)):
+    again = "`plan --classes` measures them again"
+    for read in (lambda: read_head_cost(store), lambda: record.read(store.root / STEP_COST, STEP_COST_SCHEMA, again)):
         try:
             read()
             yield None

@@ -48,6 +48,8 @@ class TestCheck:
         path.write_text("garbage")
         assert cli("store", "check") == 1
         assert f"{path} is damaged (" in cli.out
+        assert cli("store", "check", "--json") == 1
+        assert "`plan --classes`" in json.loads(cli.out)["problems"][0]["remedy"]
 
     def test_every_kind_of_file_is_looked_at(self, cli: CommandLine, store: Store) -> None:
         done = [key for key in store.run_keys() if key != FAILED]
