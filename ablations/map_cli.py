@@ -32,6 +32,7 @@ from ablations.retry import worth_trying
 from ablations.sweep import sweep
 from ablations.sweep_cli import require_done
 from ablations.views import absent_facts, print_absent, print_json
+from ablations.words import words_of_each
 from ablations.workload import effort, effort_told
 from ablations.written_command import written
 from core.errors import UserError
@@ -86,8 +87,7 @@ def map_(
             print_json(facts)
         return
     chosen.store.check_writable()
-    words = [word for one in over or [] for word in ("--over", one)]
-    verb = shlex.join(["map", *words])
+    verb = shlex.join(["map", *words_of_each("--over", over)])
     again = chosen.going_on(
         verb, ("--jobs", jobs, None), ("--retry-failed", retry_failed, False), ("--out", out, Path(DEFAULT_OUT))
     )

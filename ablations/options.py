@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from ablations.executors import together
 from ablations.planner import Request
 from ablations.preset import DEFAULT_PRESET, Preset, load_preset
 from ablations.registry import load_studies
-from ablations.words import parse_seeds, parse_sets, words_of
+from ablations.words import parse_seeds, parse_sets, words_of, words_of_each
 from ablations.written_command import written
 from core.config import RunConfig
 from core.errors import UserError
@@ -143,43 +143,26 @@ def choose(
     """
     if not names:
         raise UserError("name at least one study, or 'all' (see `list`)")
-    overrides = {**parse_sets(sets or []), "runtime.device": device}
-    if strict:
-        overrides["data.strict"] = True
-    if data:
-        overrides["data.source"] = tuple(data)
-    if evaluation:
-        overrides["eval.source"] = tuple(evaluation)
-    for option, folders in (("--data", data), ("--eval", evaluation)):
-        if "" in (folders or []):  # of a variable that is not set; the field would refuse it by a name of its own
-            raise UserError(f"{option}: '' is not a folder")
+    overrides = _overrides(sets, data, evaluation, device, strict=strict)
     check_device(device, executor)
     refuse_file(store)
     loaded = load_preset(DEFAULT_PRESET if preset is None else preset)
     config = _single_config(names, overrides)
-    words = [*names, *([] if config else ["--preset", loaded.spelled])]
-    for option, values in (
-        ("--seeds", [seeds] if seeds else []),
-        ("--data", data),
-        ("--eval", evaluation),
-        ("--set", sets),
-    ):
-        words += [word for value in values or [] for word in (option, value)]
-    named = parse_seeds(seeds, max(loaded.looks) if until_resolved and loaded.looks else loaded.seeds)
-    if until_resolved:
-        _check_looks(loaded, named, config)
-        named = tuple(sorted(named))  # as reports have them: a look is of the first
-    for option, given in (
-        ("--tuned", tuned), ("--deciding", deciding), ("--preset", preset is not None), ("--seeds", seeds is not None),
-    ):  # fmt: skip
-        if given and config is not None:  # which has its own settings and seed
-            raise UserError(f"{option} is for studies, not for a single run")
-    words += words_of(
-        ("--no-control", not control, False), ("--until-resolved", until_resolved, False), ("--tuned", tuned, False),
-        ("--deciding", deciding, False),
-        # Without it a sweep that was begun on a GPU would go on, and a report of one be repeated, on the CPU.
-        ("--device", device, "cpu"), ("--strict", strict, False),
-    )  # fmt: skip
+    named = _seeds_to_resolve(seeds, loaded, config) if until_resolved else parse_seeds(seeds, loaded.seeds)
+    if config is not None:
+        _refuse_for_single_run(
+            {"--tuned": tuned, "--deciding": deciding, "--preset": preset is not None, "--seeds": seeds is not None}
+        )
+    words = [
+        *names, *([] if config else ["--preset", loaded.spelled]), *words_of(("--seeds", seeds or None, None)),
+        *words_of_each("--data", data), *words_of_each("--eval", evaluation), *words_of_each("--set", sets),
+        *words_of(
+            ("--no-control", not control, False), ("--until-resolved", until_resolved, False),
+            ("--tuned", tuned, False), ("--deciding", deciding, False),
+            # Without it a sweep that was begun on a GPU would go on, and a report of one be repeated, on the CPU.
+            ("--device", device, "cpu"), ("--strict", strict, False),
+        ),
+    ]  # fmt: skip
     request = Request(
         studies=() if config else tuple(load_studies(list(names))),
         preset=loaded,
@@ -193,16 +176,41 @@ def choose(
     return Chosen(request, Store(store), shlex.join(words), until_resolved)
 
 
-def _check_looks(preset: Preset, seeds: Sequence[int], config: RunConfig | None) -> None:
+def _overrides(
+    sets: Sequence[str] | None, data: Sequence[str] | None, evaluation: Sequence[str] | None, device: str, *,
+    strict: bool,
+) -> dict[str, Any]:  # fmt: skip
+    """What options change in the configuration, by field."""
+    overrides = {**parse_sets(sets or []), "runtime.device": device}
+    if strict:
+        overrides["data.strict"] = True
+    for option, field, folders in (("--data", "data.source", data), ("--eval", "eval.source", evaluation)):
+        if "" in (folders or []):  # of a variable that is not set; the field would refuse it by a name of its own
+            raise UserError(f"{option}: '' is not a folder")
+        if folders:
+            overrides[field] = tuple(folders)
+    return overrides
+
+
+def _seeds_to_resolve(seeds: str | None, preset: Preset, config: RunConfig | None) -> tuple[int, ...]:
+    """The seeds of the preset's last look, for --until-resolved; in order, as a look is of the first of them."""
+    named = parse_seeds(seeds, max(preset.looks, default=preset.seeds))
     if config is not None:
         raise UserError("--until-resolved: a single run tests no finding; name studies")
     if not preset.looks:
         raise UserError(f"--until-resolved: preset {preset.preset} has no looks, nothing is ever decided of it")
-    if len(seeds) != (last := max(preset.looks)):
+    if len(named) != (last := max(preset.looks)):
         raise UserError(
             f"--until-resolved: the last look of preset {preset.preset} is at {last} seeds, --seeds names "
-            f"{len(seeds)}: name {last}, or leave --seeds out"
+            f"{len(named)}: name {last}, or leave --seeds out"
         )
+    return tuple(sorted(named))
+
+
+def _refuse_for_single_run(given: Mapping[str, bool]) -> None:
+    """Raises `UserError` for the first option that was given: a single run has its own settings and seed."""
+    if named := [option for option, there in given.items() if there]:
+        raise UserError(f"{named[0]} is for studies, not for a single run")
 
 
 def refuse_file(store: Path) -> None:

@@ -28,6 +28,11 @@ def words_of(*options: tuple[str, object, object]) -> list[str]:
     return [word for name, value in differ for word in ([name] if value is True else [name, str(value)])]
 
 
+def words_of_each(option: str, values: Sequence[str] | None) -> list[str]:
+    """An option that is given once for each of its values, as words of a command."""
+    return [word for value in values or [] for word in (option, value)]
+
+
 def parse_seeds(text: str | None, default: int) -> tuple[int, ...]:
     """`"3"` -> (0, 1, 2); `"4,9"` -> (4, 9); `"10-12"` -> (10, 11, 12). `UserError` for any other text."""
     if text is None:
