@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -133,17 +133,11 @@ def _estimate(
     reader = Reader(contrast, metric, values, keys, replicates, float(done["identities"].min()))
     # Turns of the class head are no runs: where fewer were timed than there are seeds, a look rests on those there are.
     tried = ended if metric == HEAD_STEP else _tried(read, ended, values.index)
-    read_at: dict[int, tuple[Difference, ...]] = {}
-    gates_at: dict[int, str] = {}
-    for look in (look for look in looks if look <= len(tried)):
-        # What is judged at a look, by what was there then: what came after must not undo a verdict, nor a gate's.
-        rows_then, paired = read[read["seed"].isin(tried[:look])], int(values.index.isin(tried[:look]).sum())
-        if not paired:
-            continue
-        if gated := gate(study, contrast, metric, rows_then) or reader.gate(paired):
-            gates_at[look] = gated
-        else:
-            read_at[look] = reader.tests(paired)
+
+    def gated(rows: pd.DataFrame, n: int) -> str:
+        return gate(study, contrast, metric, rows) or reader.gate(n)
+
+    read_at, gates_at = _at_looks(looks, tried, values.index, read, reader, gated)
     absent = [*_unpaired(read), *_unrecorded(read, values.index, metric)]
     caveats = [*remarks(contrast, metric, read), *reader.caveats()]
     parts = reader.parts(len(values))
@@ -156,12 +150,30 @@ def _estimate(
         parts=parts,
         tests=reader.tests(len(values)),
         looks=read_at,
-        gate=gate(study, contrast, metric, read) or reader.gate(len(values)),
+        gate=gated(read, len(values)),
         gates=gates_at,
         no_op=no_op(contrast, first),
         notes=tuple(note for note in notes if note),
         caveats=tuple(caveats),
     )
+
+
+def _at_looks(
+    looks: Iterable[int], tried: Sequence[int], paired: pd.Index, read: pd.DataFrame, reader: Reader,
+    gated: Callable[[pd.DataFrame, int], str],
+) -> tuple[dict[int, tuple[Difference, ...]], dict[int, str]]:  # fmt: skip
+    """By look that was tried whole: the tests where it may be judged, and elsewhere why not, by what was there then.
+
+    What came after must not undo a verdict, nor a gate's. `gated` says why so many paired seeds must not be judged.
+    """
+    tests, gates = dict[int, tuple[Difference, ...]](), dict[int, str]()
+    for look in (look for look in looks if look <= len(tried)):
+        rows_then, count = read[read["seed"].isin(tried[:look])], int(paired.isin(tried[:look]).sum())
+        if count and (told := gated(rows_then, count)):
+            gates[look] = told
+        elif count:
+            tests[look] = reader.tests(count)
+    return tests, gates
 
 
 def _levels(contrast: Contrast, metric: str, values: pd.DataFrame) -> str:
