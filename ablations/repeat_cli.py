@@ -10,14 +10,14 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from ablations import options, sweep_cli, terminal
+from ablations import options, terminal
 from ablations.executors.layout import measure_if_worth
 from ablations.options import EXIT_FAILED, AsJson, Jobs, Out, told_when_stopped
 from ablations.planner import Plan, plan
+from ablations.run_options import run_options
 from ablations.sequential import at_look, with_seeds
 from ablations.sweep import sweep
 from ablations.views import print_json
-from ablations.written_command import read_words
 from core.errors import UserError
 from core.result import code_digest, environment
 from core.store import Store
@@ -54,7 +54,7 @@ def repeat(
         raise UserError(f"{out}: the report has no run that is done and not tuned: there is nothing to repeat")
     place = Store(store)
     place.check_writable()
-    given = _options(record, out)
+    given = run_options(record.command, str(out))
     given["data"], given["evaluation"] = data or given["data"], evaluation or given["evaluation"]
     planned = _planned(given, out, wanted, place)
     _refuse_originals(wanted, place)
@@ -105,14 +105,6 @@ def _refuse_originals(wanted: Sequence[CellRecord], store: Store) -> None:
     for cell in wanted:
         if cell.result is not None and run_digests(str(cell.key), store)["result"] == cell.result:
             raise UserError(f"--store: '{store.root}' has the report's own runs ({cell.name}): take another")
-
-
-def _options(record: Record, out: Path) -> dict[str, Any]:
-    """The options of the `run` that the report is of."""
-    words = read_words(record.command, "run", str(out))
-    single = typer.Typer(add_completion=False)
-    single.command()(sweep_cli.run)
-    return dict(typer.main.get_command(single).make_context("run", words).params)
 
 
 def _kept(record: Record, out: Path, wanted: Sequence[CellRecord], store: Store, planned: Plan) -> Comparison:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from ablations import options, terminal
 from ablations.declarations import is_file
@@ -32,24 +30,20 @@ from ablations.options import (
     Strict,
     UntilResolved,
 )
-from ablations.planner import plan
 from ablations.registry import load_study
-from ablations.sequential import as_run
-from ablations.unread_seeds import unread_note
+from ablations.report_writer import write
+from ablations.run_options import run_options
 from ablations.views import print_json
 from ablations.words import refuse
-from ablations.written_command import written
 from core.errors import UserError
-from core.inputs import corpus_of
 from core.store import Store
 from reports.claims import Study
 from reports.control import CONTROL, control_study
-from reports.provenance import earlier_claims, read_record
+from reports.provenance import read_record
 from reports.provenance_check import OTHER_CODE, OTHER_DATA, Check, verify
 
 _COUNT_AS_DONE = ("changed run", OTHER_CODE)  # runs on other data do not: their keys are of its content
 _LISTED = 8  # lines that are printed of problems of one kind
-_WITH_VALUE = ("--preset", "--seeds", "--data", "--eval", "--set", "--device")  # of a report's command
 
 
 def report(
@@ -90,48 +84,10 @@ def report(
     write(chosen, out, terminal.stderr(), html=html)
 
 
-def write(chosen: options.Chosen, out: Path, console: Console, *, html: bool) -> None:
-    """Write the report that a request asks for, of what the store has."""
-    from reports.pages import write_report
-
-    planned = (as_run if chosen.until_resolved else plan)(chosen.request, chosen.store)
-    config = planned.baseline
-    corpus_notes = corpus_of(config).notes
-    data_note = (
-        f"{config.data.images} of {corpus_notes['train']}, as {config.data.classes:,} classes at "
-        f"{config.data.image_size} px; judged on {corpus_notes['test']}"
-    )
-    preset = chosen.request.preset
-    studies = chosen.request.studies
-    earlier = earlier_claims(out, studies, planned.cells)
-    told = [*unread_note(chosen), *(_redeclared(name, digests) for name, digests in earlier.items())]
-    for note in told:
-        terminal.say(console, f"note: {note}")
-    page = write_report(
-        studies, planned.cells, chosen.store, out,
-        preset=preset.preset, command=written("run", chosen.command, config),
-        data_note=data_note, notes=[*planned.notes, *told], looks=preset.looks, tuning=planned.tuning,
-        earlier=earlier, html=html,
-    )  # fmt: skip
-    terminal.say(console, f"report: {page}")
-
-
-def _redeclared(name: str, digests: Sequence[str]) -> str:
-    reports = "earlier reports" if len(digests) > 1 else "an earlier report"
-    return (
-        f"the claims of '{name}' were declared otherwise ({', '.join(digests)}) in {reports} of these runs, which this "
-        "one replaces"
-    )
-
-
 def _check(names: Iterable[str], store: Path, out: Path, as_json: bool) -> None:
     """Verify a written report; says what no longer holds, and ends with code 1 if anything does."""
     record = read_record(out)
-    # A study of the user's own was given to `run` as a file: the command in the report still names it.
-    own = [
-        word for before, word in pairwise(_words(record.command))
-        if is_file(word) and before not in _WITH_VALUE and os.path.isfile(word)
-    ]  # fmt: skip
+    own = _own_studies(record.command, out)
     declared = {study.study: study for study in (load_study(name).study for name in dict.fromkeys([*names, *own]))}
     for name in record.studies:
         if name not in declared and (study := _present(name)) is not None:
@@ -145,11 +101,13 @@ def _check(names: Iterable[str], store: Path, out: Path, as_json: bool) -> None:
         raise typer.Exit(EXIT_FAILED)
 
 
-def _words(command: str) -> list[str]:
+def _own_studies(command: str, out: Path) -> list[str]:
+    """The files of the user's own studies that are here; they were given to `run`, and its command names them."""
     try:
-        return shlex.split(command)
-    except ValueError:  # the record was edited
+        names = run_options(command, str(out), lenient=True)["studies"]
+    except UserError:  # the record was edited
         return []
+    return [name for name in names if is_file(name) and os.path.isfile(name)]
 
 
 def _present(name: str) -> Study | None:

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from ablations import options, report_cli, terminal, views
+from ablations import options, report_writer, terminal, views
 from ablations.budget import Budget, parse_duration
 from ablations.executors.choice import Where
 from ablations.executors.layout import Layout, measure_if_worth
@@ -134,7 +134,7 @@ def run(
     with told_when_stopped(console, again if budget is None else f"{again}, with a new --budget or without one"):
         planned = _train(chosen, train, console, lambda: fail_fast and any(failures))
     if report and chosen.request.studies:
-        report_cli.write(chosen, out, console, html=html)
+        report_writer.write(chosen, out, console, html=html)
     if budget is not None:
         _tell_untimed(chosen, console)
     _finish(planned, chosen.store, limit, console, again)

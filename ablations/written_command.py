@@ -24,8 +24,11 @@ def written(verb: str, words: str, baseline: RunConfig | None = None) -> str:
     return f"{before}{' '.join(_START)} {verb} {words}"
 
 
-def read_words(command: str, verb: str, source: str) -> list[str]:
+def read_words(command: str, verb: str, source: str, *, any_fonts: bool = False) -> list[str]:
     """The words after the verb of a command that `written` wrote.
+
+    Args:
+        any_fonts: it is not to be given again, so that its fonts do not matter.
 
     Raises:
         UserError: it is another command, or was given with other fonts than those of now; `source` is named.
@@ -37,6 +40,6 @@ def read_words(command: str, verb: str, source: str) -> list[str]:
     fonts = words.pop(0).removeprefix(_FONTS) if words[:1] and words[0].startswith(_FONTS) else ""
     if words[: len(_START) + 1] != [*_START, verb]:
         raise UserError(f"{source}: its command is not a `{' '.join(_START)} {verb}`: {command[:200]}")
-    if fonts and fonts != os.environ.get(_VARIABLE, ""):
+    if fonts and not any_fonts and fonts != os.environ.get(_VARIABLE, ""):
         raise UserError(f"{source}: its documents are drawn with {_FONTS}{fonts}: set that, and try again")
     return words[len(_START) + 1 :]

@@ -7,10 +7,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+import typer
 
+from ablations.cli import app
 from ablations.registry import load_study
 from core import inputs
 from core.store import Store
+from reports.provenance import read_record
 from tests.ablations.conftest import TINY, CommandLine, reported
 
 _STUDY = (
@@ -29,6 +32,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def here(made: Path, cli: CommandLine, tmp_path: Path) -> CommandLine:
     shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     return cli
+
+
+def commanded(command: str) -> None:
+    """Write the record as if the report were of another command."""
+    record = read_record(Path("report")).model_copy(update={"command": command})
+    record = record.model_copy(update={"store_digest": record.digest()})
+    Path("report/report.json").write_text(json.dumps(record.as_json()))
 
 
 def test_a_fresh_report_holds_and_the_claims_of_an_own_study_are_checked(here: CommandLine) -> None:
@@ -77,6 +87,31 @@ def test_the_file_of_an_own_study_can_be_named(here: CommandLine) -> None:
     assert "not checked: the claims of 'mine'" in here.out
     assert here("report", "elsewhere.yaml", "--check", "--out", "report") == 0
     assert "not checked" not in here.out
+
+
+def test_a_value_of_an_option_in_the_command_is_no_study(here: CommandLine) -> None:
+    Path("other.yaml").write_text("not: a study\n")
+    command = read_record(Path("report")).command
+    run = typer.main.get_command(app).commands["run"]  # type: ignore[attr-defined]
+    options = [param for param in run.params if param.param_type_name == "option" and not param.is_flag]
+    words = {param.opts[0] for param in options} - {"--jobs", "--gpus-per-run"}  # which take numbers
+    assert {"--preset", "--set", "--data", "--out", "--budget"} <= words
+    for word in sorted(words):
+        commanded(f"{command} {word} other.yaml")
+        assert here("report", "--check", "--out", "report") == 0
+        assert "not checked" not in here.out
+
+
+def test_the_command_of_another_version_names_its_studies(here: CommandLine) -> None:
+    command = read_record(Path("report")).command
+    for other in (f"{command} --then", f"{command} --help", f"DOCABLATE_FONTS=/nowhere {command}"):
+        commanded(other)
+        assert here("report", "--check", "--out", "report") == 0
+        assert "not checked" not in here.out
+    for edited in ("rm -rf /", f"{command} '"):
+        commanded(edited)
+        assert here("report", "--check", "--out", "report") == 0
+        assert "not checked: the claims of 'mine'" in here.out
 
 
 def test_a_store_that_is_not_here(here: CommandLine) -> None:
