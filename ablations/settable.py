@@ -44,8 +44,15 @@ def advice_for_preset(name: str) -> str:
     return _advice(name, lambda field: can_name(field) and field not in ELSEWHERE, ELSEWHERE)
 
 
+def advice_for_set(field: str) -> str:
+    """What to give in place of `--set` for a field that it cannot change; empty of one that it can, or is unknown."""
+    if field not in field_names() or (can_name(field) and not arms_alone(field)):
+        return ""
+    return f": {(ELSEWHERE | _OF_ARMS).get(field, 'an option of the command')} says it"
+
+
 def _advice(name: str, allowed: Callable[[str], bool], elsewhere: Mapping[str, str]) -> str:
-    alike = namesakes(name)
+    alike = sorted(namesakes(name), key=lambda field: field != name)  # itself before those of other sections
     if fit := [field for field in alike if allowed(field)]:
         return f" (did you mean '{fit[0]}'?)"
     if said := [elsewhere[field] for field in alike if field in elsewhere]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ablations import settable
 from ablations.preset import MOST_SEEDS
 from core import yaml_text
 from core.config import SEEDS_BELOW
@@ -65,10 +66,10 @@ def parse_sets(pairs: Sequence[str], option: str = "--set") -> dict[str, Any]:
         field, equals, text = pair.partition("=")
         if not equals or not field:
             raise UserError(f"{option}: expected FIELD=VALUE, got '{pair}'")
-        if field.startswith(("data.source", "eval.source", "runtime.")) or field == "seed":
-            raise UserError(f"{option} {field}: use --data, --eval, --device or --seeds")
         if field == "eval.judged":
             raise UserError(f"{option} {field}: it is for trials of `tune`; results are of test identities")
+        if instead := settable.advice_for_set(field):
+            raise UserError(f"{option} {field}{instead}")
         try:
             overrides[field], _ = yaml_text.parse(f"{option} {field}", text)
         except yaml_text.NotYaml:

@@ -33,7 +33,7 @@ def test_every_combination_the_last_field_changing_fastest() -> None:
         (["optim.samples"], [], "expected FIELD=VALUE"),
         (["optim.samples=1,2", "optim.samples=3,4"], [], "given twice"),
         (["optim.samples=1,2"], ["optim.samples=3"], "by --set as well"),
-        (["seed=1,2"], [], "^--over seed: use --data, --eval, --device or --seeds"),
+        (["seed=1,2"], [], "^--over seed: --seeds says it"),
         (["=1,2"], [], "^--over: expected FIELD=VALUE, got '=1'"),
         (["optim.lr=.nan,1"], [], r"^--over optim\.lr"),
         ([f"optim.samples={','.join(map(str, range(MOST + 1)))}"], [], f"expected {MOST} at most"),

@@ -89,6 +89,7 @@ def test_a_file_changes_what_it_says_of_its_base(here: Path) -> None:
         ("preset: mine\nset: {optim.lrr: 1}\n", "2: set.optim.lrr: no field that a preset can set (did you mean"),
         ("preset: mine\nset: {optim.lr: fast}\n", "2: set.optim.lr: "),
         ("preset: mine\nset: {data.source: [x]}\n", "2: set.data.source: no field that a preset can set: --data"),
+        ("preset: mine\nset: {eval.source: [x]}\n", "2: set.eval.source: no field that a preset can set: --eval"),
         ("preset: mine\nset: {runtime.device: cuda}\n", "2: set.runtime.device: no field that a preset can set"),
         ("preset: mine\nset: {device: cuda}\n", "2: set.device: no field that a preset can set: --device says it"),
         ("preset: mine\nset: {source: [x]}\n", "2: set.source: no field that a preset can set: --data says it"),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from ablations import settable
 from ablations.words import parse_seeds, parse_sets
+from core.config import field_names
 from core.errors import UserError
 
 
@@ -49,6 +51,27 @@ def test_seeds_that_are_none(text: str) -> None:
 def test_sets_that_are_refused(pair: str) -> None:
     with pytest.raises(UserError, match="--set"):
         parse_sets([pair])
+
+
+@pytest.mark.parametrize(
+    ("field", "says"),
+    [("data.source", "--data"), ("eval.source", "--eval"), ("runtime.device", "--device"), ("seed", "--seeds")],
+)
+def test_what_an_option_of_its_own_says_is_named(field: str, says: str) -> None:
+    with pytest.raises(UserError, match=f"^--over {field}: {says} says it$"):
+        parse_sets([f"{field}=3"], "--over")
+
+
+def test_all_is_set_that_a_study_can_say_but_its_images() -> None:
+    refused = set()
+    for field in field_names():
+        try:
+            parse_sets([f"{field}=3"])
+        except UserError:
+            refused.add(field)
+    allowed = {name for name in field_names() if settable.can_name(name) and not settable.arms_alone(name)}
+    assert refused == set(field_names()) - allowed
+    assert "data.strict" in allowed  # which a preset leaves to --strict
 
 
 @pytest.mark.parametrize(
