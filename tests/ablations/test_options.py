@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import click
 import pytest
 import torch
 import typer
@@ -93,7 +92,7 @@ def test_on_a_cluster_gpus_are_rays_to_give_and_the_driver_needs_one_of_its_own(
 _CHOOSES = {  # an option that says which runs are meant, with a value where it takes one
     "--preset": "smoke", "--seeds": "3", "--data": "x", "--eval": "x", "--set": "optim.lr=1", "--device": "cuda",
     "--strict": None, "--no-control": None, "--deciding": None, "--tuned": None, "--until-resolved": None,
-    "--no-html": None,
+    "--no-html": None, "--retry-failed": None,
 }  # fmt: skip
 
 
@@ -110,9 +109,10 @@ _CHOOSES = {  # an option that says which runs are meant, with a value where it 
 def test_an_option_is_used_or_refused(cli: CommandLine, words: list[str], used: set[str]) -> None:
     command = typer.main.get_command(app)
     for name in words[: 1 + (words[0] == "store")]:
-        command = command.get_command(click.Context(command), name)  # type: ignore[attr-defined]
-    given = [param for param in command.params if isinstance(param, click.Option)]
+        command = command.commands[name]  # type: ignore[attr-defined]
+    given = [param for param in command.params if param.param_type_name == "option"]
     names = {(param.secondary_opts or param.opts)[-1] for param in given} - {"--help"} - used
+    assert names
     Path("runs").mkdir()
     for name in sorted(names):
         value = {**_CHOOSES, "--store": "x", "--jobs": "2"}[name]
