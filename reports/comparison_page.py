@@ -15,8 +15,8 @@ from reports.comparison_told import reasons, told
 from reports.control import CONTROL
 from reports.figures_style import PALETTE, style
 from reports.folders import check_page, make_folders
-from reports.markdown import NONE, code, escape, interval
-from reports.metrics import decimals, metric_name
+from reports.markdown import NONE, code, escape
+from reports.metrics import metric_name, told_interval
 from reports.page import Block, Figure, Page, Table, Text
 from reports.pages import Files, write_page
 from reports.summary import EstimateSummary
@@ -112,9 +112,7 @@ def _name(pair: EstimatePair, found: Comparison) -> str:
 def _estimate_row(pair: EstimatePair, label: str) -> list[str]:
     first = pair.first
     name = escape(label) + ("" if first.decides else " (beside)")
-    difference = (
-        NONE if pair.difference is None else interval(pair.difference, decimals(first.metric), ratio=first.ratio)
-    )
+    difference = NONE if pair.difference is None else told_interval(pair.difference, first.metric, ratio=first.ratio)
     reading: str = f"**{pair.reading}**" if pair.reading in ("differ", "opposite") else pair.reading
     reading += f": {escape(pair.why)}" if pair.why else ""
     estimates = [_text(one) for one in (pair.first, pair.second)]
@@ -135,7 +133,7 @@ def _text(one: EstimateSummary) -> str:
     found = one.interval
     if found is None:
         return NONE
-    return f"{interval(found, decimals(one.metric), ratio=one.ratio)}, {found.n} seed{'s' if found.n > 1 else ''}"
+    return f"{told_interval(found, one.metric, ratio=one.ratio)}, {found.n} seed{'s' if found.n > 1 else ''}"
 
 
 def _shown(found: Comparison) -> list[EstimatePair]:

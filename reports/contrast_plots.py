@@ -10,8 +10,7 @@ from reports.canvas import compact, differences, point, ratio_axis, stacked, two
 from reports.cells import COSTS
 from reports.estimates import Estimate
 from reports.figures_style import GRID, INK, MARK, MUTED, PAPER, style
-from reports.markdown import interval
-from reports.metrics import decimals, metric_name
+from reports.metrics import metric_name, told_interval
 from reports.stats import Interval
 
 if TYPE_CHECKING:
@@ -109,7 +108,7 @@ def _estimate(axes: Axes, row: int, one: Estimate, found: Interval, low: float, 
     hollow = bool(one.gate) or not one.contrast.decides
     point(axes, found.estimate, row, color, hollow=hollow, size=6.5)
     axes.annotate(
-        interval(found, decimals(one.metric), ratio=one.is_ratio), (1.02, row), xycoords=("axes fraction", "data"),
+        told_interval(found, one.metric, ratio=one.is_ratio), (1.02, row), xycoords=("axes fraction", "data"),
         ha="left", va="center", color=INK if one.contrast.decides else MUTED, fontsize=8.5,
     )  # fmt: skip
 

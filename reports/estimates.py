@@ -14,8 +14,8 @@ from reports.claims import Study
 from reports.contrasts import Contrast
 from reports.decision import Difference
 from reports.gates import at_edge, gate
-from reports.markdown import interval, number
-from reports.metrics import decimals, readable_metric
+from reports.markdown import number
+from reports.metrics import decimals, readable_metric, told_interval
 from reports.reader import Part, Reader, oriented
 from reports.remarks import remarks
 from reports.replicates import Replicates
@@ -188,7 +188,7 @@ def _both(metric: str, parts: Sequence[Part]) -> str:
     """What an interaction's interval, which is of a sum, does not tell."""
     if len(parts) == 1:
         return ""
-    told = [f"'{one.first}' − '{one.second}' {interval(one.interval, decimals(metric))}" for one in parts]
+    told = [f"'{one.first}' − '{one.second}' {told_interval(one.interval, metric)}" for one in parts]
     return f"It is the sum of two differences, each of which must be there: {' and '.join(told)}."
 
 

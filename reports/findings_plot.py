@@ -10,8 +10,7 @@ from reports.canvas import FARTHEST, differences, multiple, multiples, point, sh
 from reports.cells import PAIRS
 from reports.estimates import Estimate
 from reports.figures_style import GRID, INK, MUTED, NO, NULL, YES, style
-from reports.markdown import interval
-from reports.metrics import decimals, metric_name
+from reports.metrics import metric_name, told_interval
 from reports.stats import Interval
 from reports.verdicts import Verdict, deciding
 
@@ -84,6 +83,6 @@ def _draw(axes: Axes, row: int, verdict: Verdict, one: Estimate, found: Interval
         if there:
             point(axes, place, row, color, hollow=bool(one.gate), size=6, marker=marker)
     axes.annotate(
-        interval(found, decimals(one.metric), ratio=one.is_ratio), (1.03, row), xycoords=("axes fraction", "data"),
+        told_interval(found, one.metric, ratio=one.is_ratio), (1.03, row), xycoords=("axes fraction", "data"),
         ha="left", va="center", color=INK, fontsize=8,
     )  # fmt: skip

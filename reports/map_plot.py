@@ -10,8 +10,7 @@ from reports.canvas import differences, point, ratio_axis, short, stacked, two_l
 from reports.estimates import Estimate
 from reports.figures_style import GRID, INK, MUTED, style
 from reports.map_readings import COLORS, Conditions, part_reading
-from reports.markdown import interval
-from reports.metrics import decimals, metric_name
+from reports.metrics import metric_name, told_interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,7 +75,7 @@ def _draw(axes: Axes, row: int, one: Estimate, index: int) -> None:
     if one.interval is not None:
         _, found = one.shown[index]
         color = MUTED if one.gate else COLORS.get(part_reading(one.tests[index]), MUTED)
-        text = interval(found, decimals(one.metric), ratio=one.is_ratio)
+        text = told_interval(found, one.metric, ratio=one.is_ratio)
         if math.isfinite(found.low):
             axes.plot([found.low, found.high], [row, row], color=color, linewidth=1.6, zorder=3)
         point(axes, found.estimate, row, color, hollow=bool(one.gate), size=6)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from core.support import ENOUGH_PAIRS
 from reports.cells import HEAD_STEP, PAIRS, SHIFTED_PREFIX
 from reports.claims import Study
+from reports.markdown import interval
+
+if TYPE_CHECKING:  # SciPy, which those who only name a metric need not import
+    from reports.stats import Interval
 
 METRIC_NAMES = {
     "tpr@1e-4": "TPR@1e-4", "tpr@1e-3": "TPR@1e-3", "tpr@1e-2": "TPR@1e-2", "auroc": "AUROC", "top1": "top-1",
@@ -29,6 +34,11 @@ def metric_name(metric: str) -> str:
 def decimals(metric: str) -> int:
     """With how many its values and their differences are shown."""
     return _DECIMALS.get(metric.removeprefix(SHIFTED_PREFIX), 3)
+
+
+def told_interval(found: Interval, metric: str, *, ratio: bool = False) -> str:
+    """An estimate with its interval, as `reports.markdown.interval`, as fine as its metric."""
+    return interval(found, decimals(metric), ratio=ratio)
 
 
 def primary_metric(study: Study, frame: pd.DataFrame) -> tuple[str, str]:

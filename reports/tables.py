@@ -16,8 +16,8 @@ from core.support import ENOUGH_PAIRS
 from reports.cells import IN_MEMORY, SHIFTED, STATES
 from reports.claims import Arm, Scaled, Study
 from reports.gates import undeclared_fields
-from reports.markdown import NONE, code, escape, interval, number, spread
-from reports.metrics import decimals, few_expected, metric_name, primary_metric
+from reports.markdown import NONE, code, escape, number, spread
+from reports.metrics import decimals, few_expected, metric_name, primary_metric, told_interval
 from reports.page import Table
 from reports.stats import paired_interval
 
@@ -128,7 +128,7 @@ def difference_cell(study: Study, frame: pd.DataFrame, arm: str, metric: str) ->
     if not seeds:
         return NONE
     shared = baseline.loc[seeds]
-    told = interval(paired_interval(values.loc[seeds].to_numpy(), shared.to_numpy()), decimals(metric))
+    told = told_interval(paired_interval(values.loc[seeds].to_numpy(), shared.to_numpy()), metric)
     if len(seeds) == len(baseline):
         return told
     return (

@@ -10,8 +10,8 @@ from reports.cells import LESS_IS_BETTER
 from reports.claims import Study
 from reports.contrasts import Contrast
 from reports.estimates import Estimate
-from reports.markdown import NONE, brief, code, declared, escape, interval, number
-from reports.metrics import decimals, metric_name
+from reports.markdown import NONE, brief, code, declared, escape, number
+from reports.metrics import decimals, metric_name, told_interval
 from reports.page import Block, Table, Text
 from reports.reader import Part
 from reports.stats import Interval
@@ -38,17 +38,16 @@ def contrast_label(estimate: Estimate, *pairs: tuple[str, str]) -> str:
 
 def estimate_text(estimate: Estimate) -> str:
     """The estimate with its interval, or a dash."""
-    return NONE if estimate.interval is None else told_interval(estimate, estimate.interval)
+    return NONE if estimate.interval is None else _told(estimate, estimate.interval)
 
 
-def told_interval(estimate: Estimate, found: Interval) -> str:
-    """An interval on the scale of the estimate, with its metric's decimals."""
-    return interval(found, decimals(estimate.metric), ratio=estimate.is_ratio)
+def _told(estimate: Estimate, found: Interval) -> str:
+    return told_interval(found, estimate.metric, ratio=estimate.is_ratio)
 
 
 def part_texts(estimate: Estimate) -> list[str]:
     """What was tested, with intervals: of an interaction both differences, as each must be there."""
-    return [f"{contrast_label(estimate, pair)}: {told_interval(estimate, found)}" for pair, found in estimate.shown]
+    return [f"{contrast_label(estimate, pair)}: {_told(estimate, found)}" for pair, found in estimate.shown]
 
 
 def worth_text(contrast: Contrast) -> str:
