@@ -80,7 +80,7 @@ def _files_of(store: Store, key: str, failed: bool, named: bool, told: Exported)
     """The names of a run's files that go into the archive, verified."""
     found = examine(store, key, digests=True)
     if found.result is not None:
-        there = [name for name in FILES if store.path(key, name).is_file() or name in found.result.get("files", {})]
+        there = files_beside(store, key, found.result)
         try:
             store.verify(key, there, digests=True)
         except (UserError, OSError) as error:
@@ -98,6 +98,11 @@ def _files_of(store: Store, key: str, failed: bool, named: bool, told: Exported)
     elif named:
         told.left_out.append(f"{key}: it is {'unfinished' if found.failure is None else 'failed: --failed takes it'}")
     return []
+
+
+def files_beside(store: Store, key: str, result: Mapping[str, Any]) -> list[str]:
+    """The names of a done run's files beside its result: those that are there, and those that it says were written."""
+    return [name for name in FILES if store.path(key, name).is_file() or name in result.get("files", {})]
 
 
 def _others(store: Store, searches: Sequence[Path], told: Exported) -> Iterator[tuple[str, Path]]:

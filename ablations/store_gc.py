@@ -64,7 +64,7 @@ def find_garbage(store: Store, *, other_code: bool = False, failed: bool = False
         if path.parent in whole:  # goes with its folder, and is counted there
             continue
         written = _last_written(owner)
-        if now - written < IN_USE or leased(store, owner.name, now):
+        if now - written < IN_USE or _leased(store, owner.name, now):
             in_use += 1
         else:
             garbage.append(Garbage(path, reason, _size(path), owner, written))
@@ -85,8 +85,8 @@ def remove(store: Store, found: Found) -> Found:
     # Checkpoints first: of a temporary file beside one it is the folder that changes.
     for one in sorted(found.garbage, key=lambda one: one.owner == one.path):
         try:
-            with _undisturbed(store, leases, one, now) as free:
-                if free:
+            with undisturbed(store, leases, one.owner.name, now) as free:
+                if free and _last_written(one.owner) == one.written:
                     _remove(store, one.path)
                     gone.append(one)
                 elif os.path.lexists(one.path):
@@ -99,13 +99,12 @@ def remove(store: Store, found: Found) -> Found:
 
 
 @contextmanager
-def _undisturbed(store: Store, leases: Leases, one: Garbage, now: float) -> Iterator[bool]:
-    """Whether a thing is as it was found, and nobody's; inside the `with` nobody can begin the run that it is of."""
-    name = one.owner.name
+def undisturbed(store: Store, leases: Leases, name: str, now: float) -> Iterator[bool]:
+    """Whether nobody is at work on what has this name; of a run's key, nobody can begin it inside the `with`."""
     lease = leases.acquire(name) if is_key(name) else None
     try:
         # Without its lease: of a holder who was silent for long, on a machine of which nothing else is known.
-        yield (lease is not None or not leased(store, name, now)) and _last_written(one.owner) == one.written
+        yield lease is not None or not _leased(store, name, now)
     finally:
         if lease is not None:
             lease.release()
@@ -154,7 +153,7 @@ def _candidates(store: Store, other_code: bool, failed: bool) -> Iterator[tuple[
                 yield folder / CHECKPOINT, "checkpoint of a run that is done", folder
 
 
-def leased(store: Store, name: str, now: float) -> bool:
+def _leased(store: Store, name: str, now: float) -> bool:
     """Whether a lease that somebody has renewed of late is of this run."""
     try:
         return any(now - _last_written(lease) < IN_USE for lease in leases_folder(store.root).glob(f"{name}*"))

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import IO, cast
 
 from ablations import tuning_store
-from ablations.store_export import ENDINGS, MANIFEST, SCHEMA
-from ablations.store_gc import file_system_now, leased
+from ablations.store_export import ENDINGS, MANIFEST, SCHEMA, files_beside
+from ablations.store_gc import file_system_now, undisturbed
 from core import record
 from core.data.archive_members import DAMAGED
 from core.data.archives import Limits, extract
@@ -25,7 +25,6 @@ from core.integrity import examine, put_aside, set_aside
 from core.lease import Leases
 from core.record import Damaged
 from core.store import CHECKPOINT, HEAD_COST, HEAD_COST_SCHEMA, Store, leases_folder, publish, storage_failure
-from core.stored_runs import FILES
 
 _NAMES = re.compile(
     rf"runs/[0-9a-f]{{16,64}}/(config\.yaml|metrics\.jsonl|scores\.npz|(result|failure)\.json)"
@@ -80,14 +79,8 @@ def import_store(store: Store, archive: Path, progress: Progress | None = None) 
         _check_others(archive, whole, others)
         told, leases, now = Imported(), Leases(leases_folder(store.root)), file_system_now(store)
         for number, key in enumerate(keys, 1):
-            lease = leases.acquire(key)
-            try:
-                # A holder on a machine of which nothing is known, and silent for long, is none: as `store gc` has it.
-                in_work = lease is None and leased(store, key, now)
-                _take_run(store, source, key, told, str(leases.holder(key) or "another process") if in_work else "")
-            finally:
-                if lease is not None:
-                    lease.release()
+            with undisturbed(store, leases, key, now) as free:
+                _take_run(store, source, key, told, "" if free else str(leases.holder(key) or "another process"))
             if progress:
                 progress("importing", number, len(keys))
         for path in others:
@@ -143,9 +136,7 @@ def _wrong_with(source: Store, key: str) -> str:
         return f"{found.condition}: {found.reason}"
     try:
         if found.result is not None:
-            listed = found.result.get("files", {})
-            there = [name for name in FILES if name in listed or source.path(key, name).is_file()]
-            source.verify(key, there, digests=True)
+            source.verify(key, files_beside(source, key, found.result), digests=True)
     except Damaged as damaged:
         return f"damaged: {_told(damaged)}"
     return ""
