@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from ablations.exit_codes import EXIT_INTERRUPTED
 from core import torchrun
-
-_INTERRUPTED = 130
 
 
 def main() -> None:
@@ -14,7 +13,7 @@ def main() -> None:
         from ablations.cli import run_cli
     except KeyboardInterrupt:  # it takes seconds, in which there is no command line yet that tells of it
         print("\nstopped before anything was done", file=sys.stderr)
-        sys.exit(_INTERRUPTED)
+        sys.exit(EXIT_INTERRUPTED)
 
     if torchrun.launched():
         from ablations.executors import together

@@ -30,10 +30,8 @@ from ablations import (
     weights_cli,
 )
 from ablations.executors.layout import Layout
+from ablations.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE
 from ablations.options import (
-    EXIT_FAILED,
-    EXIT_INTERRUPTED,
-    EXIT_USAGE,
     AsJson,
     Control,
     Data,

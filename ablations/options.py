@@ -26,7 +26,6 @@ from core.store import Store
 
 DEFAULT_STORE = "runs"
 DEFAULT_OUT = "reports/generated"
-EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 Studies = Annotated[
     list[str],

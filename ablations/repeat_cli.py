@@ -12,7 +12,8 @@ from rich.console import Console
 
 from ablations import options, terminal
 from ablations.executors.layout import measure_if_worth
-from ablations.options import EXIT_FAILED, AsJson, Jobs, Out, told_when_stopped
+from ablations.exit_codes import EXIT_FAILED
+from ablations.options import AsJson, Jobs, Out, told_when_stopped
 from ablations.planner import Plan, plan
 from ablations.run_options import run_options
 from ablations.sequential import at_look, with_seeds

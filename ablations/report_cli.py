@@ -15,8 +15,8 @@ import typer
 
 from ablations import options, terminal
 from ablations.declarations import is_file
+from ablations.exit_codes import EXIT_FAILED
 from ablations.options import (
-    EXIT_FAILED,
     Control,
     Data,
     Device,

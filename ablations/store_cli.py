@@ -12,7 +12,8 @@ import typer
 from rich.table import Table
 
 from ablations import options, terminal
-from ablations.options import EXIT_FAILED, AsJson, Control, Data, Eval, PresetName, Seeds, Sets, StorePath, Strict
+from ablations.exit_codes import EXIT_FAILED
+from ablations.options import AsJson, Control, Data, Eval, PresetName, Seeds, Sets, StorePath, Strict
 from ablations.planner import plan
 from ablations.store_check import Checked, check_store
 from ablations.store_export import export_store

@@ -16,8 +16,8 @@ from ablations import options, report_writer, terminal, views
 from ablations.budget import Budget, parse_duration
 from ablations.executors.choice import Where
 from ablations.executors.layout import Layout, measure_if_worth
+from ablations.exit_codes import EXIT_FAILED
 from ablations.options import (
-    EXIT_FAILED,
     Chosen,
     Control,
     Data,

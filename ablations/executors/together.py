@@ -16,6 +16,7 @@ from ablations.executors.fenced import FencedStore
 from ablations.executors.layout import core_count
 from ablations.executors.turns import Executor
 from ablations.executors.worker import LOST_RANK, Event, Task, all_met, classify, decided_by, execute
+from ablations.exit_codes import EXIT_INTERRUPTED, EXIT_USAGE
 from core import torchrun
 from core.config import RunConfig
 from core.errors import RunFailure, UserError
@@ -23,8 +24,6 @@ from core.store import CHECKPOINT, Store
 
 if TYPE_CHECKING:
     from core.ranks import Ranks
-
-_USAGE, _INTERRUPTED = 2, 130
 
 
 class TogetherExecutor(Executor):
@@ -101,14 +100,14 @@ def main(arguments: Sequence[str], command: Callable[[list[str]], int]) -> int:
         ranks = torchrun.join()
     except UserError as error:  # before the command line, which tells its own mistakes
         print(f"error: {error}", file=sys.stderr)
-        return _USAGE
+        return EXIT_USAGE
     code = 1
     try:
         code = command(list(arguments)) if ranks.leads else _follow(ranks)
         if ranks.leads and not ranks.broken:
             ranks.send(None)
     except KeyboardInterrupt:
-        code, ranks.broken = _INTERRUPTED, True
+        code, ranks.broken = EXIT_INTERRUPTED, True
     finally:
         if ranks.broken:  # a collective that some ranks wait in would keep this process from ending
             end(code)
