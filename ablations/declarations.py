@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from ablations import settable
 from core import yaml_text
 from core.errors import UserError, did_you_mean, nearest
+from reports.claims import NAME
 
 # What a file declares, by its first field, and where it is given.
 _TAKEN_AS = {"study": "a study: give it where studies are named", "preset": "a preset: give it with --preset"}
@@ -24,7 +25,6 @@ _EXPECTED = {
     "dict_type": "expected a mapping",
     "tuple_type": "expected a list",
 }
-NAME = r"^[a-z0-9][a-z0-9-]*$"  # of a study, or of a preset: files and options have it
 Model = TypeVar("Model", bound=BaseModel)
 
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationInfo, 
 from ablations import declarations, settable
 from core.config import RunConfig
 from core.errors import UserError, nearest
+from reports.claims import NAME
 
 _FOLDER = Path(__file__).resolve().parent / "presets"
 DEFAULT_PRESET = "quick"
@@ -30,7 +31,7 @@ class Preset(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    preset: str = Field(pattern=declarations.NAME, max_length=64)
+    preset: str = Field(pattern=NAME, max_length=64)
     base: Literal["smoke", "quick", "standard", "published"] | None = Field(
         None, description="what the file does not say is as in this one"
     )

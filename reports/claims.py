@@ -22,6 +22,7 @@ from reports.cells import HEAD_STEP
 from reports.contrasts import Contrast
 
 RequirementName = Literal["imagenet_weights", "openai_clip"]
+NAME = r"^[a-z0-9][a-z0-9-]*$"  # of a study, or of a preset: files and options have it
 
 
 _FRACTION = re.compile(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*(?:/\s*(\d{1,9})\s*)?")
@@ -153,7 +154,7 @@ class Study(BaseModel):
     """One ablation: a baseline, named arms and the contrasts that test findings."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    study: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64, description="names files of reports and tuning")
+    study: str = Field(pattern=NAME, max_length=64, description="names files of reports and tuning")
     title: str
     question: str
     findings: tuple[str, ...] = Field((), description="findings of the record that the study tests")
