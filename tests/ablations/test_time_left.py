@@ -31,11 +31,17 @@ class Watched:
         self.display = Display(console, some, resumed, lambda: self.most, self.clock)
         self.tasks = [Task("run", run.key, run.label, config) for run in some]
 
+    def begun(self, number: int, step: int) -> Task:
+        """One run is trained up to a step, in no time."""
+        task = self.tasks[number]
+        self.display.start(0, task)
+        self.display.event(0, task, Event("progress", task.key, "training", step, STEPS))
+        return task
+
     def trained(self, number: int, start: int, seconds: float) -> str:
         """One run is trained from a step on, for so many seconds; the line on it."""
-        task, before = self.tasks[number], len(self.file.getvalue())
-        self.display.start(0, task)
-        self.display.event(0, task, Event("progress", task.key, "training", start, STEPS))
+        before = len(self.file.getvalue())
+        task = self.begun(number, start)
         self.clock.now += seconds
         self.display.event(0, task, Event("progress", task.key, "training", STEPS, STEPS))
         self.display.event(0, task, Event("done", task.key, payload={"seconds": seconds}))
@@ -61,9 +67,7 @@ def test_what_a_run_had_done_before_took_none_of_this_sessions_time(start: int, 
 
 def test_an_attempt_after_a_lost_one_is_of_this_session() -> None:
     watched = Watched(2)
-    task = watched.tasks[0]
-    watched.display.start(0, task)
-    watched.display.event(0, task, Event("progress", task.key, "training", 8, STEPS))
+    watched.begun(0, 8)
     watched.clock.now = 30
     assert watched.trained(0, 60, 20).endswith("about 50 s left")
 
@@ -80,9 +84,7 @@ def test_a_run_that_was_trained_before_and_is_only_judged_here_took_none_of_it()
 
 def test_what_a_failed_run_did_not_do_took_no_time() -> None:
     watched = Watched(3)
-    task = watched.tasks[0]
-    watched.display.start(0, task)
-    watched.display.event(0, task, Event("progress", task.key, "training", 20, STEPS))
+    task = watched.begun(0, 20)
     watched.clock.now = 2
     watched.display.event(0, task, Event("failed", task.key, failure="diverged", message="m"))
     assert watched.trained(1, 8, 10).endswith("about 10 s left")
